@@ -1,0 +1,69 @@
+"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from vqcodec.errors import OutputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def atomic_output(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path with the suffix of `path`; rename it to `path` on success, remove it on any exception.
+
+    Raises OutputError if `path` exists (without `force`), is a folder, or cannot be written, and when the disk
+    fills up. A device or pipe, such as /dev/null, is written directly.
+    """
+    target = Path(path)
+    check_output(target, force=force)
+    if _is_special(target):
+        with output_errors(target):
+            yield target
+        return
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        with output_errors(target):
+            yield temporary
+            os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def check_output(path: str | Path, *, force: bool) -> None:
+    """Raise the OutputError that writing `path` would end in, before any work is done for it."""
+    target = Path(path)
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
+    if _is_special(target):
+        return
+    if target.exists() and not force:
+        raise OutputError(f"{target}: exists already; use --force to replace it")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: the folder {target.parent} is read-only; choose another")
+
+
+@contextlib.contextmanager
+def output_errors(target: str | Path) -> Iterator[None]:
+    """Turn an OSError of writing into an OutputError that names `target`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        full = error.errno in _FULL
+        remedy = "free some space or choose another folder" if full else "choose another target"
+        why = "no space left on the disk" if full else (error.strerror or str(error))
+        raise OutputError(f"{target}: cannot write ({why}); {remedy}") from None
+
+
+def _is_special(path: Path) -> bool:
+    """A device or pipe, which cannot be renamed onto."""
+    return path.exists() and not path.is_file() and not path.is_dir()

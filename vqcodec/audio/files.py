@@ -1,0 +1,196 @@
+"""Read and write audio files in blocks (libsndfile: WAV, FLAC, Ogg, MP3), with errors that name the file."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from vqcodec.errors import AudioError, OutputError
+
+Wave = NDArray[np.float32]
+
+MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
+
+# Vorbis for .ogg: it takes any rate, while Opus in libsndfile takes five.
+_ENCODINGS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
+_WAV_LIMIT_BYTES = 0xFFFF_FFFF - 1024
+
+
+class AudioReader:
+    """An audio file, opened; a context manager.
+
+    `source` is a path or a binary file object; one that cannot seek (a pipe) is copied to a temporary file first.
+    `rate_hz`, `channels` and `length_samples` (per channel) are known at once. Samples of float files beyond [-1, 1]
+    are kept. Raises AudioError for anything that is no sound, or no sound that we code (4 to 192 kHz).
+    """
+
+    def __init__(self, source: str | Path | BinaryIO) -> None:
+        self.name = str(source) if isinstance(source, str | Path) else "standard input"
+        self._cleanup = contextlib.ExitStack()
+        try:
+            self._file = self._cleanup.enter_context(self._open(source))
+            self.rate_hz: int = self._file.samplerate
+            self.channels: int = self._file.channels
+            self.length_samples: int = self._file.frames
+            self._check()
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def blocks(self, block_samples: int) -> Iterator[Wave]:
+        """The samples from the beginning, as waves [C, n], n <= block_samples. Raises AudioError for NaN or Inf."""
+        done = 0
+        while True:
+            try:
+                block = self._file.read(block_samples, dtype="float32", always_2d=True).T
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                raise AudioError(f"{self.name}: unreadable after {done / self.rate_hz:.2f} s ({error})") from None
+            self._check_finite(block, done)
+            done += block.shape[1]
+            if block.shape[1]:
+                yield block
+            if block.shape[1] < block_samples:
+                break
+        if done < self.length_samples:
+            raise AudioError(
+                f"{self.name}: ends after {done / self.rate_hz:.2f} of {self.length_samples / self.rate_hz:.2f} s; "
+                "the file is cut or damaged"
+            )
+
+    def __enter__(self) -> "AudioReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def _open(self, source: str | Path | BinaryIO) -> soundfile.SoundFile:
+        """Open with libsndfile; every failure becomes an AudioError."""
+        if isinstance(source, str | Path):
+            _check_readable(Path(source))
+            opened: str | BinaryIO = str(source)
+        else:
+            opened = source if source.seekable() else self._spool(source)
+        try:
+            return soundfile.SoundFile(opened)
+        except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+            raise AudioError(
+                f"{self.name}: no audio that libsndfile reads ({error}); give WAV, FLAC, Ogg or MP3"
+            ) from None
+
+    def _spool(self, source: BinaryIO) -> BinaryIO:
+        """A seekable copy on disk, so that memory does not grow with the length of a pipe."""
+        copy = self._cleanup.enter_context(tempfile.TemporaryFile())
+        shutil.copyfileobj(source, copy)
+        if copy.tell() == 0:
+            raise AudioError(f"{self.name}: empty; give an audio file")
+        copy.seek(0)
+        return copy  # type: ignore[return-value]
+
+    def _check(self) -> None:
+        if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
+            raise AudioError(f"{self.name}: rate {self.rate_hz} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}; resample it")
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            raise AudioError(f"{self.name}: {self.channels} channels, more than {MAX_CHANNELS}; split the file")
+
+    def _check_finite(self, block: Wave, done: int) -> None:
+        finite = np.isfinite(block).all(axis=0)
+        if not finite.all():
+            second = (done + int(np.argmin(finite))) / self.rate_hz
+            raise AudioError(f"{self.name}: a sample at {second:.3f} s is NaN or infinite; repair the file")
+
+
+class AudioWriter:
+    """Write waves [C, n] to a file whose format its suffix names: .wav, .flac (16 bit), .ogg (Vorbis) or .mp3.
+
+    A context manager; use it inside `atomic_output`. Samples are clipped to [-1, 1]. Raises AudioError for a suffix,
+    rate or channel count that cannot be, OutputError when writing fails.
+    """
+
+    def __init__(self, path: str | Path, *, rate_hz: int, channels: int) -> None:
+        self.path = Path(path)
+        check_format(self.path, rate_hz=rate_hz, channels=channels)
+        container, encoding = _ENCODINGS[self.path.suffix.lower()]
+        self._bytes_per_sample = 2 * channels
+        self._written = 0
+        try:
+            self._file = soundfile.SoundFile(
+                str(self.path), "w", rate_hz, channels, subtype=encoding, format=container
+            )
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise OutputError(f"{self.path}: cannot write ({error}); choose another target") from None
+
+    def write(self, wave: Wave) -> None:
+        """Append `wave` [C, n]."""
+        self._written += wave.shape[1]
+        if self.path.suffix.lower() == ".wav" and self._written * self._bytes_per_sample > _WAV_LIMIT_BYTES:
+            raise OutputError(f"{self.path}: longer than a WAV file can be (4 GiB); write .flac")
+        try:
+            self._file.write(np.clip(wave.T, -1.0, 1.0))
+        except (soundfile.LibsndfileError, RuntimeError, AssertionError) as error:
+            raise self._failed(error) from None
+
+    def __enter__(self) -> "AudioWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._file.close()
+        except (soundfile.LibsndfileError, RuntimeError) as failure:
+            if kind is None:
+                raise self._failed(failure) from None
+        if kind is None:
+            self._verify()
+
+    def _verify(self) -> None:
+        """libsndfile can lose the end of a file on a full disk without saying so: count what is there."""
+        if not self.path.is_file():  # /dev/null and the like
+            return
+        try:
+            present = soundfile.info(str(self.path)).frames
+        except soundfile.LibsndfileError as error:
+            if self._written == 0:  # an empty Ogg or MP3 is written but not read
+                return
+            raise self._failed(error) from None
+        if present < self._written:
+            raise self._failed(f"only {present} of {self._written} samples arrived")
+
+    def _failed(self, why: object) -> OutputError:
+        return OutputError(f"{self.path}: cannot write ({why}); is there space left on the disk?")
+
+
+def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
+    """Raise the AudioError that an AudioWriter for `path` would, before any work is done."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _ENCODINGS:
+        raise AudioError(f"{path}: cannot write {suffix or 'a file without suffix'}; use {', '.join(_ENCODINGS)}")
+    container, encoding = _ENCODINGS[suffix]
+    try:
+        with tempfile.TemporaryFile() as probe:
+            soundfile.SoundFile(probe, "w", rate_hz, channels, subtype=encoding, format=container).close()
+    except (soundfile.LibsndfileError, ValueError, RuntimeError):
+        raise AudioError(
+            f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"
+        ) from None
+
+
+def _check_readable(path: Path) -> None:
+    """Say in one line why `path` cannot be read, if so."""
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder; give a file, or --out-dir for a whole folder")
+    try:
+        with path.open("rb") as file:
+            if path.is_file() and not file.read(1):
+                raise AudioError(f"{path}: empty file; give an audio file")
+    except OSError as error:
+        raise AudioError(f"{path}: cannot read ({error.strerror})") from None

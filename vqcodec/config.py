@@ -1,0 +1,181 @@
+"""Validated configuration of a model and of its training; unknown keys and impossible values are ConfigErrors.
+
+A recipe is a YAML file with only what differs from the defaults here. `load_run_config` reads one and applies
+`key=value` overrides such as `optimizer.learning_rate=3e-4`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vqcodec.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelConfig(_Section):
+    """Architecture of a codec: everything that the shape of its weights depends on."""
+
+    name: str = "speech-16k"
+    sample_rate_hz: int = Field(16000, ge=4000, le=192000)
+    hop_length: int = Field(320, ge=1, description="samples per frame of codes")
+    window_length: int = Field(320, ge=4, description="samples of the spectral window")
+    stft_hop: int = Field(80, ge=1, description="samples between spectral windows")
+    stft_channels: int = Field(192, ge=1, description="width of the layers at the STFT rate")
+    channels: int = Field(256, ge=1, description="width of the layers at the frame rate")
+    encoder_stft_blocks: int = Field(2, ge=0)
+    encoder_blocks: int = Field(4, ge=0)
+    decoder_blocks: int = Field(7, ge=0)
+    decoder_stft_blocks: int = Field(3, ge=0)
+    latent_dim: int = Field(64, ge=1)
+    total_codebooks: int = Field(12, ge=1, le=255)
+    codebook_size: int = Field(1024, ge=2, le=65536)
+    codebook_kind: Literal["ema", "gradient"] = "ema"
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "ModelConfig":
+        if self.hop_length % self.stft_hop:
+            raise ValueError(f"hop_length {self.hop_length} is not a multiple of stft_hop {self.stft_hop}")
+        if self.window_length % self.stft_hop or self.window_length < 2 * self.stft_hop:
+            raise ValueError(f"window_length {self.window_length} is not 2 or more times stft_hop {self.stft_hop}")
+        if self.codebook_size & (self.codebook_size - 1):
+            raise ValueError(f"codebook_size {self.codebook_size} is not a power of two")
+        return self
+
+
+class QuantizerConfig(_Section):
+    """How the codebooks learn."""
+
+    start_step: int = Field(1000, ge=0, description="steps without quantization, then k-means on the latents")
+    kmeans_batches: int = Field(64, ge=1, description="batches whose latents k-means sees")
+    decay: float = Field(0.99, gt=0, lt=1)
+    revive_below: float = Field(0.05, ge=0, lt=1, description="dead: used less than this times the mean use")
+    dropout: float = Field(0.5, ge=0, le=1, description="share of items that use a random number of codebooks")
+    unquantized: float = Field(0.1, ge=0, le=1, description="share of items that pass through unquantized")
+
+
+class DataConfig(_Section):
+    """Where clips come from and how they are cut and augmented."""
+
+    train: list[str] = Field(["data/train"], description="folders, globs, files, CSV or JSONL manifests")
+    valid: list[str] = Field(["data/valid"])
+    valid_clips: int = Field(24, ge=1, description="clips of `valid` that validation during training uses")
+    segment_seconds: float = Field(1.0, gt=0)
+    batch_size: int = Field(8, ge=1, description="segments per step and process")
+    workers: int = Field(0, ge=0, description="loader processes")
+    cache_mb: int = Field(2048, ge=0, description="decoded clips kept in memory, per loader process")
+    gain_db: tuple[float, float] = (-20.0, 6.0)
+    speed: tuple[float, float] = (1.0, 1.0)
+    speed_share: float = Field(0.0, ge=0, le=1)
+    filter_db: float = Field(0.0, ge=0, description="largest boost or cut of the random equalizer")
+    filter_share: float = Field(0.0, ge=0, le=1)
+    noise_snr_db: tuple[float, float] = (15.0, 45.0)
+    noise_share: float = Field(0.0, ge=0, le=1)
+
+
+class LossConfig(_Section):
+    """Weights of the training losses; 0 switches one off."""
+
+    mel: float = Field(1.0, ge=0)
+    magnitude: float = Field(0.1, ge=0)
+    complex: float = Field(0.5, ge=0)
+    compressed: float = Field(1.0, ge=0)
+    sampled_scales: bool = Field(True, description="draw one STFT window per group and step instead of all")
+    commitment: float = Field(0.25, ge=0)
+    codebook: float = Field(1.0, ge=0)
+
+
+class DiscriminatorConfig(_Section):
+    """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
+
+    start_step: int | None = Field(None, ge=0, description="step at which it switches on; null: never")
+    channels: int = Field(32, ge=1)
+    windows: list[int] = [2048, 1024, 512, 256, 128]
+    learning_rate: float = Field(3e-4, gt=0)
+    adversarial: float = Field(1.0, ge=0)
+    feature_matching: float = Field(2.0, ge=0)
+    warmup_steps: int = Field(500, ge=0, description="steps in which the discriminator trains alone first")
+
+
+class OptimizerConfig(_Section):
+    """AdamW with a linear warm-up and a cosine down to `final_share` of the peak."""
+
+    learning_rate: float = Field(6e-4, gt=0)
+    betas: tuple[float, float] = (0.8, 0.99)
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup_steps: int = Field(200, ge=0)
+    final_share: float = Field(0.03, ge=0, le=1)
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights that are validated and exported")
+
+
+class RunConfig(_Section):
+    """One training run."""
+
+    model: ModelConfig = ModelConfig()
+    quantizer: QuantizerConfig = QuantizerConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: int = Field(100_000, ge=1)
+    max_minutes: float | None = Field(None, gt=0, description="stop (resumable) after this long; null: no limit")
+    seed: int = 0
+    init: str | None = Field(None, description="model name or weights file to start from")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = "auto"
+    num_nodes: int = Field(1, ge=1)
+    log_every: int = Field(50, ge=1)
+    validate_every: int = Field(1000, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    validate_codebooks: list[int] = [1, 3, 6, 12]
+
+
+_Config = TypeVar("_Config", bound=_Section)
+
+
+def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
+    """Build a config of `kind` from plain `values`; the ConfigError of a bad one names `where` and each key."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        parts = [f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ConfigError(f"{where}: {'; '.join(parts)}") from None
+
+
+def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a recipe and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the recipe ({error.strerror}); give a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys to values, got {type(values).__name__}")
+    for override in overrides:
+        _apply_override(values, override)
+    return validate(RunConfig, values, where=str(path))
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one dotted key of the nested mapping `values`."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"{override!r}: an override is key=value, e.g. optimizer.learning_rate=3e-4")
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override!r}: {section} is a value, not a section")
+        values = inner
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{override!r}: the value is not YAML") from None

@@ -1,0 +1,117 @@
+"""Latent -> wave: the body at the frame rate, a few layers at the STFT rate, an inverse STFT as the last layer.
+
+The head predicts the power-compressed complex spectrum (see encoder.py), after Vocos (Siuzdak 2023), whose frame-rate
+network with an inverse STFT is an order of magnitude cheaper than transposed convolutions up to the sample rate.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.nn.blocks import ConvNeXtBlock
+from vqcodec.nn.conv import CausalConv1d, State, run_layers
+
+
+class Upsample(nn.Module):
+    """Each frame becomes `factor` frames by one linear layer. Shape: [B, F, in] -> [B, F * factor, out]."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, factor: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.linear = nn.Linear(in_channels, factor * out_channels)
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Upsample `x`; there is nothing to remember."""
+        return self.linear(x).reshape(x.shape[0], -1, self.out_channels), state
+
+
+class InverseSpectrum(nn.Module):
+    """Features -> compressed complex spectrum -> inverse STFT by overlap-add.
+
+    Shape: features [B, S, channels] -> wave [B, S * stft_hop], which lags the features' time by
+    `delay_samples = window - stft_hop`: a sample is complete when the last window over it has arrived.
+    State: the unfinished `delay_samples` at the end, [B, delay_samples]; `finish` turns it into samples.
+    """
+
+    window: Tensor
+    tail_gain: Tensor
+
+    def __init__(self, channels: int, *, window_length: int, stft_hop: int) -> None:
+        super().__init__()
+        self.window_length, self.stft_hop = window_length, stft_hop
+        self.delay_samples = window_length - stft_hop
+        self.norm = nn.LayerNorm(channels)
+        self.to_spectrum = nn.Linear(channels, window_length + 2)
+        nn.init.normal_(self.to_spectrum.weight, std=0.02)
+        nn.init.zeros_(self.to_spectrum.bias)
+        window = torch.hann_window(window_length)
+        envelope = _overlap_add(window.square().expand(1, window_length // stft_hop, -1), stft_hop)[0]
+        steady = envelope[self.delay_samples]
+        self.register_buffer("window", window / steady, persistent=False)
+        tail = envelope[-self.delay_samples :] / steady
+        # The last windows of a stream overlap nothing: undo their fade, but for the last few milliseconds,
+        # where dividing by almost nothing would only raise noise.
+        self.register_buffer("tail_gain", 1 / tail.clamp(min=0.1), persistent=False)
+
+    def forward(self, features: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Synthesize after the overlap in `state`; see the class for shapes."""
+        parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
+        # Magnitudes were raised to 0.3, so this is about the inverse: |r|^3 with the phase of r.
+        spectrum = torch.view_as_complex((0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8)).contiguous())
+        frames = torch.fft.irfft(spectrum, n=self.window_length) * self.window
+        wave = _overlap_add(frames, self.stft_hop)
+        if state is not None:
+            wave = wave + F.pad(state, (0, wave.shape[1] - state.shape[1]))
+        return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :]
+
+    def finish(self, state: Tensor) -> Tensor:
+        """Samples [B, delay_samples] that remain when no features follow."""
+        return state * self.tail_gain
+
+
+class Decoder(nn.Module):
+    """Latent to wave.
+
+    Shape: latent [B, F, latent_dim] -> wave [B, F * hop], hop = stft_hop * stride, late by `delay_samples`.
+    The last entry of the state, given to `finish`, yields the samples after the last latent.
+    """
+
+    def __init__(
+        self,
+        *,
+        window_length: int,
+        stft_hop: int,
+        stride: int,
+        stft_channels: int,
+        channels: int,
+        stft_blocks: int,
+        blocks: int,
+        latent_dim: int,
+    ) -> None:
+        super().__init__()
+        self.head = InverseSpectrum(stft_channels, window_length=window_length, stft_hop=stft_hop)
+        self.delay_samples = self.head.delay_samples
+        self.layers = nn.ModuleList(
+            [
+                CausalConv1d(latent_dim, channels, kernel_size=5),
+                *(ConvNeXtBlock(channels) for _ in range(blocks)),
+                Upsample(channels, stft_channels, factor=stride),
+                *(ConvNeXtBlock(stft_channels) for _ in range(stft_blocks)),
+            ]
+        )
+
+    def forward(self, latent: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Decode `latent` after the past in `state`; see the class for shapes."""
+        return run_layers([*self.layers, self.head], latent, state)
+
+    def finish(self, state: State) -> Tensor:
+        """The last `delay_samples` samples of a stream, [B, delay_samples]."""
+        return self.head.finish(state[-1])
+
+
+def _overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """Sum windows [B, S, window], `hop` apart, to a wave [B, (S - 1) * hop + window]; window a multiple of hop."""
+    pieces = frames.unflatten(-1, (-1, hop)).unbind(2)
+    count = len(pieces)
+    shifted = [F.pad(p.flatten(1), (i * hop, (count - 1 - i) * hop)) for i, p in enumerate(pieces)]
+    return torch.stack(shifted).sum(0)

@@ -1,0 +1,77 @@
+"""Wave -> latent: a power-compressed short-time spectrum, a few layers at its rate, the body at the frame rate.
+
+Starting from a windowed Fourier basis whose output magnitudes are raised to 0.3 learned several times faster than
+strided convolutions on samples (the front end of speech enhancement; StreamCodec and FreqCodec start alike).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from vqcodec.nn.blocks import ConvNeXtBlock
+from vqcodec.nn.conv import CausalConv1d, State, run_layers
+
+COMPRESSION = 0.3
+"""Exponent of spectral magnitudes on both sides of the codec: roughly loudness, and well scaled for a network."""
+
+
+class CompressedSpectrum(nn.Module):
+    """Causal STFT with magnitudes raised to 0.3 and phases kept, as real and imaginary parts.
+
+    Shape: wave [B, T], T a multiple of stft_hop -> [B, T / stft_hop, 2 * (window / 2 + 1)].
+    State: the last `window - stft_hop` samples. Frame f sees samples up to (f + 1) * stft_hop, none after.
+    """
+
+    window: Tensor
+
+    def __init__(self, window_length: int, stft_hop: int) -> None:
+        super().__init__()
+        self.window_length, self.stft_hop = window_length, stft_hop
+        self.register_buffer("window", torch.hann_window(window_length), persistent=False)
+
+    def forward(self, wave: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Analyse `wave` after the samples in `state`."""
+        context = self.window_length - self.stft_hop
+        past = wave.new_zeros(wave.shape[0], context) if state is None else state
+        wave = torch.cat((past, wave), dim=1)
+        frames = wave.unfold(1, self.window_length, self.stft_hop) * self.window
+        spectrum = torch.view_as_real(torch.fft.rfft(frames))
+        power = spectrum.square().sum(-1, keepdim=True).clamp(min=1e-8)
+        gain = torch.exp(torch.log(power) * ((COMPRESSION - 1) / 2))  # a power, but several times faster
+        return (2 * gain * spectrum).flatten(2), wave[:, wave.shape[1] - context :].detach()
+
+
+class Encoder(nn.Module):
+    """Wave to latent.
+
+    Shape: wave [B, T], T a multiple of hop = stft_hop * stride -> latent [B, T / hop, latent_dim].
+    """
+
+    def __init__(
+        self,
+        *,
+        window_length: int,
+        stft_hop: int,
+        stride: int,
+        stft_channels: int,
+        channels: int,
+        stft_blocks: int,
+        blocks: int,
+        latent_dim: int,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [
+                CompressedSpectrum(window_length, stft_hop),
+                CausalConv1d(window_length + 2, stft_channels, kernel_size=3),
+                *(ConvNeXtBlock(stft_channels) for _ in range(stft_blocks)),
+                CausalConv1d(stft_channels, channels, kernel_size=2 * stride, stride=stride),
+                *(ConvNeXtBlock(channels) for _ in range(blocks)),
+            ]
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.to_latent = nn.Linear(channels, latent_dim)
+
+    def forward(self, wave: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Encode `wave` after the past in `state`; see the class for shapes."""
+        features, state = run_layers(self.layers, wave, state)
+        return self.to_latent(self.norm(features)), state

@@ -1,0 +1,1 @@
+"""Training: data, losses, the loop, checkpoints and logs. Needs the extra `train`."""

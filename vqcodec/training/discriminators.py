@@ -1,0 +1,75 @@
+"""The adversarial stage: one discriminator per STFT resolution, hinge losses and feature matching.
+
+Multi-scale STFT discriminator of EnCodec (Défossez et al. 2022, section 3.4), smaller.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from vqcodec.audio.spectral import stft
+
+
+class StftDiscriminator(nn.Module):
+    """Real or decoded? From the complex spectrum at one resolution.
+
+    Shape: wave [B, T] -> (logits [B, 1, S, bins], features: list of [B, channels, S, bins]).
+    """
+
+    def __init__(self, window: int, channels: int) -> None:
+        super().__init__()
+        self.window = window
+        convolutions = [nn.Conv2d(2, channels, (3, 9), padding=(1, 4))]
+        for dilation in (1, 2, 4):
+            convolutions.append(
+                nn.Conv2d(
+                    channels, channels, (3, 9), stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4)
+                )
+            )
+        convolutions.append(nn.Conv2d(channels, channels, 3, padding=1))
+        self.convolutions = nn.ModuleList(weight_norm(conv) for conv in convolutions)
+        self.to_logits = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
+
+    def forward(self, wave: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Judge `wave`; see the class for shapes."""
+        x = torch.view_as_real(stft(wave, self.window, self.window // 4)).permute(0, 3, 2, 1)
+        features = []
+        for convolution in self.convolutions:
+            x = F.leaky_relu(convolution(x), 0.2)
+            features.append(x)
+        return self.to_logits(x), features
+
+
+class Discriminators(nn.Module):
+    """All resolutions together. `wave` [B, T] -> one (logits, features) pair per resolution."""
+
+    def __init__(self, windows: list[int], channels: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(StftDiscriminator(window, channels) for window in windows)
+
+    def forward(self, wave: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
+        """Judge `wave` at every resolution."""
+        return [scale(wave) for scale in self.scales]
+
+
+def discriminator_loss(real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]) -> Tensor:
+    """Hinge loss, mean over resolutions: real logits above 1, fake ones below -1."""
+    pairs = [
+        F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean()
+        for (r, _), (f, _) in zip(real, fake, strict=True)
+    ]
+    return torch.stack(pairs).mean()
+
+
+def generator_losses(
+    real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]
+) -> tuple[Tensor, Tensor]:
+    """Adversarial loss and feature matching (L1 relative to the mean real feature), means over resolutions."""
+    adversarial = torch.stack([F.relu(1 - logits.float()).mean() for logits, _ in fake]).mean()
+    matches = [
+        (r.float() - f.float()).abs().mean() / r.float().abs().mean().clamp(min=1e-3)
+        for (_, reals), (_, fakes) in zip(real, fake, strict=True)
+        for r, f in zip(reals, fakes, strict=True)
+    ]
+    return adversarial, torch.stack(matches).mean()

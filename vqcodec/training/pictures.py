@@ -1,0 +1,27 @@
+"""Pictures for training logs (matplotlib)."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vqcodec.audio.spectral import stft
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def spectrogram_figure(wave: Tensor, rate_hz: int) -> "Figure":
+    """Log-magnitude spectrogram of `wave` [T], 80 dB deep: harmonics are horizontal lines."""
+    from matplotlib.figure import Figure
+
+    magnitude = stft(wave[None].float().cpu(), 512, 128)[0].abs()
+    decibels = 20 * torch.log10(magnitude.clamp(min=1e-6))
+    top = float(decibels.max())
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.add_subplot()
+    extent = (0.0, len(wave) / rate_hz, 0.0, rate_hz / 2000)
+    axes.imshow(decibels.numpy(), origin="lower", aspect="auto", extent=extent, vmin=top - 80, vmax=top)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("kHz")
+    return figure

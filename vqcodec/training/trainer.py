@@ -1,0 +1,317 @@
+"""The training loop, on Lightning Fabric: CPU, one GPU, or many through `torchrun`, without code changes.
+
+Every random number of a step comes from a seed made of (seed, step, process), and every segment from its index
+(see data.py), so that a run resumed from a checkpoint goes on as if it had never stopped.
+"""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor
+
+from vqcodec.atomic import atomic_output
+from vqcodec.codec import Codec, Reconstruction
+from vqcodec.config import RunConfig
+from vqcodec.errors import TrainingError
+from vqcodec.training.adversary import Adversary
+from vqcodec.training.checkpoint import (
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
+from vqcodec.training.data import Batch, Segments, batches
+from vqcodec.training.health import live_directions, perplexity
+from vqcodec.training.log import NoLog, RunLog
+from vqcodec.training.losses import reconstruction_losses
+from vqcodec.training.schedule import WeightAverage, adamw, learning_rate, set_rate
+from vqcodec.training.validation import ValidationClip, load_clips, log_round_trips, validate_codec
+from vqcodec.weights import load_weights, save_weights
+
+_KMEANS_INDEX = 1 << 40
+"""First index of the segments that k-means sees: far from those of any step."""
+
+_EXPLODED = 20.0
+"""A loss this many times its running mean is no training any more."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended: steps done, whether all of them, and the exported weights."""
+
+    step: int
+    finished: bool
+    weights: Path
+
+
+class Trainer:
+    """One training run in the folder `run`: config.json, checkpoints/, log.jsonl, tensorboard/, model.safetensors."""
+
+    def __init__(self, config: RunConfig, run: str | Path) -> None:
+        self.config, self.run = config, Path(run)
+        self.fabric = _fabric(config)
+        self.fabric.launch()
+        self.step = 0
+        self.quantizing = False
+        self._running_loss: float | None = None
+        self._stop_signal: int | None = None
+        torch.manual_seed(config.seed)
+        self.codec = Codec(config.model, config.quantizer)
+        if config.init is not None:
+            self._start_from(config.init)
+        optimizer = adamw(self.codec, config.optimizer.learning_rate, config.optimizer)
+        self.model, self.optimizer = self.fabric.setup(self.codec, optimizer)
+        self.average = WeightAverage(self.codec, config.optimizer.ema_decay)
+        start = config.discriminator.start_step
+        self.adversary = None if start is None else Adversary(config, self.fabric, start)
+
+    def _start_from(self, weights: str) -> None:
+        """Start from trained weights: their codebooks are good, so quantization is on from the first step."""
+        source = load_weights(weights)
+        if source.config.model_copy(update={"name": self.config.model.name}) != self.config.model:
+            raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
+        self.codec.load_state_dict(source.state_dict())
+        self.quantizing = True
+
+    # The loop
+
+    def fit(self) -> RunResult:
+        """Train to `config.steps`, until `max_minutes`, or until SIGINT or SIGTERM; save, export and return."""
+        config = self.config
+        dataset = Segments(config.data, config.model.sample_rate_hz, config.seed)
+        main = self.fabric.is_global_zero
+        clips = load_clips(config.data, config.model.sample_rate_hz) if main else []
+        deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
+        if main:
+            self._write_config()
+        with RunLog(self.run, self.step, config.steps) if main else NoLog() as log, self._catch_signals():
+            log.message(self._describe(dataset))
+            for batch in self._batches(dataset):
+                if self.step >= config.quantizer.start_step and not self.quantizing:
+                    self._start_quantizer(dataset)
+                statistics = self._train_step(batch)
+                self.step += 1
+                log.advance(f"loss {statistics['loss']:.3f}")
+                self._report(log, statistics, clips)
+                if self._should_stop(deadline):
+                    break
+            return self._finish(log)
+
+    def _batches(self, dataset: Segments) -> Iterator[Batch]:
+        rank, world_size = self.fabric.global_rank, self.fabric.world_size
+        steps = range(self.step, self.config.steps)
+        return batches(dataset, steps, rank=rank, world_size=world_size)
+
+    def _report(self, log: RunLog | NoLog, statistics: dict[str, Any], clips: list[ValidationClip]) -> None:
+        """Log, validate and save when their step has come."""
+        config, last = self.config, self.step == self.config.steps
+        if self.step % config.log_every == 0 or last:
+            log.record(self.step, "train", statistics)
+        if self.step % config.validate_every == 0 or last:
+            if self.fabric.is_global_zero:
+                self._validate(log, clips)
+            self.fabric.barrier()
+        if self.step % config.checkpoint_every == 0 and not last:
+            self.save()
+
+    def _finish(self, log: RunLog | NoLog) -> RunResult:
+        weights = self.run / "model.safetensors"
+        self.save()
+        if self.fabric.is_global_zero:
+            save_weights(self.config.model, self.average.values, weights)
+        finished = self.step >= self.config.steps
+        why = "finished" if finished else "stopped, --resume goes on,"
+        log.message(f"{why} at step {self.step}; weights in {weights}")
+        return RunResult(self.step, finished, weights)
+
+    def _should_stop(self, deadline: float) -> bool:
+        """Has a signal come or the time run out, on any process?"""
+        stop = self._stop_signal is not None or time.monotonic() > deadline
+        if self.fabric.world_size == 1:
+            return stop
+        return bool(self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum") > 0)
+
+    @contextmanager
+    def _catch_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the run after the current step; a second one ends it at once."""
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            self._stop_signal = number
+            signal.signal(number, former[number])
+
+        former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def _describe(self, dataset: Segments) -> str:
+        millions = sum(parameter.numel() for parameter in self.codec.parameters()) / 1e6
+        return (
+            f"{self.config.model.name}: {millions:.1f} M parameters, {len(dataset.clips)} clips, {dataset.hours:.2f} h, "
+            f"steps {self.step}..{self.config.steps}, {self.fabric.world_size} process(es) on {self.fabric.device}"
+        )
+
+    def _write_config(self) -> None:
+        self.run.mkdir(parents=True, exist_ok=True)
+        with atomic_output(self.run / "config.json", force=True) as temporary:
+            Path(temporary).write_text(self.config.model_dump_json(indent=1), encoding="utf-8")
+
+    # One step
+
+    def _train_step(self, batch: Batch) -> dict[str, Any]:
+        """One update of the codec, and of the discriminators once they have begun; returns what to log."""
+        config, started = self.config, time.monotonic()
+        self._seed_step()
+        rate = learning_rate(self.step, config.steps, config.optimizer.learning_rate, config.optimizer)
+        set_rate(self.optimizer, rate)
+        wave = self.fabric.to_device(batch.wave)
+        self.model.train()
+        output: Reconstruction = self.model(wave, *self._draw_depths(len(wave)))
+        losses = self._losses(wave.squeeze(1), output)
+        own = [value for name, value in losses.items() if name != "discriminator"]
+        loss = torch.stack(own).sum()
+        self._check(loss.item(), batch)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(self.model, self.optimizer, max_norm=config.optimizer.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.codec, self.step)
+        statistics: dict[str, Any] = {"loss": loss.item()} | {name: value.item() for name, value in losses.items()}
+        statistics |= {"gradient_norm": float(norm or 0.0), "learning_rate": rate}
+        if (self.step + 1) % config.log_every == 0:
+            statistics |= self._health(output)
+        return statistics | {"seconds_per_step": round(time.monotonic() - started, 3)}
+
+    def _seed_step(self) -> None:
+        fabric = self.fabric
+        torch.manual_seed(self.config.seed + 1_000_003 * (self.step * fabric.world_size + fabric.global_rank + 1))
+
+    def _draw_depths(self, items: int) -> tuple[Tensor | None, Tensor | None]:
+        """Number of codebooks [items] and which items stay unquantized [items]; None before the codebooks start."""
+        if not self.quantizing:
+            return None, None
+        q, total = self.config.quantizer, self.codec.total_codebooks
+        shallow = torch.rand(items) < q.dropout
+        depths = torch.where(shallow, torch.randint(1, total + 1, (items,)), torch.full((items,), total))
+        unquantized = torch.rand(items) < q.unquantized
+        return depths.to(self.fabric.device), unquantized.to(self.fabric.device)
+
+    def _losses(self, wave: Tensor, output: Reconstruction) -> dict[str, Tensor]:
+        """All weighted losses by name; `wave` [B, T]."""
+        weights, wave_hat = self.config.loss, output.wave_hat.squeeze(1)
+        losses = reconstruction_losses(wave, wave_hat, self.codec.sample_rate_hz, weights)
+        if output.quantized is None:
+            losses["latent"] = 1e-3 * output.latent.float().square().mean()  # bounds it until the codebooks do
+        else:
+            losses["commitment"] = weights.commitment * output.quantized.commitment_loss
+            losses["codebook"] = weights.codebook * output.quantized.codebook_loss
+        if self.adversary is not None:
+            losses |= self.adversary.losses(wave, wave_hat, self.step)
+        return losses
+
+    def _check(self, loss: float, batch: Batch) -> None:
+        """Stop a run whose loss is NaN, infinite or exploding. Raises TrainingError."""
+        mean = self._running_loss
+        if not math.isfinite(loss) or (mean is not None and loss > _EXPLODED * mean):
+            before = "" if mean is None else f" after a mean of {mean:.3g}"
+            raise TrainingError(
+                f"step {self.step}: the loss is {loss:g}{before}; lower optimizer.learning_rate or look at the "
+                f"batch: {', '.join(dict.fromkeys(batch.paths))}"
+            )
+        self._running_loss = loss if mean is None else 0.98 * mean + 0.02 * loss
+
+    def _health(self, output: Reconstruction) -> dict[str, Any]:
+        ratio, eigenvalues = live_directions(output.latent)
+        health: dict[str, Any] = {"latent_directions": ratio, "latent_eigenvalues": eigenvalues}
+        if output.quantized is not None:
+            health["perplexity"] = perplexity(output.quantized.codes, self.codec.codebook_size)
+            health["residual_energy"] = output.quantized.residual_energy.tolist()
+            health["revived"] = [int(count) for count in output.quantized.revived]
+        return health
+
+    @torch.no_grad()
+    def _start_quantizer(self, dataset: Segments) -> None:
+        """k-means on the latents of segments that no step sees."""
+        self._seed_step()
+        count = self.config.data.batch_size * self.config.quantizer.kmeans_batches
+        first = _KMEANS_INDEX + self.fabric.global_rank * count
+        latents = []
+        for index in range(first, first + count):
+            wave = self.fabric.to_device(dataset[index][0])[None]
+            wave = F.pad(wave, (0, -wave.shape[1] % self.codec.hop_length))
+            latents.append(self.codec.encoder(wave)[0][0])
+        self.codec.quantizer.start_from(torch.cat(latents).float())
+        self.average.restart(self.codec)
+        self.quantizing = True
+
+    # Validation and checkpoints
+
+    def _validate(self, log: RunLog | NoLog, clips: list[ValidationClip]) -> None:
+        """Score the averaged weights, and log how a few clips sound and look."""
+        codec = Codec(self.config.model).to(self.fabric.device).eval()
+        codec.load_state_dict(self.average.values)
+        depths = [depth for depth in self.config.validate_codebooks if depth <= codec.total_codebooks]
+        if not self.quantizing:
+            return
+        log.record(self.step, "validation", validate_codec(codec, clips, depths))
+        log_round_trips(log, codec, clips[:2], depths, self.step)
+
+    def save(self) -> None:
+        """Write a checkpoint (process 0; all share it)."""
+        if self.fabric.is_global_zero:
+            tensors = with_prefix("codec", self.codec.state_dict()) | with_prefix("average", self.average.values)
+            tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
+            if self.adversary is not None:
+                tensors |= with_prefix("adversary", self.adversary.tensors())
+            numbers = {"quantizing": self.quantizing, "running_loss": self._running_loss}
+            save_checkpoint(self.run, self.step, tensors, numbers)
+        self.fabric.barrier()
+
+    def resume(self) -> None:
+        """Go back to the newest checkpoint of the run. Raises TrainingError if there is none or it does not fit."""
+        tensors, numbers = load_checkpoint(self.run)
+        try:
+            self.codec.load_state_dict(without_prefix("codec", tensors))
+        except RuntimeError as error:
+            raise TrainingError(f"{self.run}: the checkpoint is of another architecture ({error})") from None
+        average = without_prefix("average", tensors)
+        self.average.values = {name: self.fabric.to_device(value) for name, value in average.items()}
+        restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
+        if self.adversary is not None:
+            self.adversary.restore(without_prefix("adversary", tensors))
+        self.step, self.quantizing = numbers["step"], numbers["quantizing"]
+        self._running_loss = numbers["running_loss"]
+
+
+def _fabric(config: RunConfig) -> Fabric:
+    """Fabric for the devices of the config."""
+    strategy: Any = "auto"
+    if config.model.codebook_kind == "gradient" and config.devices != 1 and torch.cuda.device_count() > 1:
+        strategy = DDPStrategy(find_unused_parameters=True)  # the codebooks rest until they start
+    precision: Any = config.precision
+    if precision == "auto":
+        # A CPU without bf16 instructions emulates them, four times slower than float32.
+        precision = "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    return Fabric(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        precision=precision,
+        strategy=strategy,
+    )
