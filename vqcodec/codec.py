@@ -55,12 +55,8 @@ class Codec(nn.Module):
             "channels": config.channels,
             "latent_dim": config.latent_dim,
         }
-        self.encoder = Encoder(
-            **spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks
-        )
-        self.decoder = Decoder(
-            **spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks
-        )
+        self.encoder = Encoder(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
+        self.decoder = Decoder(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
         kind = _CODEBOOKS[config.codebook_kind]
         codebooks: list[Codebook] = [
             kind(
@@ -106,9 +102,7 @@ class Codec(nn.Module):
         return count
 
     @torch.inference_mode()
-    def encode(
-        self, wave: Tensor, *, kbps: float | None = None, num_codebooks: int | None = None
-    ) -> Tensor:
+    def encode(self, wave: Tensor, *, kbps: float | None = None, num_codebooks: int | None = None) -> Tensor:
         """Encode a batch of waves.
 
         Shape: wave [B, 1, T] float32 in [-1, 1] -> codes [B, K, F] int64, F = ceil(T / hop_length).

@@ -1,15 +1,15 @@
 """Every error that a caller can act on. Messages are one line: what was wrong, the value, the remedy.
 
-    VqcodecError
-    ├── AudioError             audio that cannot be read: no sound file, NaN samples, an unsupported rate
-    ├── BitstreamError         bytes that are no valid .vqc
-    │   ├── TruncatedError     the bytes end too early
-    │   ├── DamagedError       a checksum fails; names the damaged seconds
-    │   └── VersionError       a .vqc of a version that this release does not read
-    ├── ConfigError            a config or recipe with unknown keys or impossible values
-    ├── ModelError             weights that are missing, damaged, or not the ones that wrote a file
-    ├── OutputError            a target that exists, is read-only or does not fit on the disk
-    └── TrainingError          a run that cannot go on: NaN loss, no data, no checkpoint
+VqcodecError
+├── AudioError             audio that cannot be read: no sound file, NaN samples, an unsupported rate
+├── BitstreamError         bytes that are no valid .vqc
+│   ├── TruncatedError     the bytes end too early
+│   ├── DamagedError       a checksum fails; names the damaged seconds
+│   └── VersionError       a .vqc of a version that this release does not read
+├── ConfigError            a config or recipe with unknown keys or impossible values
+├── ModelError             weights that are missing, damaged, or not the ones that wrote a file
+├── OutputError            a target that exists, is read-only or does not fit on the disk
+└── TrainingError          a run that cannot go on: NaN loss, no data, no checkpoint
 """
 
 
@@ -32,9 +32,7 @@ class TruncatedError(BitstreamError):
 class DamagedError(BitstreamError):
     """A checksum fails. `start_seconds` and `end_seconds` bound what is lost (None: unknown)."""
 
-    def __init__(
-        self, message: str, *, start_seconds: float | None = None, end_seconds: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, start_seconds: float | None = None, end_seconds: float | None = None) -> None:
         super().__init__(message)
         self.start_seconds = start_seconds
         self.end_seconds = end_seconds

@@ -19,7 +19,12 @@ Wave = NDArray[np.float32]
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
 
 # Vorbis for .ogg: it takes any rate, while Opus in libsndfile takes five.
-_ENCODINGS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", None)}
+_ENCODINGS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".mp3": ("MP3", None),
+}
 _WAV_LIMIT_BYTES = 0xFFFF_FFFF - 1024
 
 
@@ -122,9 +127,7 @@ class AudioWriter:
         self._bytes_per_sample = 2 * channels
         self._written = 0
         try:
-            self._file = soundfile.SoundFile(
-                str(self.path), "w", rate_hz, channels, subtype=encoding, format=container
-            )
+            self._file = soundfile.SoundFile(str(self.path), "w", rate_hz, channels, subtype=encoding, format=container)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise OutputError(f"{self.path}: cannot write ({error}); choose another target") from None
 

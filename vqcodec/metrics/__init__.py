@@ -40,7 +40,7 @@ def estoi(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
     return _stoi(wave, wave_hat, rate_hz, extended=True)
 
 
-def si_sdr(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:  # noqa: ARG001 - all metrics are called alike
+def si_sdr(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
     """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019); NaN for silence."""
     true, guess = wave.astype(np.float64), wave_hat.astype(np.float64)
     energy = float(true @ true)
@@ -61,7 +61,9 @@ def visqol(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
     api = VisqolApi()
     api.create(mode="speech")
     result = api.measure_from_arrays(
-        _at_16_khz(wave, rate_hz).astype(np.float64), _at_16_khz(wave_hat, rate_hz).astype(np.float64), _PESQ_HZ
+        _at_16_khz(wave, rate_hz).astype(np.float64),
+        _at_16_khz(wave_hat, rate_hz).astype(np.float64),
+        _PESQ_HZ,
     )
     return float(result.moslqo)
 

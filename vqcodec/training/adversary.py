@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -44,9 +43,7 @@ class Adversary:
     def _learn(self, wave: Tensor, wave_hat: Tensor, step: int) -> Tensor:
         set_rate(
             self.optimizer,
-            learning_rate(
-                step, self.config.steps, self.config.discriminator.learning_rate, self.config.optimizer
-            ),
+            learning_rate(step, self.config.steps, self.config.discriminator.learning_rate, self.config.optimizer),
         )
         loss = discriminator_loss(self.module(wave), self.module(wave_hat))
         self.optimizer.zero_grad()

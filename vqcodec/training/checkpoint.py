@@ -30,7 +30,10 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], numbers: d
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / "state.safetensors")
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        temporary / "state.safetensors",
+    )
     (temporary / "state.json").write_text(json.dumps({"step": step, **numbers}, indent=1), encoding="utf-8")
     for file in temporary.iterdir():
         _sync(file)
@@ -74,7 +77,9 @@ def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The state of AdamW as named tensors, by parameter number."""
     state = optimizer.state_dict()["state"]
-    return {f"{number}.{key}": torch.as_tensor(value) for number, values in state.items() for key, value in values.items()}
+    return {
+        f"{number}.{key}": torch.as_tensor(value) for number, values in state.items() for key, value in values.items()
+    }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -79,12 +79,8 @@ class Segments(Dataset[tuple[Tensor, str]]):
 def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:
     """Batches of `steps` for process `rank` of `world_size`."""
     size = dataset.config.batch_size
-    indices = [
-        range((step * world_size + rank) * size, (step * world_size + rank + 1) * size) for step in steps
-    ]
-    yield from DataLoader(
-        dataset, batch_sampler=indices, num_workers=dataset.config.workers, collate_fn=_collate
-    )
+    indices = [range((step * world_size + rank) * size, (step * world_size + rank + 1) * size) for step in steps]
+    yield from DataLoader(dataset, batch_sampler=indices, num_workers=dataset.config.workers, collate_fn=_collate)
 
 
 def _collate(items: list[tuple[Tensor, str]]) -> Batch:

@@ -23,9 +23,7 @@ class StftDiscriminator(nn.Module):
         convolutions = [nn.Conv2d(2, channels, (3, 9), padding=(1, 4))]
         for dilation in (1, 2, 4):
             convolutions.append(
-                nn.Conv2d(
-                    channels, channels, (3, 9), stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4)
-                )
+                nn.Conv2d(channels, channels, (3, 9), stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4))
             )
         convolutions.append(nn.Conv2d(channels, channels, 3, padding=1))
         self.convolutions = nn.ModuleList(weight_norm(conv) for conv in convolutions)
@@ -56,8 +54,7 @@ class Discriminators(nn.Module):
 def discriminator_loss(real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]) -> Tensor:
     """Hinge loss, mean over resolutions: real logits above 1, fake ones below -1."""
     pairs = [
-        F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean()
-        for (r, _), (f, _) in zip(real, fake, strict=True)
+        F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for (r, _), (f, _) in zip(real, fake, strict=True)
     ]
     return torch.stack(pairs).mean()
 

@@ -27,14 +27,15 @@ class _Scale:
 # Windows as in DAC (Kumar et al. 2023), with bands that stay wider than a bin; grouped by what they resolve.
 _SCALES = (
     (_Scale(32, 5), _Scale(64, 10), _Scale(128, 20)),
-    (_Scale(256, 40, complex=True, compressed=True), _Scale(512, 80, magnitude=True, complex=True, compressed=True)),
+    (
+        _Scale(256, 40, complex=True, compressed=True),
+        _Scale(512, 80, magnitude=True, complex=True, compressed=True),
+    ),
     (_Scale(1024, 80, magnitude=True, complex=True), _Scale(2048, 160, magnitude=True)),
 )
 
 
-def reconstruction_losses(
-    wave: Tensor, wave_hat: Tensor, rate_hz: int, weights: LossConfig
-) -> dict[str, Tensor]:
+def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights: LossConfig) -> dict[str, Tensor]:
     """Weighted losses of `wave_hat` [B, T] against `wave` [B, T], by name; their sum is what to minimise.
 
     mel:        L1 of log10 mel spectra, summed over 7 window lengths (Yamamoto et al. 2020; DAC)

@@ -4,7 +4,6 @@ Every random number of a step comes from a seed made of (seed, step, process), a
 (see data.py), so that a run resumed from a checkpoint goes on as if it had never stopped.
 """
 
-import json
 import math
 import signal
 import time

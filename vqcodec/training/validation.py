@@ -12,8 +12,8 @@ from vqcodec.audio.resample import resample
 from vqcodec.codec import Codec
 from vqcodec.config import DataConfig
 from vqcodec.errors import TrainingError
-from vqcodec.training.log import NoLog, RunLog
 from vqcodec.metrics import estoi, pesq_wb, si_sdr
+from vqcodec.training.log import NoLog, RunLog
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""Writing .vqc files in one pass; the format is described in `spec`."""
+
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.bitstream import spec
+from vqcodec.bitstream.binary import uint_to_bytes, write_all
+from vqcodec.bitstream.header import Header
+from vqcodec.bitstream.payload import pack_codes
+from vqcodec.bitstream.records import Head, checksum
+
+
+class VqcWriter:
+    """Writes codes to a binary file object, which may be a pipe; neither closes nor renames it.
+
+    The bytes depend on header, codes and `frames_per_chunk` only, not on how the codes were split over calls.
+    `frames_per_chunk`: None for 256, or fewer where so many would not fit into a chunk.
+    """
+
+    def __init__(self, file: IO[bytes], header: Header, *, frames_per_chunk: int | None = None) -> None:
+        most = max_frames_per_chunk(header)
+        if frames_per_chunk is None:
+            frames_per_chunk = min(spec.DEFAULT_FRAMES_PER_CHUNK, most)
+        if not 1 <= frames_per_chunk <= most:
+            raise ValueError(f"frames_per_chunk {frames_per_chunk} is outside 1 to {most}")
+        self._file = file
+        self._header = header
+        self._frames_per_chunk = frames_per_chunk
+        self._waiting = np.zeros((header.channels, header.num_codebooks, 0), np.uint16)
+        self._written_frames = 0
+        self._closed = False
+        write_all(file, header.to_bytes())
+
+    @property
+    def frames(self) -> int:
+        """Frames given to `write` so far."""
+        return self._written_frames + self._waiting.shape[2]
+
+    def write(self, codes: NDArray[Any]) -> None:
+        """Append integer codes `[C, K, F]`, each in [0, codebook_size), any F.
+
+        Raises ValueError for another shape or type, codes out of range, or more frames than the header's samples
+        need.
+        """
+        self._check_codes(codes)
+        waiting = np.concatenate([self._waiting, codes.astype(np.uint16)], axis=2)
+        start = 0
+        # The last full chunk waits for more frames, since only `close` knows whether it is the last of all.
+        while waiting.shape[2] - start > self._frames_per_chunk:
+            self._write_chunk(spec.TAG_CHUNK, waiting[:, :, start : start + self._frames_per_chunk])
+            start += self._frames_per_chunk
+        self._waiting = waiting[:, :, start:].copy()
+
+    def close(self, samples: int | None = None) -> None:
+        """Write what waits and end the audio; a second call does nothing.
+
+        `samples`: the length per channel at the original rate if the header leaves it unknown; None then stands
+        for all that the frames cover. Raises ValueError if the frames written are not those that the samples need.
+        """
+        if self._closed:
+            return
+        samples = self._final_samples(samples)
+        if self._header.frames_for(samples) != self.frames:
+            needed = self._header.frames_for(samples)
+            raise ValueError(f"{samples} samples need {needed} frames, {self.frames} were written")
+        if self._header.samples is None:
+            end = uint_to_bytes(samples, spec.MAX_SAMPLES_BYTES)
+            self._write_chunk(spec.TAG_LAST_CHUNK, self._waiting, start_of_body=end)
+        elif self._waiting.shape[2] > 0:
+            self._write_chunk(spec.TAG_CHUNK, self._waiting)
+        self._waiting = self._waiting[:, :, :0]
+        self._closed = True
+
+    def _final_samples(self, samples: int | None) -> int:
+        header = self._header
+        if header.samples is None:
+            if samples is not None:
+                return samples
+            return self.frames * header.hop_length * header.original_rate_hz // header.sample_rate_hz
+        if samples not in (None, header.samples):
+            raise ValueError(f"the header says {header.samples} samples, close() {samples}")
+        return header.samples
+
+    def _check_codes(self, codes: NDArray[Any]) -> None:
+        header = self._header
+        if self._closed:
+            raise ValueError("the writer is closed")
+        if codes.ndim != 3 or codes.shape[:2] != (header.channels, header.num_codebooks):
+            wanted = f"[{header.channels}, {header.num_codebooks}, F]"
+            raise ValueError(f"codes must have the shape {wanted}, not {list(codes.shape)}")
+        if codes.dtype.kind not in "iu":
+            raise ValueError(f"codes must be integers, not {codes.dtype}")
+        if codes.size and not (codes.min() >= 0 and codes.max() < header.codebook_size):
+            raise ValueError(f"codes must be in 0 to {header.codebook_size - 1}")
+        if header.frames is not None and self.frames + codes.shape[2] > header.frames:
+            raise ValueError(f"more frames than the {header.frames} of {header.samples} samples")
+
+    def _write_chunk(self, tag: int, codes: NDArray[np.uint16], *, start_of_body: bytes = b"") -> None:
+        head = Head(tag=tag, value=codes.shape[2])
+        body = start_of_body + pack_codes(codes, self._header.bits_per_code)
+        record = head.to_bytes() + body + checksum(head, body, position=self._written_frames)
+        write_all(self._file, record)
+        self._written_frames += codes.shape[2]
+
+
+def max_frames_per_chunk(header: Header) -> int:
+    """Frames that fit into one chunk of a file with `header`, by the count's width and the bound on payloads."""
+    codes_per_layer = spec.MAX_PAYLOAD_BYTES // header.num_codebooks * 8 // header.bits_per_code
+    return min(spec.MAX_CHUNK_FRAMES, codes_per_layer // header.channels)
