@@ -1,0 +1,49 @@
+"""vqcodec: neural audio compression. Names load on first use, so that importing the package needs no torch."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from vqcodec.errors import VqcodecError
+
+if TYPE_CHECKING:
+    from vqcodec.codec import Codec
+    from vqcodec.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.stream import DecodeSession, EncodeSession
+    from vqcodec.zoo import load
+
+__version__ = version("vqcodec")
+
+__all__ = [
+    "Codec",
+    "DecodeSession",
+    "EncodeSession",
+    "VqcodecError",
+    "__version__",
+    "compress",
+    "decode_file",
+    "decompress",
+    "encode_file",
+    "load",
+]
+
+_HOMES = {
+    "Codec": "vqcodec.codec",
+    "DecodeSession": "vqcodec.stream",
+    "EncodeSession": "vqcodec.stream",
+    "compress": "vqcodec.convert",
+    "decode_file": "vqcodec.convert",
+    "decompress": "vqcodec.convert",
+    "encode_file": "vqcodec.convert",
+    "load": "vqcodec.zoo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vqcodec' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,25 +1,39 @@
-"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed.
+
+Also pipes: copied to the disk before they are read, and written only when everything is there.
+"""
 
 import contextlib
 import errno
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from vqcodec.errors import OutputError
+
+Target = str | Path | BinaryIO
+"""What is written: a path, or a binary file object such as a pipe."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def atomic_output(path: str | Path, *, force: bool = False) -> Iterator[Path]:
-    """Yield a temporary path with the suffix of `path`; rename it to `path` on success, remove it on any exception.
+def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> Iterator[Path]:
+    """Yield a temporary path; rename it to `target` on success, remove it on any exception.
 
-    Raises OutputError if `path` exists (without `force`), is a folder, or cannot be written, and when the disk
-    fills up. A device or pipe, such as /dev/null, is written directly.
+    The temporary path has the suffix of `target`, or `suffix` if that is a file object. Raises OutputError if `target`
+    exists (without `force`), is a folder, or cannot be written, and when the disk fills up. A device or named pipe,
+    such as /dev/null, is written directly.
     """
-    target = Path(path)
+    if not isinstance(target, str | Path):
+        with _copied_to(target, suffix) as path:
+            yield path
+        return
+    target = Path(target)
     check_output(target, force=force)
     if _is_special(target):
         with output_errors(target):
@@ -33,6 +47,16 @@ def atomic_output(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def seekable_copy(source: BinaryIO) -> Iterator[BinaryIO]:
+    """A copy of the rest of `source` on the disk, so that memory does not grow with the length of a pipe."""
+    with tempfile.TemporaryFile() as copy:
+        with output_errors("temporary file"):
+            shutil.copyfileobj(source, copy)
+        copy.seek(0)
+        yield copy
 
 
 def check_output(path: str | Path, *, force: bool) -> None:
@@ -62,6 +86,18 @@ def output_errors(target: str | Path) -> Iterator[None]:
         remedy = "free some space or choose another folder" if full else "choose another target"
         why = "no space left on the disk" if full else (error.strerror or str(error))
         raise OutputError(f"{target}: cannot write ({why}); {remedy}") from None
+
+
+@contextlib.contextmanager
+def _copied_to(file: BinaryIO, suffix: str) -> Iterator[Path]:
+    """Yield a temporary path; copy it to `file` on success."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"output{suffix}"
+        with output_errors(path):
+            yield path
+        with path.open("rb") as written:
+            shutil.copyfileobj(written, file)
+        file.flush()
 
 
 def _is_special(path: Path) -> bool:

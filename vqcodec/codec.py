@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vqcodec.config import ModelConfig, QuantizerConfig
 from vqcodec.errors import ConfigError
 from vqcodec.frames import codebooks_for_kbps, num_frames
-from vqcodec.nn.conv import State
+from vqcodec.nn.conv import CausalConv1d, State
 from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import Encoder
 from vqcodec.nn.quantizer import Codebook, EmaCodebook, GradientCodebook
@@ -79,6 +79,17 @@ class Codec(nn.Module):
         """Samples by which `decode_block` lags its codes."""
         return self.decoder.delay_samples
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """Frames before frame f that its decoded samples depend on, at most: what a seek must decode ahead."""
+        contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, CausalConv1d)]
+        return sum(contexts) + num_frames(self.delay_samples, self.hop_length)
+
     def codebooks_for(self, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
         """The number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
 
@@ -125,7 +136,7 @@ class Codec(nn.Module):
         T = length_samples, at most F * hop_length, which is the default. Raises ValueError for other shapes and for
         codes outside 0..codebook_size - 1.
         """
-        self._check_codes(codes)
+        self.check_codes(codes)
         available = codes.shape[2] * self.hop_length
         length = available if length_samples is None else length_samples
         if not 0 <= length <= available:
@@ -184,7 +195,8 @@ class Codec(nn.Module):
         wave, state = self.decoder(latent)
         return torch.cat((wave, self.decoder.finish(state)), dim=1)[:, self.delay_samples :].unsqueeze(1)
 
-    def _check_codes(self, codes: Tensor) -> None:
+    def check_codes(self, codes: Tensor) -> None:
+        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
         if codes.dim() != 3 or not 1 <= codes.shape[1] <= self.total_codebooks:
             raise ValueError(f"codes have shape {tuple(codes.shape)}, expected [B, 1..{self.total_codebooks}, F]")
         if codes.is_floating_point():

@@ -1,1 +1,1 @@
-"""Audio files, resampling and spectra: soundfile, soxr and torch.stft behind one door. A wave here is [C, T] float32."""
+"""Audio files, resampling and spectra: soundfile, soxr and torch behind one door. A wave is [C, T] float32."""

@@ -1,7 +1,7 @@
 """Read and write audio files in blocks (libsndfile: WAV, FLAC, Ogg, MP3), with errors that name the file."""
 
 import contextlib
-import shutil
+import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vqcodec.atomic import seekable_copy
 from vqcodec.errors import AudioError, OutputError
 
 Wave = NDArray[np.float32]
@@ -25,6 +26,8 @@ _ENCODINGS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", None),
 }
+_MOST_HEADER_BYTES = 4096
+"""A file without samples is not larger: some programs write 0 as the length when they cannot seek back."""
 _WAV_LIMIT_BYTES = 0xFFFF_FFFF - 1024
 
 
@@ -32,8 +35,9 @@ class AudioReader:
     """An audio file, opened; a context manager.
 
     `source` is a path or a binary file object; one that cannot seek (a pipe) is copied to a temporary file first.
-    `rate_hz`, `channels` and `length_samples` (per channel) are known at once. Samples of float files beyond [-1, 1]
-    are kept. Raises AudioError for anything that is no sound, or no sound that we code (4 to 192 kHz).
+    `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3),
+    more or fewer samples may come. Samples of float files beyond [-1, 1] are kept. Raises AudioError for anything that
+    is no sound, or no sound that we code (4 to 192 kHz).
     """
 
     def __init__(self, source: str | Path | BinaryIO) -> None:
@@ -44,6 +48,7 @@ class AudioReader:
             self.rate_hz: int = self._file.samplerate
             self.channels: int = self._file.channels
             self.length_samples: int = self._file.frames
+            self.is_length_exact = self._file.format != "MP3"
             self._check()
         except BaseException:
             self._cleanup.close()
@@ -63,7 +68,7 @@ class AudioReader:
                 yield block
             if block.shape[1] < block_samples:
                 break
-        if done < self.length_samples:
+        if done < self.length_samples and self.is_length_exact:
             raise AudioError(
                 f"{self.name}: ends after {done / self.rate_hz:.2f} of {self.length_samples / self.rate_hz:.2f} s; "
                 "the file is cut or damaged"
@@ -82,8 +87,11 @@ class AudioReader:
         if isinstance(source, str | Path):
             _check_readable(Path(source))
             opened: str | BinaryIO = str(source)
+            self._size_bytes = Path(source).stat().st_size
         else:
             opened = source if source.seekable() else self._spool(source)
+            self._size_bytes = opened.seek(0, io.SEEK_END)
+            opened.seek(0)
         try:
             return soundfile.SoundFile(opened)
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
@@ -92,17 +100,18 @@ class AudioReader:
             ) from None
 
     def _spool(self, source: BinaryIO) -> BinaryIO:
-        """A seekable copy on disk, so that memory does not grow with the length of a pipe."""
-        copy = self._cleanup.enter_context(tempfile.TemporaryFile())
-        shutil.copyfileobj(source, copy)
-        if copy.tell() == 0:
+        """A copy that can seek, as libsndfile must."""
+        copy = self._cleanup.enter_context(seekable_copy(source))
+        if not copy.read(1):
             raise AudioError(f"{self.name}: empty; give an audio file")
         copy.seek(0)
-        return copy  # type: ignore[return-value]
+        return copy
 
     def _check(self) -> None:
         if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
             raise AudioError(f"{self.name}: rate {self.rate_hz} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}; resample it")
+        if self.length_samples == 0 and self._size_bytes > _MOST_HEADER_BYTES:
+            raise AudioError(f"{self.name}: its header says 0 samples, yet it has {self._size_bytes} bytes; repair it")
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise AudioError(f"{self.name}: {self.channels} channels, more than {MAX_CHANNELS}; split the file")
 

@@ -1,4 +1,4 @@
-"""One STFT and one mel filter bank for losses, logs and plots (torch). Filters follow Slaney's scale, as librosa's do."""
+"""One STFT and one mel filter bank for losses, logs and plots (torch). Slaney's scale, as in librosa."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def stft(wave: Tensor, window_length: int, hop: int) -> Tensor:
-    """Complex spectrum [B, window_length / 2 + 1, S] of `wave` [B, T] with a Hann window, reflection-padded at both ends.
+    """Complex spectrum [B, window_length / 2 + 1, S] of `wave` [B, T] with a Hann window, reflection-padded.
 
     S = floor(T / hop) + 1; T must be over window_length / 2.
     """

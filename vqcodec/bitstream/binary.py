@@ -24,6 +24,7 @@ class ByteSource:
         self.seekable = file.seekable()
         self._start = file.tell() if self.seekable else 0
         self._end = file.seek(0, io.SEEK_END) if self.seekable else 0
+        self.length_bytes = self._end - self._start if self.seekable else None
         if self.seekable:
             file.seek(self._start)
 

@@ -19,7 +19,10 @@ _BEYOND_ANY_FRAME = 1 << 63
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Consecutive frames of a file: `codes` uint16 `[C, K, F]`, the first of them frame `start_frame`."""
+    """Consecutive frames of a file: `codes` uint16 `[C, K, F]`, the first of them frame `start_frame`.
+
+    K is 0 where the chunk is damaged and the caller asked to go on.
+    """
 
     start_frame: int
     codes: NDArray[np.uint16]
@@ -56,6 +59,11 @@ class VqcReader:
         self.samples = self.header.samples
         self._source.mark()
 
+    @property
+    def file_bytes(self) -> int | None:
+        """Bytes from the header to the end of the file; None if it cannot seek."""
+        return self._source.length_bytes
+
     def chunks(
         self,
         start_frame: int = 0,
@@ -68,8 +76,9 @@ class VqcReader:
 
         `num_codebooks` unpacks the first layers only. Chunks before the span are passed over by their heads.
         Reading to the end also checks that the file ends where the format says. A damaged chunk raises DamagedError
-        with its seconds; with `on_damage` that error goes there and the next chunk follows. Also raises
-        TruncatedError, VersionError, BitstreamError, and ValueError for a span or depth that cannot be.
+        with its seconds; with `on_damage` that error goes there, the chunk comes without layers and the next one
+        follows (nothing does where even the head of a chunk is lost). Also raises TruncatedError, VersionError,
+        BitstreamError, and ValueError for a span or depth that cannot be.
         """
         depth = self.header.num_codebooks if num_codebooks is None else num_codebooks
         if not 1 <= depth <= self.header.num_codebooks:
@@ -82,18 +91,20 @@ class VqcReader:
         records = self._records(start_frame, end, on_damage=on_damage or _raise)
         return (self._cut(record, start_frame, end=end, depth=depth) for record in records)
 
-    def scan(self) -> Scan:
+    def scan(self, *, on_damage: Callable[[DamagedError], None] | None = None) -> Scan:
         """Read the heads of all chunks, and their codes only where the source cannot seek.
 
         Raises what `chunks` does; damage inside the codes of a chunk goes unnoticed.
         """
         self._source.rewind()
         chunks = frames = payload_bytes = 0
-        for record in self._records(_BEYOND_ANY_FRAME, None, on_damage=_raise, with_skipped=True):
+        for record in self._records(_BEYOND_ANY_FRAME, None, on_damage=on_damage or _raise, with_skipped=True):
             chunks += 1
             frames += record.frames
             payload_bytes += self.header.payload_bytes(record.frames)
-        assert self.samples is not None, "all records were read"
+        if self.samples is None:  # the end is lost and `on_damage` accepts it
+            self._take_samples(b"", frames)
+        assert self.samples is not None
         return Scan(chunks=chunks, frames=frames, payload_bytes=payload_bytes, samples=self.samples)
 
     def _records(
@@ -123,7 +134,7 @@ class VqcReader:
                 if head.is_last:
                     body = self._take_samples(body, position + head.value)
                     total = position + head.value
-                if body:
+                if head.value > 0:
                     yield _Record(position, head.value, body)
             elif not self._source.skip(head.body_bytes(self.header) + spec.CRC_BYTES):
                 raise self._truncated(position)
@@ -193,8 +204,9 @@ class VqcReader:
             self._body(head, position, on_damage=on_damage)
 
     def _cut(self, record: _Record, start_frame: int, *, end: int | None, depth: int) -> Chunk:
-        """The frames of `record` inside the span, unpacked."""
+        """The frames of `record` inside the span, unpacked; of a damaged one, no layers."""
         header = self.header
+        depth = depth if record.payload else 0
         codes = unpack_codes(
             record.payload,
             header.bits_per_code,

@@ -1,4 +1,4 @@
-"""Quality of `wave_hat` against `wave`: functions of two waves [T] float at `rate_hz`. Needs the extra `eval` or `train`.
+"""Quality of `wave_hat` against `wave`: functions of two waves [T] at `rate_hz`. Needs the extra `eval` or `train`.
 
 A metric that is not defined on a clip (silence, too short) is NaN.
 """

@@ -28,7 +28,8 @@ class CausalConv1d(nn.Module):
         # A 2-d convolution of width 1: its channels-last kernels read [B, F, C] in place and are 2 to 4 times
         # faster than Conv1d's for depthwise filters.
         conv = nn.Conv2d(in_channels, out_channels, (kernel_size, 1), stride=(stride, 1), groups=groups)
-        self.conv = conv.to(memory_format=torch.channels_last)
+        conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
+        self.conv = conv
         self.context = kernel_size - stride
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -44,6 +45,6 @@ def run_layers(layers: Iterable[nn.Module], x: Tensor, states: Sequence[State] |
     layers = list(layers)
     new_states = []
     for layer, state in zip(layers, states or [None] * len(layers), strict=True):
-        x, state = layer(x, state)
-        new_states.append(state)
+        x, new_state = layer(x, state)
+        new_states.append(new_state)
     return x, new_states

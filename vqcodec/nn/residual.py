@@ -5,6 +5,7 @@ items passes through unquantized while training, so that the encoder is never cu
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class ResidualQuantizer(nn.Module):
 
     def __init__(self, codebooks: list[Codebook]) -> None:
         super().__init__()
-        self.codebooks = nn.ModuleList(codebooks)
+        self.codebooks = cast(list[Codebook], nn.ModuleList(codebooks))  # typed by what it holds
 
     def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
         """Codes [B, num_codebooks, F] (int64) of `latent` [B, F, dim]."""

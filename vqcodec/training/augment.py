@@ -1,4 +1,4 @@
-"""Augmentation of one segment on the CPU: speed (and pitch), equalization, noise, level. The result is the target too."""
+"""Augmentation of one segment: speed (and pitch), equalization, noise, level. The result is the target too."""
 
 import numpy as np
 import soxr
@@ -45,4 +45,5 @@ def _add_noise(samples: Samples, random: np.random.Generator, snr_db: float) -> 
     tilt = random.uniform(0, 1)
     noise = np.fft.irfft(white / np.maximum(1, np.arange(len(white))) ** tilt, n=len(samples))
     level = np.sqrt(np.mean(samples**2)) * 10 ** (-snr_db / 20)
-    return (samples + noise * (level / max(1e-12, np.sqrt(np.mean(noise**2))))).astype(np.float32)
+    noisy: Samples = (samples + noise * (level / max(1e-12, np.sqrt(np.mean(noise**2))))).astype(np.float32)
+    return noisy

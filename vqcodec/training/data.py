@@ -66,7 +66,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
     def _read(self, clip: _Clip, start: int, count: int) -> NDArray[np.float32]:
         """`count` samples (fewer at the end) of the first channel."""
         if clip.path in self._cache:
-            return self._cache[clip.path][start : start + count].astype(np.float32) / 32768
+            return self._cache[clip.path][start : start + count].astype(np.float32) / np.float32(32768)
         if self._cached_bytes < self.config.cache_mb * 1_000_000:
             samples, _ = soundfile.read(clip.path, dtype="int16", always_2d=True)
             self._cache[clip.path] = np.ascontiguousarray(samples[:, 0])
@@ -79,7 +79,8 @@ class Segments(Dataset[tuple[Tensor, str]]):
 def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:
     """Batches of `steps` for process `rank` of `world_size`."""
     size = dataset.config.batch_size
-    indices = [range((step * world_size + rank) * size, (step * world_size + rank + 1) * size) for step in steps]
+    starts = [(step * world_size + rank) * size for step in steps]
+    indices = [list(range(start, start + size)) for start in starts]
     yield from DataLoader(dataset, batch_sampler=indices, num_workers=dataset.config.workers, collate_fn=_collate)
 
 

@@ -130,9 +130,10 @@ def _as_line(values: dict[str, Any]) -> str:
     """Short form of a record for logs of batch systems."""
     parts = []
     for name, value in values.items():
+        text = str(value)
         if isinstance(value, list):
-            value = "[" + " ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in value) + "]"
+            text = "[" + " ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in value) + "]"
         elif isinstance(value, float):
-            value = f"{value:.4g}"
-        parts.append(f"{name} {value}" if name != "kind" else str(value))
+            text = f"{value:.4g}"
+        parts.append(text if name == "kind" else f"{name} {text}")
     return "  ".join(parts)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from vqcodec.atomic import atomic_output
@@ -142,7 +142,9 @@ class Trainer:
         stop = self._stop_signal is not None or time.monotonic() > deadline
         if self.fabric.world_size == 1:
             return stop
-        return bool(self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum") > 0)
+        count = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
+        assert isinstance(count, Tensor)
+        return bool(count > 0)
 
     @contextmanager
     def _catch_signals(self) -> Iterator[None]:
@@ -152,7 +154,7 @@ class Trainer:
             self._stop_signal = number
             signal.signal(number, former[number])
 
-        former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        former: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
@@ -162,8 +164,9 @@ class Trainer:
     def _describe(self, dataset: Segments) -> str:
         millions = sum(parameter.numel() for parameter in self.codec.parameters()) / 1e6
         return (
-            f"{self.config.model.name}: {millions:.1f} M parameters, {len(dataset.clips)} clips, {dataset.hours:.2f} h, "
-            f"steps {self.step}..{self.config.steps}, {self.fabric.world_size} process(es) on {self.fabric.device}"
+            f"{self.config.model.name}: {millions:.1f} M parameters, {len(dataset.clips)} clips, "
+            f"{dataset.hours:.2f} h, steps {self.step}..{self.config.steps}, "
+            f"{self.fabric.world_size} process(es) on {self.fabric.device}"
         )
 
     def _write_config(self) -> None:
@@ -263,11 +266,11 @@ class Trainer:
 
     def _validate(self, log: RunLog | NoLog, clips: list[ValidationClip]) -> None:
         """Score the averaged weights, and log how a few clips sound and look."""
+        if not self.quantizing:
+            return
         codec = Codec(self.config.model).to(self.fabric.device).eval()
         codec.load_state_dict(self.average.values)
         depths = [depth for depth in self.config.validate_codebooks if depth <= codec.total_codebooks]
-        if not self.quantizing:
-            return
         log.record(self.step, "validation", validate_codec(codec, clips, depths))
         log_round_trips(log, codec, clips[:2], depths, self.step)
 

@@ -1,0 +1,44 @@
+"""Opening .vqc files and pipes, with errors that name the file."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vqcodec.atomic import seekable_copy
+from vqcodec.bitstream.reader import VqcReader
+from vqcodec.errors import BitstreamError, ModelError
+
+
+@contextlib.contextmanager
+def open_vqc(source: str | Path | BinaryIO) -> Iterator[VqcReader]:
+    """Yield a reader of a path, or of a binary file object (copied to the disk if it cannot seek).
+
+    Errors about its content that are raised inside, BitstreamError and ModelError, start with the file's name.
+    """
+    name = str(source) if isinstance(source, str | Path) else "standard input"
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(_opened(source))
+        except OSError as error:
+            raise BitstreamError(f"{name}: cannot read ({error.strerror}); give a .vqc file") from None
+        try:
+            yield VqcReader(file)
+        except (BitstreamError, ModelError) as error:
+            error.args = (f"{name}: {error}",)
+            raise
+
+
+def _opened(source: str | Path | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+    """`source` as a file that can seek."""
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return _piped(path) if path.is_fifo() else path.open("rb")
+    return contextlib.nullcontext(source) if source.seekable() else seekable_copy(source)
+
+
+@contextlib.contextmanager
+def _piped(path: Path) -> Iterator[BinaryIO]:
+    """A named pipe."""
+    with path.open("rb") as pipe, seekable_copy(pipe) as copy:
+        yield copy

@@ -1,0 +1,36 @@
+"""The command line, one file per command. Heavy imports stay inside functions: --help needs no torch.
+
+Exit codes: 0, 1 for bad input (every VqcodecError), 2 for wrong usage.
+"""
+
+from typing import Any
+
+import click
+
+from vqcodec.cli.decode import decode
+from vqcodec.cli.encode import encode
+from vqcodec.cli.info import info
+from vqcodec.cli.models import models
+from vqcodec.cli.train import train
+from vqcodec.errors import VqcodecError
+
+
+class _Group(click.Group):
+    """Turns our own errors into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except VqcodecError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="vqcodec", message="%(prog)s %(version)s")
+def main() -> None:
+    """Neural audio compression: speech at 0.5 to 6 kbps."""
+
+
+for _command in (encode, decode, info, models, train):
+    main.add_command(_command)

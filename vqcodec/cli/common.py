@@ -1,0 +1,24 @@
+"""What commands share: options and the progress bar."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
+force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[float, float], None] | None]:
+    """Yield a callback for seconds done and in all that draws a bar, or None where nobody would see it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr, show_percent=True) as bar:
+
+        def report(done_seconds: float, total_seconds: float) -> None:
+            bar.update(round(1000 * done_seconds / max(total_seconds, done_seconds, 1e-9)) - bar.pos)
+
+        yield report

@@ -1,0 +1,65 @@
+"""vqcodec decode: .vqc -> an audio file."""
+
+import sys
+import time
+
+import click
+
+from vqcodec.cli.common import device_option, force_option, progress
+from vqcodec.errors import DamagedError
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("target", metavar="OUTPUT")
+@click.option("--codebooks", type=click.IntRange(min=1), help="Decode only the first layers: a lower rate's sound.")
+@click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Seconds to begin at.")
+@click.option("--duration", type=click.FloatRange(min=0), help="Seconds to decode; default: to the end.")
+@click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
+@click.option("--model", help="Weights file, for files of a model that is not bundled.")
+@click.option("--skip-damaged", is_flag=True, help="Replace damaged chunks by silence instead of failing.")
+@device_option
+@force_option
+def decode(
+    source: str,
+    target: str,
+    codebooks: int | None,
+    start: float,
+    duration: float | None,
+    rate: int | None,
+    model: str | None,
+    skip_damaged: bool,
+    device: str,
+    force: bool,
+) -> None:
+    """Decode a .vqc to audio: .wav, .flac, .ogg or .mp3, by the suffix of OUTPUT.
+
+    Length, sampling rate and channels are those of the original. "-" is standard input or output (WAV).
+
+    \b
+    vqcodec decode speech.vqc speech.wav
+    vqcodec decode talk.vqc minute.flac --start 3600 --duration 60
+    """
+    from vqcodec.convert import decode_file
+
+    started = time.monotonic()
+    with progress(source) as report:
+        summary = decode_file(
+            sys.stdin.buffer if source == "-" else source,
+            sys.stdout.buffer if target == "-" else target,
+            model=model,
+            num_codebooks=codebooks,
+            start_seconds=start,
+            duration_seconds=duration,
+            rate_hz=rate,
+            device=device,
+            force=force,
+            on_progress=report,
+            on_damage=_warn if skip_damaged else None,
+        )
+    speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
+    click.echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)
+
+
+def _warn(error: DamagedError) -> None:
+    click.echo(f"Warning: {error}", err=True)

@@ -1,0 +1,114 @@
+"""Blocks of samples <-> chunks of codes: resampling, sessions and container joined, in bounded memory."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vqcodec.audio.resample import Resampler
+from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
+from vqcodec.codec import Codec
+from vqcodec.errors import DamagedError
+from vqcodec.frames import ceil_div
+from vqcodec.stream import DecodeSession, EncodeSession
+
+Wave = NDArray[np.float32]
+OnDamage = Callable[[DamagedError], None]
+"""Told of every damaged chunk, which then becomes silence instead of an error."""
+
+_BLOCK_FRAMES = 100
+_MIN_BLOCK_FRAMES = 8
+_RESAMPLER_FRAMES = 8
+"""Frames on either side of an excerpt that cover the resampler's filter."""
+
+
+def block_frames(channels: int) -> int:
+    """Frames per block: two seconds of one channel keep the layers in the processor's cache."""
+    return max(_MIN_BLOCK_FRAMES, _BLOCK_FRAMES // channels)
+
+
+def encode_blocks(blocks: Iterable[Wave], codec: Codec, header: Header, file: BinaryIO) -> int:
+    """Write the .vqc of `blocks` [C, n] to `file`; returns the samples per channel that came."""
+    writer = VqcWriter(file, header)
+    resampler = Resampler(header.original_rate_hz, codec.sample_rate_hz, header.channels)
+    session = EncodeSession(codec, num_codebooks=header.num_codebooks, batch=header.channels)
+    samples = 0
+    for block in blocks:
+        samples += block.shape[1]
+        writer.write(_to_codes(session, resampler.push(block)))
+    writer.write(_to_codes(session, resampler.flush()))
+    writer.write(session.flush().cpu().numpy())
+    writer.close(samples)
+    return samples
+
+
+def _to_codes(session: EncodeSession, wave: Wave) -> NDArray[np.int64]:
+    """Codes [C, K, n] of the next samples [C, T], channels as the batch."""
+    codes: NDArray[np.int64] = session.push(torch.from_numpy(wave)[:, None]).cpu().numpy()
+    return codes
+
+
+@dataclass(frozen=True)
+class Span:
+    """The samples wanted, at the output rate, from `start` to before `end`."""
+
+    rate_hz: int
+    start: int
+    end: int
+
+    @property
+    def length_samples(self) -> int:
+        """Samples per channel."""
+        return self.end - self.start
+
+
+def decode_span(
+    reader: VqcReader, codec: Codec, span: Span, num_codebooks: int, on_damage: OnDamage | None
+) -> Iterator[Wave]:
+    """The waves [C, n] of `span`.
+
+    Decoding begins early enough that the decoder's past and the resampler's filter are complete, at a frame whose
+    first sample falls on a sample of the output rate.
+    """
+    header, hop = reader.header, codec.hop_length
+    if span.start == span.end:
+        return
+    whole = codec.sample_rate_hz // math.gcd(hop * span.rate_hz, codec.sample_rate_hz)
+    wanted = span.start * codec.sample_rate_hz // (span.rate_hz * hop)
+    first = max(0, wanted - codec.decoder_context_frames - _RESAMPLER_FRAMES) // whole * whole
+    last = ceil_div(span.end * codec.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES
+    resampler = Resampler(codec.sample_rate_hz, span.rate_hz, header.channels)
+    position = first * hop * span.rate_hz // codec.sample_rate_hz
+    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, on_damage=on_damage)
+    for wave in _resampled(_synthesized(chunks, codec, header.channels), resampler):
+        begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
+        position += wave.shape[1]
+        if begin < end:
+            yield wave[:, begin:end]
+
+
+def _synthesized(chunks: Iterable[Chunk], codec: Codec, channels: int) -> Iterator[Wave]:
+    """Waves at the model's rate, F * hop_length samples for F frames in all; damaged chunks are silent."""
+    step = block_frames(channels)
+    session = DecodeSession(codec, batch=channels)
+    for chunk in chunks:
+        _, layers, frames = chunk.codes.shape
+        if layers == 0:
+            yield session.flush()[:, 0].cpu().numpy()
+        for start in range(0, frames, step):
+            part = chunk.codes[:, :, start : start + step]
+            if layers == 0:
+                yield np.zeros((channels, part.shape[2] * codec.hop_length), np.float32)
+            else:
+                yield session.push(torch.from_numpy(part.astype(np.int64)))[:, 0].cpu().numpy()
+    yield session.flush()[:, 0].cpu().numpy()
+
+
+def _resampled(waves: Iterable[Wave], resampler: Resampler) -> Iterator[Wave]:
+    for wave in waves:
+        yield resampler.push(wave)
+    yield resampler.flush()

@@ -1,0 +1,98 @@
+"""Trained models by name. Their weights ship in vqcodec/models, each with a card that says what it was trained on.
+
+Importing this needs no torch; loading does.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vqcodec.bitstream.spec import FINGERPRINT_BYTES
+from vqcodec.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from vqcodec.codec import Codec
+
+DEFAULT_MODEL = "speech-16k"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex."""
+
+    name: str
+    sha256: str
+    description: str
+    sample_rate_hz: int
+    hop_length: int
+    total_codebooks: int
+    codebook_size: int
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The 4 bytes that .vqc files of this model carry."""
+        return bytes.fromhex(self.sha256)[:FINGERPRINT_BYTES]
+
+
+MODELS: dict[str, ModelCard] = {
+    card.name: card
+    for card in [
+        ModelCard(
+            name="speech-16k",
+            sha256="69ed965bedc0b45fc58e4ee220421028db6ba1d405ad320733ba96d8c3355c2c",
+            description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
+            sample_rate_hz=16000,
+            hop_length=320,
+            total_codebooks=12,
+            codebook_size=1024,
+        ),
+    ]
+}
+"""Every bundled model by name."""
+
+
+def find(fingerprint: bytes) -> ModelCard | None:
+    """The bundled model whose weights `fingerprint` (4 bytes) names, if any."""
+    return next((card for card in MODELS.values() if card.fingerprint == fingerprint), None)
+
+
+def load(model: str = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
+    """Load a bundled model by name, or any weights file by path, ready to encode and decode on `device`.
+
+    Raises ModelError if there is no such model or its weights are damaged, ConfigError for an unusable device.
+    """
+    from vqcodec.weights import load_weights
+
+    _check_device(device)
+    card = MODELS.get(model)
+    if card is None:
+        return load_weights(_existing(model)).to(device)
+    with resources.as_file(resources.files("vqcodec.models") / f"{card.name}.safetensors") as path:
+        return load_weights(path, expected_sha256=card.sha256).to(device)
+
+
+def _existing(path: str) -> str:
+    """`path` itself, if there is such a file."""
+    if not Path(path).is_file():
+        raise ModelError(f"{path}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
+    return path
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    with contextlib.suppress(RuntimeError, AssertionError, NotImplementedError):
+        torch.empty(1, device=device)
+        return
+    raise ConfigError(f"device {device!r} is not usable here; choose cpu" + _others())
+
+
+def _others() -> str:
+    """The accelerators of this machine, to complete a message."""
+    import torch
+
+    if torch.cuda.is_available():
+        return " or cuda"
+    return " or mps" if torch.backends.mps.is_available() else ""
