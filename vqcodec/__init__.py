@@ -1,7 +1,6 @@
 """vqcodec: neural audio compression. Names load on first use, so that importing the package needs no torch."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from vqcodec.errors import VqcodecError
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from vqcodec.stream import DecodeSession, EncodeSession
     from vqcodec.zoo import load
 
-__version__ = version("vqcodec")
+__version__ = "0.1.0"
 
 __all__ = [
     "Codec",

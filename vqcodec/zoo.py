@@ -41,7 +41,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="69ed965bedc0b45fc58e4ee220421028db6ba1d405ad320733ba96d8c3355c2c",
+            sha256="402de43a5868627cc062646c8ac84cd98d57685d7ddd66806ae1dc6d300f117d",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,

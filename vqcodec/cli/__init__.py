@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vqcodec import __version__
 from vqcodec.cli.decode import decode
 from vqcodec.cli.encode import encode
 from vqcodec.cli.info import info
@@ -27,7 +28,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="vqcodec", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
 

@@ -50,5 +50,5 @@ def _facts(path: str) -> dict[str, Any]:
         "frames": scan.frames,
         "chunks": scan.chunks,
         "file_bytes": file_bytes,
-        "kbps": round(8 * file_bytes / duration_seconds / 1000, 4) if duration_seconds else None,
+        "kbps": round(8 * file_bytes / duration_seconds / 1000, 4) if duration_seconds and file_bytes else None,
     }
