@@ -98,9 +98,7 @@ def crc8(data: bytes) -> int:
     """CRC-8/AUTOSAR: Hamming distance 4 up to 119 bits."""
     crc = 0xFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x2F if crc & 0x80 else 0)) & 0xFF
+        crc = _CRC8_TABLE[crc ^ byte]
     return crc ^ 0xFF
 
 
@@ -112,3 +110,13 @@ def crc16(data: bytes) -> int:
 def crc32(data: bytes) -> int:
     """CRC-32/ISO-HDLC, the one of zlib."""
     return zlib.crc32(data)
+
+
+def _crc8_step(byte: int) -> int:
+    """Eight shifts of the register by the polynomial 0x2F."""
+    for _ in range(8):
+        byte = (byte << 1 ^ (0x2F if byte & 0x80 else 0)) & 0xFF
+    return byte
+
+
+_CRC8_TABLE = [_crc8_step(byte) for byte in range(256)]

@@ -1,0 +1,79 @@
+"""Fixtures that many tests share: real speech, the bundled model, and a model small enough to train in a test."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import vqcodec
+from vqcodec.codec import Codec
+from vqcodec.config import ModelConfig
+from vqcodec.weights import load_weights, save_weights
+
+DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def speech_path():
+    return DATA / "ljspeech.flac"
+
+
+@pytest.fixture(scope="session")
+def speech(speech_path):
+    """[T] float32 at 16 kHz."""
+    wave, rate_hz = soundfile.read(speech_path, dtype="float32")
+    assert rate_hz == 16000
+    return wave
+
+
+@pytest.fixture(scope="session")
+def codec():
+    """The bundled model."""
+    return vqcodec.load()
+
+
+@pytest.fixture(scope="session")
+def toy_config():
+    return ModelConfig(
+        name="toy",
+        sample_rate_hz=8000,
+        hop_length=160,
+        window_length=160,
+        stft_hop=40,
+        stft_channels=8,
+        channels=16,
+        encoder_stft_blocks=1,
+        encoder_blocks=1,
+        decoder_blocks=1,
+        decoder_stft_blocks=1,
+        latent_dim=8,
+        total_codebooks=3,
+        codebook_size=16,
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_weights(toy_config, tmp_path_factory):
+    """A weights file of an untrained toy model."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("toy") / "toy.safetensors"
+    save_weights(toy_config, Codec(toy_config).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def toy_codec(toy_weights):
+    return load_weights(toy_weights)
+
+
+@pytest.fixture
+def noise():
+    """Function of channels and samples -> [C, T] float32, the same for the same arguments."""
+
+    def make(channels, samples):
+        return np.random.default_rng(samples).normal(0, 0.1, (channels, samples)).astype(np.float32)
+
+    return make
