@@ -70,7 +70,10 @@ def read_model_config(metadata: dict[str, str], *, where: str) -> ModelConfig:
 
 def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
     """Load exported weights into `codec`; only training statistics may be absent. Raises ModelError."""
-    missing, unexpected = codec.load_state_dict(state, strict=False)
+    try:
+        missing, unexpected = codec.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # a tensor of another shape
+        raise ModelError(f"{where}: weights do not fit the config ({' '.join(str(error).split())})") from None
     missing = [name for name in missing if not name.endswith(_TRAINING_STATE)]
     if missing or unexpected:
         raise ModelError(f"{where}: weights do not fit the config (missing {missing[:3]}, unknown {unexpected[:3]})")
