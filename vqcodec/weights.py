@@ -18,6 +18,8 @@ from vqcodec.config import ModelConfig, validate
 from vqcodec.errors import ModelError
 
 FORMAT = "vqcodec-weights-1"
+"""The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
+
 _TRAINING_STATE = (".count", ".sums")
 """Ends of the names of codebook statistics, which only training needs."""
 
@@ -31,7 +33,7 @@ def save_weights(
         for name, value in state.items()
         if not name.endswith(_TRAINING_STATE)
     }
-    data = save(tensors, metadata={"format": FORMAT, "config": config.model_dump_json()})
+    data = save(tensors, metadata={FORMAT: config.model_dump_json()})
     with atomic_output(path, force=True) as temporary:
         Path(temporary).write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -59,11 +61,11 @@ def load_weights(path: str | Path, *, expected_sha256: str | None = None) -> Cod
 
 def read_model_config(metadata: dict[str, str], *, where: str) -> ModelConfig:
     """The architecture in the header of a weights file. Raises ModelError for a foreign file."""
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{where}: format is {metadata.get('format')!r}, expected {FORMAT!r}; not made by vqcodec")
+    if FORMAT not in metadata:
+        raise ModelError(f"{where}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
     try:
-        values = json.loads(metadata["config"])
-    except (KeyError, ValueError):
+        values = json.loads(metadata[FORMAT])
+    except ValueError:
         raise ModelError(f"{where}: the header has no readable config; the file is damaged") from None
     return validate(ModelConfig, values, where=where)
 
