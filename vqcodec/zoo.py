@@ -41,7 +41,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="402de43a5868627cc062646c8ac84cd98d57685d7ddd66806ae1dc6d300f117d",
+            sha256="b92076edbf7e97ac9739da13e483c781035c76c2ccc62d99a3e876af9da43f07",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ def test_every_codebook_lowers_the_error(stack):
     latent = torch.randn(8, 50, 4)
     codes = stack.encode(latent, 4)
     errors = [float((latent - stack.decode(codes[:, :k])).square().mean()) for k in range(1, 5)]
-    assert all(later < 0.8 * earlier for earlier, later in zip(errors, errors[1:], strict=False))
+    assert all(later < 0.8 * earlier for earlier, later in itertools.pairwise(errors))
 
 
 def test_fewer_codebooks_are_a_prefix(stack):

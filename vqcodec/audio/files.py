@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -188,8 +187,7 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
         raise AudioError(f"{path}: cannot write {suffix or 'a file without suffix'}; use {', '.join(_ENCODINGS)}")
     container, encoding = _ENCODINGS[suffix]
     try:
-        with tempfile.TemporaryFile() as probe:
-            soundfile.SoundFile(probe, "w", rate_hz, channels, subtype=encoding, format=container).close()
+        soundfile.SoundFile(io.BytesIO(), "w", rate_hz, channels, subtype=encoding, format=container).close()
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
         raise AudioError(
             f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"

@@ -25,6 +25,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except VqcodecError as error:
             raise click.ClickException(str(error)) from None
+        except BrokenPipeError:  # the reader of a pipe went away: click ends quietly
+            raise
+        except OSError as error:
+            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

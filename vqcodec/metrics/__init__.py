@@ -85,6 +85,8 @@ def _stoi(wave: Samples, wave_hat: Samples, rate_hz: int, *, extended: bool) -> 
         raise _missing("pystoi") from None
     import warnings
 
+    if not np.any(wave):
+        return float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # pystoi warns, and returns 1e-5, for too little speech
         try:

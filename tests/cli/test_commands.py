@@ -1,0 +1,230 @@
+"""The commands in process: what they write, what they print, how they fail."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from vqcodec import __version__, zoo
+from vqcodec.cli import main
+
+
+@pytest.fixture
+def run():
+    def call(*arguments, code=0, **kwargs):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="vqcodec", **kwargs)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def coded(tmp_path, speech_path, run):
+    path = tmp_path / "speech.vqc"
+    run("encode", speech_path, path, "--kbps", 3)
+    return path
+
+
+def test_every_command_has_help_with_an_example(run):
+    listed = run("--help").output
+    for name in main.commands:
+        assert name in listed
+        text = run(name, "--help").output
+        assert f"vqcodec {name}" in text.split("Options:")[0].split("Usage:")[1]
+        assert text.count(f"vqcodec {name}") >= 2, "usage and an example"
+    assert __version__ in run("--version").output
+
+
+def test_encode_then_decode_gives_the_length_back(tmp_path, run, coded, speech):
+    result = run("decode", coded, tmp_path / "back.wav")
+    assert "5.14 s" in result.output
+    info = soundfile.info(tmp_path / "back.wav")
+    assert (info.frames, info.samplerate, info.channels) == (len(speech), 16000, 1)
+
+
+def test_encode_prints_the_rate_of_the_file(tmp_path, run, speech_path):
+    line = run("encode", speech_path, tmp_path / "a.vqc", "--codebooks", 3).output
+    kbps = 8 * (tmp_path / "a.vqc").stat().st_size / soundfile.info(speech_path).duration / 1000
+    assert f"{kbps:.2f} kbps" in line
+
+
+def test_info_tells_every_fact(run, coded, speech):
+    facts = json.loads(run("info", coded, "--json").output)
+    kbps = facts.pop("kbps")
+    assert facts == {
+        "version": 1,
+        "model": "speech-16k",
+        "fingerprint": zoo.MODELS["speech-16k"].fingerprint.hex(),
+        "sample_rate_hz": 16000,
+        "original_rate_hz": 16000,
+        "channels": 1,
+        "samples": len(speech),
+        "duration_seconds": len(speech) / 16000,
+        "num_codebooks": 6,
+        "codebook_size": 1024,
+        "frames": 257,
+        "chunks": 2,
+        "file_bytes": coded.stat().st_size,
+    }
+    assert kbps == pytest.approx(8 * coded.stat().st_size * 16 / len(speech), abs=1e-4)
+    text = run("info", coded).output
+    assert "num_codebooks     6" in text
+
+
+def test_info_of_an_empty_file_has_no_rate(tmp_path, run):
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
+    run("encode", tmp_path / "empty.wav", tmp_path / "empty.vqc")
+    facts = json.loads(run("info", tmp_path / "empty.vqc", "--json").output)
+    assert (facts["samples"], facts["frames"], facts["chunks"], facts["kbps"]) == (0, 0, 0, None)
+    run("decode", tmp_path / "empty.vqc", tmp_path / "back.wav")
+    assert soundfile.info(tmp_path / "back.wav").frames == 0
+
+
+def test_info_knows_files_of_other_models(tmp_path, run, speech_path, toy_weights):
+    run("encode", speech_path, tmp_path / "toy.vqc", "--model", toy_weights)
+    assert json.loads(run("info", tmp_path / "toy.vqc", "--json").output)["model"] is None
+    assert "fingerprint" in run("decode", tmp_path / "toy.vqc", tmp_path / "a.wav", code=1).output
+    run("decode", tmp_path / "toy.vqc", tmp_path / "a.wav", "--model", toy_weights)
+
+
+def test_models_lists_every_card(run):
+    output = run("models").output
+    for card in zoo.MODELS.values():
+        assert card.name in output
+        assert card.fingerprint.hex() in output
+    assert "0.5 to 6 kbps" in output
+
+
+def test_a_folder_keeps_its_tree(tmp_path, run, speech_path):
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    shutil.copy(speech_path, source / "a.flac")
+    shutil.copy(speech_path, source / "deep" / "b.flac")
+    run("encode", source, "--out-dir", tmp_path / "out", "--codebooks", 1)
+    out = tmp_path / "out"
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.vqc")) == ["a.vqc", "deep/b.vqc"]
+
+
+def test_one_bad_file_of_many_does_not_stop_the_others(tmp_path, run, speech_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.wav").write_text("no audio")
+    shutil.copy(speech_path, source / "b.flac")
+    result = run("encode", source, "--out-dir", tmp_path / "out", "--codebooks", 1, code=1)
+    assert "a.wav" in result.output
+    assert "1 of 2 files failed" in result.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.vqc"]
+
+
+def test_two_inputs_of_one_name_are_refused(tmp_path, run, speech_path):
+    for name in ("a.flac", "a.ogg"):
+        shutil.copy(speech_path, tmp_path / name)
+    result = run("encode", tmp_path / "a.flac", tmp_path / "a.ogg", "--out-dir", tmp_path / "out", code=1)
+    assert "would both become" in result.output
+
+
+def test_start_and_duration_cut_and_codebooks_thin(tmp_path, run, coded):
+    run("decode", coded, tmp_path / "a.flac", "--start", 1, "--duration", 2, "--codebooks", 1, "--rate", 8000)
+    info = soundfile.info(tmp_path / "a.flac")
+    assert (info.frames, info.samplerate) == (16000, 8000)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_decode_writes_the_format_of_the_suffix(tmp_path, run, coded, suffix):
+    path = tmp_path / f"a.{suffix}"
+    run("decode", coded, path)
+    assert soundfile.info(path).format.lower() == suffix
+
+
+def test_skip_damaged_warns_and_writes(tmp_path, run, coded):
+    data = bytearray(coded.read_bytes())
+    data[100] ^= 1
+    coded.write_bytes(data)
+    assert "0.00 s to 5.12 s" in run("decode", coded, tmp_path / "a.wav", code=1).output
+    assert not (tmp_path / "a.wav").exists()
+    assert "Warning" in run("decode", coded, tmp_path / "a.wav", "--skip-damaged").output
+    assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(5.139, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode"],
+        ["encode", "a.wav"],
+        ["encode", "a.wav", "b.wav", "c.vqc"],
+        ["encode", "a.wav", "b.vqc", "--kbps", "-1"],
+        ["encode", "a.wav", "b.vqc", "--kbps", "3", "--codebooks", "6"],
+        ["encode", "a.wav", "b.vqc", "--codebooks", "0"],
+        ["decode", "a.vqc"],
+        ["decode", "a.vqc", "b.wav", "--start", "-1"],
+        ["info"],
+        ["transmogrify"],
+    ],
+)
+def test_wrong_usage_exits_with_2(run, arguments):
+    assert "Usage:" in run(*arguments, code=2).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode", "none.wav", "out.vqc"], "none.wav: cannot read"),
+        (["encode", "text.wav", "out.vqc"], "no audio"),
+        (["encode", "empty.wav", "out.vqc"], "empty file"),
+        (["encode", "folder", "out.vqc"], "is a folder"),
+        (["encode", "nan.wav", "out.vqc"], "NaN"),
+        (["encode", "good.flac", "folder"], "is a folder"),
+        (["encode", "good.flac", "none/out.vqc"], "no folder"),
+        (["encode", "good.flac", "good.vqc"], "--force"),
+        (["encode", "good.flac", "out.vqc", "--model", "none"], "no such model"),
+        (["encode", "good.flac", "out.vqc", "--model", "text.wav"], "not a weights file"),
+        (["encode", "good.flac", "out.vqc", "--codebooks", "13"], "1..12"),
+        (["encode", "good.flac", "out.vqc", "--device", "abacus"], "abacus"),
+        (["encode", "folder", "--out-dir", "out.vqc"], "no audio found"),
+        (["encode", "good.flac", "--out-dir", "text.wav"], "cannot make the folder"),
+        (["decode", "good.flac", "out.wav"], "not a .vqc"),
+        (["decode", "cut.vqc", "out.wav"], "cut.vqc: the .vqc is cut"),
+        (["decode", "good.vqc", "out.xyz"], "cannot write .xyz"),
+        (["decode", "good.vqc", "out.wav", "--codebooks", "9"], "1..6"),
+        (["decode", "good.vqc", "out.wav", "--start", "99"], "outside the audio"),
+        (["decode", "good.vqc", "out.wav", "--rate", "100"], "4000..192000"),
+        (["info", "none.vqc"], "cannot read"),
+        (["info", "cut.vqc"], "is cut"),
+        (["train", "none.yaml"], "cannot read"),
+    ],
+)
+def test_bad_input_is_one_line_exit_1_and_no_file(tmp_path, monkeypatch, run, coded, speech_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(speech_path, "good.flac")
+    coded.rename("good.vqc")
+    (tmp_path / "cut.vqc").write_bytes((tmp_path / "good.vqc").read_bytes()[:-10])
+    (tmp_path / "text.wav").write_text("This is no audio.")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    soundfile.write("nan.wav", np.full(100, np.nan), 8000, subtype="FLOAT")
+    before = sorted(tmp_path.rglob("*"))
+    result = run(*arguments, code=1)
+    lines = result.output.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("Error: ")
+    assert message in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_progress_bar_is_drawn_only_on_a_terminal(monkeypatch, capsys):
+    from vqcodec.cli.common import progress
+
+    with progress("a.wav") as report:
+        assert report is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress("a.wav") as report:
+        report(1.0, 2.0)
+        report(2.0, 2.0)
+    assert "100%" in capsys.readouterr().err

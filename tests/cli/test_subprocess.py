@@ -1,0 +1,74 @@
+"""The installed command as a stranger runs it: pipes, exit codes, read-only folders, a full disk."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+COMMAND = [sys.executable, "-m", "vqcodec"]
+
+
+def run(*arguments, code=0, **kwargs):
+    result = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, check=False, **kwargs)
+    assert result.returncode == code, result.stderr.decode()
+    assert b"Traceback" not in result.stderr
+    return result
+
+
+def test_a_pipeline_from_wav_to_wav(tmp_path, speech_path, speech):
+    soundfile.write(tmp_path / "in.wav", speech, 16000)
+    coded = run("encode", "-", "-", "--kbps", "1.5", input=(tmp_path / "in.wav").read_bytes()).stdout
+    assert coded[:3] == b"VQC"
+    wave = run("decode", "-", "-", input=coded).stdout
+    (tmp_path / "out.wav").write_bytes(wave)
+    assert soundfile.info(tmp_path / "out.wav").frames == len(speech)
+    assert b"1.5" in run("info", "-", input=coded).stdout
+
+
+def test_help_and_info_import_no_torch(tmp_path, speech_path):
+    run("encode", speech_path, tmp_path / "a.vqc")
+    for arguments in (["--help"], ["encode", "--help"], ["info", str(tmp_path / "a.vqc")], ["models"]):
+        program = (
+            "import sys; from vqcodec.cli import main\n"
+            f"try: main({arguments!r})\n"
+            "finally: print(any(name in sys.modules for name in ('torch', 'librosa', 'torchaudio')))"
+        )
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        assert result.stdout.decode().splitlines()[-1] == "False", arguments
+
+
+def test_a_full_disk_is_one_line_and_no_file(tmp_path, speech_path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    result = run("encode", speech_path, tmp_path / "a.vqc", code=1, preexec_fn=limit)
+    assert result.stderr.decode().count("\n") == 1
+    assert b"no space left" in result.stderr
+    run("encode", speech_path, tmp_path / "a.vqc")
+    for name in ("a.wav", "a.flac", "a.ogg", "a.mp3"):
+        result = run("decode", tmp_path / "a.vqc", tmp_path / name, code=1, preexec_fn=limit)
+        assert result.stderr.decode().count("\n") == 1, result.stderr
+        assert b"cannot write" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.vqc"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into any folder")
+def test_a_read_only_folder_is_one_line(tmp_path, speech_path):
+    tmp_path.chmod(0o500)
+    result = run("encode", speech_path, tmp_path / "a.vqc", code=1)
+    assert b"read-only" in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path, speech_path):
+    run("encode", speech_path, tmp_path / "a.vqc")
+    with subprocess.Popen(
+        [*COMMAND, "decode", tmp_path / "a.vqc", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+        process.wait()
+    assert b"Traceback" not in error
+    assert process.returncode != 0

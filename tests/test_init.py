@@ -1,0 +1,25 @@
+import subprocess
+import sys
+
+import pytest
+
+import vqcodec
+
+
+def test_importing_the_package_imports_neither_torch_nor_numpy():
+    program = "import sys, vqcodec; print(sorted({'torch', 'numpy', 'soundfile'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_documented():
+    assert list(vqcodec.__all__) == sorted(vqcodec.__all__)
+    for name in vqcodec.__all__:
+        assert getattr(vqcodec, name) is getattr(vqcodec, name)
+        assert name == "__version__" or getattr(vqcodec, name).__doc__
+    assert set(dir(vqcodec)) == set(vqcodec.__all__)
+
+
+def test_other_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="transmogrify"):
+        vqcodec.transmogrify  # noqa: B018
