@@ -10,18 +10,21 @@ from vqcodec.errors import TrainingError
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--run", "run_dir", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/RECIPE]")
+@click.option(
+    "--run", "--run-dir", "run_dir", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/RECIPE]"
+)
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run.")
 def train(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: bool) -> None:
     """Train a codec, on the CPU or on GPUs; several through torchrun.
 
     RECIPE is a YAML file with what differs from the defaults; KEY=VALUE overrides a key. The run folder gets
     checkpoints, log.jsonl, TensorBoard logs, and at the end model.safetensors, which encode and decode take as
-    --model. Ctrl-C saves and stops.
+    --model. Ctrl-C saves and stops. Under torchrun write --run-dir, since torchrun takes --run for an option of its own.
 
     \b
     vqcodec train recipes/speech-16k.yaml data.train='[speech/train]' data.valid='[speech/valid]'
     vqcodec train recipes/speech-16k.yaml --resume
+    torchrun --nproc-per-node 8 -m vqcodec train recipes/speech-16k.yaml devices=8 --run-dir runs/big
     """
     from vqcodec.config import load_run_config
 

@@ -84,10 +84,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Inverse of `optimizer_tensors`; the learning rate is set anew at every step."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, key = name.split(".", 1)
-        state.setdefault(int(number), {})[key] = value
+        parameter = parameters[int(number)]
+        # Files hold plain row-major tensors; the fused step walks moments and weights in memory order.
+        moment = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(int(number), {})[key] = moment
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 

@@ -1,0 +1,29 @@
+import pytest
+import torch
+
+from vqcodec.config import OptimizerConfig
+from vqcodec.training.schedule import WeightAverage, learning_rate
+
+CONFIG = OptimizerConfig(warmup_steps=10, final_share=0.1)
+
+
+def test_the_rate_warms_up_then_falls_along_a_cosine():
+    rates = [learning_rate(step, 110, 1.0, CONFIG) for step in range(111)]
+    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert rates[10] == 1.0
+    assert rates[60] == pytest.approx(0.55)
+    assert rates[110] == pytest.approx(0.1)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_average_forgets_the_start_and_follows_the_weights():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    layer.weight.data.fill_(100.0)
+    average = WeightAverage(layer, 0.9)
+    layer.weight.data.fill_(1.0)
+    for step in range(200):
+        average.update(layer, step)
+    assert float(average.values["weight"]) == pytest.approx(1.0, abs=1e-3)
+    layer.weight.data.fill_(5.0)
+    average.restart(layer)
+    assert float(average.values["weight"]) == 5.0

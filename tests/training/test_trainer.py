@@ -1,0 +1,212 @@
+"""Whole runs of a toy recipe: they learn, stop and resume, and refuse what cannot work."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from vqcodec.codec import Codec
+from vqcodec.errors import TrainingError
+from vqcodec.training.trainer import Trainer
+from vqcodec.weights import load_weights
+
+
+def records(run, kind="train"):
+    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
+    config = toy_run(steps=60, log_every=1, validate_every=60, checkpoint_every=20, optimizer={"warmup_steps": 5})
+    result = Trainer(config, tmp_path).fit()
+    assert (result.step, result.finished) == (60, True)
+    log = records(tmp_path)
+    assert [line["step"] for line in log] == list(range(1, 61))
+    mel = [line["mel"] for line in log]
+    assert np.mean(mel[-10:]) < 0.9 * np.mean(mel[:5])
+    assert all(len(log[-1][name]) == 3 for name in ("perplexity", "residual_energy", "revived"))
+    assert log[-1]["residual_energy"] == sorted(log[-1]["residual_energy"], reverse=True)
+    assert "perplexity" not in log[0], "the codebooks start at step 4"
+    (validation,) = records(tmp_path, "validation")
+    assert validation["codebooks"] == [1, 3]
+    assert np.isfinite(validation["estoi"]).all()
+    assert load_weights(result.weights).config == config.model
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 60
+    assert any((tmp_path / "tensorboard").iterdir())
+    assert not list(tmp_path.rglob("*.pkl")) + list(tmp_path.rglob("*.pt"))
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run):
+    whole = Trainer(toy_run(), tmp_path / "whole").fit()
+    first = Trainer(toy_run(), tmp_path / "cut")
+    original = first._train_step
+
+    def stop_at_6(batch):
+        if first.step == 6:
+            first._stop_signal = signal.SIGTERM
+        return original(batch)
+
+    first._train_step = stop_at_6
+    assert not first.fit().finished
+    second = Trainer(toy_run(), tmp_path / "cut")
+    second.resume()
+    assert second.step == 7
+    assert second.fit().finished
+    assert (tmp_path / "cut" / "model.safetensors").read_bytes() == whole.weights.read_bytes()
+    assert [line["loss"] for line in records(tmp_path / "cut")] == [
+        line["loss"] for line in records(tmp_path / "whole")
+    ]
+
+
+def test_the_adversarial_stage_switches_on_and_resumes(tmp_path, toy_run):
+    stage = {"start_step": 6, "warmup_steps": 2, "channels": 4, "windows": [256, 64]}
+    whole = Trainer(toy_run(discriminator=stage), tmp_path / "whole").fit()
+    log = records(tmp_path / "whole")
+    assert ["discriminator" in line for line in log] == [False] * 6 + [True] * 6
+    assert ["adversarial" in line for line in log] == [False] * 8 + [True] * 4
+    assert all(line["feature_matching"] > 0 for line in log[8:])
+    Trainer(toy_run(discriminator=stage, max_minutes=1e-9), tmp_path / "cut").fit()
+    for _ in range(11):
+        part = Trainer(toy_run(discriminator=stage, max_minutes=1e-9), tmp_path / "cut")
+        part.resume()
+        part.fit()
+    assert (tmp_path / "cut" / "model.safetensors").read_bytes() == whole.weights.read_bytes()
+
+
+def test_gradient_codebooks_train_too(tmp_path, toy_run, toy_config):
+    model = toy_config.model_copy(update={"codebook_kind": "gradient"}).model_dump()
+    result = Trainer(toy_run(model=model), tmp_path).fit()
+    assert records(tmp_path)[-1]["codebook"] > 0
+    assert load_weights(result.weights).config.codebook_kind == "gradient"
+
+
+def test_init_starts_from_trained_weights(tmp_path, toy_run, toy_weights):
+    trainer = Trainer(toy_run(init=str(toy_weights), steps=1, validate_every=9), tmp_path)
+    assert trainer.quantizing
+    assert torch.equal(trainer.codec.encoder.norm.weight, load_weights(toy_weights).encoder.norm.weight)
+    with pytest.raises(TrainingError, match="architecture differs"):
+        Trainer(toy_run(init=str(toy_weights), model={"channels": 8}), tmp_path)
+
+
+def test_a_nan_stops_with_step_and_files(tmp_path, toy_run, monkeypatch):
+    trainer = Trainer(toy_run(), tmp_path)
+    original = Codec.forward
+
+    def poisoned(self, *arguments):
+        out = original(self, *arguments)
+        if trainer.step == 3:
+            out.wave_hat = out.wave_hat * float("nan")
+        return out
+
+    monkeypatch.setattr(Codec, "forward", poisoned)
+    with pytest.raises(TrainingError, match=r"step 3: the loss is nan.*\.flac"):
+        trainer.fit()
+
+
+def test_an_exploding_loss_stops(tmp_path, toy_run, monkeypatch):
+    trainer = Trainer(toy_run(), tmp_path)
+    original = trainer._losses
+
+    def exploded(wave, output):
+        return {name: loss * (1000 if trainer.step == 3 else 1) for name, loss in original(wave, output).items()}
+
+    monkeypatch.setattr(trainer, "_losses", exploded)
+    with pytest.raises(TrainingError, match=r"step 3: the loss is .* after a mean of"):
+        trainer.fit()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, toy_run):
+    Trainer(toy_run(), tmp_path).save()
+    other = Trainer(toy_run(model={"channels": 8}), tmp_path)
+    with pytest.raises(TrainingError, match="another architecture"):
+        other.resume()
+
+
+def write_recipe(path, config):
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return path
+
+
+def train_command(recipe, run, *more):
+    return [sys.executable, "-m", "vqcodec", "train", str(recipe), "--run", str(run), *more]
+
+
+def wait_for_step(run, step, process):
+    while process.poll() is None:
+        if (run / "log.jsonl").exists() and any(
+            line["step"] >= step for line in map(json.loads, _whole_lines(run / "log.jsonl"))
+        ):
+            return
+        time.sleep(0.01)
+
+
+def _whole_lines(path):
+    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+
+
+@pytest.mark.slow
+def test_kill_9_at_three_moments_then_resume_is_the_uninterrupted_run(tmp_path, toy_run):
+    config = toy_run(steps=80, validate_every=40, checkpoint_every=7)
+    recipe = write_recipe(tmp_path / "toy.yaml", config)
+    subprocess.run(train_command(recipe, tmp_path / "whole"), check=True, capture_output=True)
+    resume = []
+    for step in np.sort(np.random.default_rng().integers(8, 75, 3)):
+        process = subprocess.Popen(
+            train_command(recipe, tmp_path / "killed", *resume), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for_step(tmp_path / "killed", step, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        resume = ["--resume"]
+    subprocess.run(train_command(recipe, tmp_path / "killed", "--resume"), check=True, capture_output=True)
+    for kind in ("train", "validation"):
+        whole, killed = records(tmp_path / "whole", kind), records(tmp_path / "killed", kind)
+        assert [line["step"] for line in whole] == [line["step"] for line in killed]
+        name = "loss" if kind == "train" else "si_sdr"
+        assert np.allclose([line[name] for line in whole], [line[name] for line in killed], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_exits_cleanly(tmp_path, toy_run):
+    recipe = write_recipe(tmp_path / "toy.yaml", toy_run(steps=100_000, validate_every=100_000))
+    with subprocess.Popen(train_command(recipe, tmp_path / "run"), stderr=subprocess.PIPE) as process:
+        wait_for_step(tmp_path / "run", 5, process)
+        process.send_signal(signal.SIGINT)
+        error = process.stderr.read().decode()
+    assert process.returncode == 0
+    assert "--resume goes on" in error
+    assert "Traceback" not in error
+    assert load_weights(tmp_path / "run" / "model.safetensors").config.name == "toy"
+    again = subprocess.run(train_command(recipe, tmp_path / "run"), capture_output=True, check=False)
+    assert again.returncode == 1
+    assert b"give --resume" in again.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path, toy_run):
+    """Through torchrun on the CPU; both must hold the same codebooks, or their losses would drift apart."""
+    recipe = write_recipe(tmp_path / "toy.yaml", toy_run(devices=2))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "vqcodec"]
+    command += ["train", str(recipe), "--run-dir", str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert result.returncode == 0, result.stderr.decode()
+    assert b"2 process(es)" in result.stderr
+    assert len(records(tmp_path / "run")) == 12
+
+
+def test_data_that_cannot_be_found_is_one_clear_error(tmp_path, toy_run):
+    from vqcodec.errors import AudioError
+
+    with pytest.raises(AudioError, match="no audio found"):
+        Trainer(toy_run(data={"train": [str(tmp_path)]}), tmp_path / "run").fit()
+    soundfile.write(tmp_path / "a.wav", np.zeros(10), 8000)
+    with pytest.raises(TrainingError, match="no clip is"):
+        Trainer(toy_run(data={"train": [str(tmp_path / "a.wav")]}), tmp_path / "run").fit()
