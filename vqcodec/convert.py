@@ -1,4 +1,4 @@
-"""The one door where codec, container and audio meet: files and waves <-> .vqc, in blocks of about two seconds."""
+"""The one door where codec, container and audio meet: files and waves <-> .vqc, in blocks of a few seconds."""
 
 import io
 import math

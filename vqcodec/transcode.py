@@ -20,14 +20,14 @@ Wave = NDArray[np.float32]
 OnDamage = Callable[[DamagedError], None]
 """Told of every damaged chunk, which then becomes silence instead of an error."""
 
-_BLOCK_FRAMES = 100
+_BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
 _RESAMPLER_FRAMES = 8
 """Frames on either side of an excerpt that cover the resampler's filter."""
 
 
 def block_frames(channels: int) -> int:
-    """Frames per block: two seconds of one channel keep the layers in the processor's cache."""
+    """Frames per block: as many as a chunk of one channel has by default, fewer of each with more channels."""
     return max(_MIN_BLOCK_FRAMES, _BLOCK_FRAMES // channels)
 
 

@@ -19,7 +19,7 @@ def train(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
 
     RECIPE is a YAML file with what differs from the defaults; KEY=VALUE overrides a key. The run folder gets
     checkpoints, log.jsonl, TensorBoard logs, and at the end model.safetensors, which encode and decode take as
-    --model. Ctrl-C saves and stops. Under torchrun write --run-dir, since torchrun takes --run for an option of its own.
+    --model. Ctrl-C saves and stops. Under torchrun write --run-dir: torchrun takes --run for its own.
 
     \b
     vqcodec train recipes/speech-16k.yaml data.train='[speech/train]' data.valid='[speech/valid]'

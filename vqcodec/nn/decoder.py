@@ -111,7 +111,8 @@ class Decoder(nn.Module):
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
     """Sum windows [B, S, window], `hop` apart, to a wave [B, (S - 1) * hop + window]; window a multiple of hop."""
-    pieces = torch.split(frames, hop, dim=-1)
-    count = len(pieces)
-    shifted = [F.pad(p.flatten(1), (i * hop, (count - 1 - i) * hop)) for i, p in enumerate(pieces)]
-    return torch.stack(shifted).sum(0)
+    batch, count, window = frames.shape
+    wave = frames.new_zeros(batch, count + window // hop - 1, hop)
+    for offset, piece in enumerate(torch.split(frames, hop, dim=-1)):
+        wave[:, offset : offset + count] += piece
+    return wave.flatten(1)
