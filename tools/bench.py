@@ -102,8 +102,8 @@ def long_file(minutes: float) -> None:
         for length in (minutes / 8, minutes):
             source = Path(folder) / "long.wav"
             with soundfile.SoundFile(str(source), "w", 16000, 1, "PCM_16") as file:
-                for _ in range(round(length)):
-                    file.write(speech(16000, 60))
+                for second in range(0, round(60 * length), 60):
+                    file.write(speech(16000, min(60, 60 * length - second)))
             for name, arguments in (("encode", ["long.wav", "long.vqc"]), ("decode", ["long.vqc", "back.wav"])):
                 taken, peak_mb = run_child([name, *arguments, "--force"], folder)
                 print(f"| {length:g} | {name} | {taken:.1f} | {1000 * taken / length / 60:.2f} | {peak_mb:.0f} |")

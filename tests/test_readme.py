@@ -1,0 +1,68 @@
+"""What the README says is so: its commands run, its Python runs, its tree exists."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def section(title):
+    return README.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def block(title, language):
+    return re.search(rf"```{language}\n(.*?)```", section(title), re.DOTALL).group(1)
+
+
+def test_the_commands_run(tmp_path, speech, speech_path):
+    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    (tmp_path / "recordings").mkdir()
+    shutil.copy(speech_path, tmp_path / "recordings")
+    script = block("On the command line", "sh")
+    assert script.count("vqcodec") >= 8
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # Each line by itself, and the first decode again later: allow replacing.
+    script = "set -e -o pipefail\n" + script.replace(
+        "decode speech.vqc speech.wav", "decode speech.vqc speech.wav --force"
+    )
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert soundfile.info(tmp_path / "again.wav").frames == len(speech)
+    assert soundfile.info(tmp_path / "part.wav").duration == pytest.approx(1.5)
+
+
+def test_the_python_runs(speech):
+    names = {
+        "wave": torch.from_numpy(speech)[None, None],
+        "samples": np.repeat(speech, 3),
+        "block": torch.zeros(1, 1, 999),
+    }
+    exec(block("In Python", "python"), names)
+    assert names["wave_hat"].shape == names["wave"].shape
+    assert names["rate_hz"] == 44100
+    assert names["samples_hat"].shape == (1, 3 * len(speech))
+
+
+def test_the_tree_names_what_exists():
+    tree = block("Where things are", "")
+    package = ROOT / "vqcodec"
+    named = set(re.findall(r"(\w+)\.py", tree)) | set(re.findall(r"\b(\w+)/", tree))
+    for path in package.rglob("*.py"):
+        assert path.stem in tree or path.stem == "__main__", f"{path} is not in the README's tree"
+    files = {path.stem for path in ROOT.rglob("*.py")} | {path.name for path in ROOT.iterdir()}
+    folders = {path.name for path in ROOT.rglob("*") if path.is_dir()}
+    assert named <= files | folders
+    for tool in (ROOT / "tools").iterdir():
+        assert tool.stem in tree or tool.name in {"__pycache__", "environment"}
