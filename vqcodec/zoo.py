@@ -41,7 +41,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="b92076edbf7e97ac9739da13e483c781035c76c2ccc62d99a3e876af9da43f07",
+            sha256="a5f6873ad5062172186c7528e01fc7a7f5754ba281c915f3e35a2c214a6eabf5",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,
