@@ -1,5 +1,7 @@
 """Fixtures that many tests share: real speech, the bundled model, and a model small enough to train in a test."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,22 @@ def toy_weights(toy_config, tmp_path_factory):
 @pytest.fixture(scope="session")
 def toy_codec(toy_weights):
     return load_weights(toy_weights)
+
+
+@pytest.fixture
+def read_only_folder():
+    """A folder that nobody may write to; root, who may write anywhere, is another user meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.setresuid(65534, 65534, 0)
+        yield folder
+        if root:
+            os.setresuid(0, 0, 0)
+        assert list(folder.iterdir()) == []
+        folder.chmod(0o755)
 
 
 @pytest.fixture

@@ -212,6 +212,13 @@ def test_targets_are_checked_before_any_work(tmp_path, speech_path):
     assert existing.read_bytes() == speech_path.read_bytes()
 
 
+def test_a_read_only_folder_is_refused(toy_codec, read_only_folder):
+    with pytest.raises(OutputError, match="read-only"):
+        encode_file(io.BytesIO(b""), read_only_folder / "a.vqc", model=toy_codec)
+    with pytest.raises(OutputError, match="read-only"):
+        decode_file(io.BytesIO(b""), read_only_folder / "a.wav", model=toy_codec)
+
+
 def test_excerpts_outside_the_audio_are_config_errors(tmp_path, speech_path):
     encode_file(speech_path, tmp_path / "a.vqc", num_codebooks=1)
     for bad in ({"start_seconds": 99.0}, {"start_seconds": -1.0}, {"duration_seconds": -1.0}, {"rate_hz": 100}):

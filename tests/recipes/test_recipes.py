@@ -23,6 +23,7 @@ def test_a_recipe_loads_and_trains(recipe, tmp_path, speech_path):
         "data.train": f"[{speech_path}]",
         "data.valid": f"[{speech_path}]",
         "data.batch_size": 2,
+        "data.workers": 0,
         "validate_every": 100,
         "validate_codebooks": "[1]",
         "init": "null",
