@@ -1,4 +1,6 @@
 import io
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -51,6 +53,14 @@ def test_a_pipe_reads_as_a_file(speech_path):
             return False
 
     from_pipe, _ = read(Pipe(speech_path.read_bytes()))
+    assert np.array_equal(from_pipe, read(speech_path)[0])
+
+
+def test_a_named_pipe_reads_as_a_file(tmp_path, speech_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cp", speech_path, pipe]):
+        from_pipe, _ = read(pipe)
     assert np.array_equal(from_pipe, read(speech_path)[0])
 
 

@@ -84,13 +84,12 @@ class AudioReader:
     def _open(self, source: str | Path | BinaryIO) -> soundfile.SoundFile:
         """Open with libsndfile; every failure becomes an AudioError."""
         if isinstance(source, str | Path):
-            _check_readable(Path(source))
-            opened: str | BinaryIO = str(source)
-            self._size_bytes = Path(source).stat().st_size
-        else:
-            opened = source if source.seekable() else self._spool(source)
-            self._size_bytes = opened.seek(0, io.SEEK_END)
-            opened.seek(0)
+            source = self._open_path(Path(source))
+        opened = source if source.seekable() else self._spool(source)
+        self._size_bytes = opened.seek(0, io.SEEK_END)
+        opened.seek(0)
+        if self._size_bytes == 0:
+            raise AudioError(f"{self.name}: empty file; give an audio file")
         try:
             return soundfile.SoundFile(opened)
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
@@ -98,13 +97,18 @@ class AudioReader:
                 f"{self.name}: no audio that libsndfile reads ({error}); give WAV, FLAC, Ogg or MP3"
             ) from None
 
+    def _open_path(self, path: Path) -> BinaryIO:
+        """The file of `path`, or what can be read from a named pipe."""
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder; give a file, or --out-dir for a whole folder")
+        try:
+            return self._cleanup.enter_context(path.open("rb"))
+        except OSError as error:
+            raise AudioError(f"{path}: cannot read ({error.strerror}); give an audio file") from None
+
     def _spool(self, source: BinaryIO) -> BinaryIO:
         """A copy that can seek, as libsndfile must."""
-        copy = self._cleanup.enter_context(seekable_copy(source))
-        if not copy.read(1):
-            raise AudioError(f"{self.name}: empty; give an audio file")
-        copy.seek(0)
-        return copy
+        return self._cleanup.enter_context(seekable_copy(source))
 
     def _check(self) -> None:
         if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
@@ -192,15 +196,3 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
         raise AudioError(
             f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"
         ) from None
-
-
-def _check_readable(path: Path) -> None:
-    """Say in one line why `path` cannot be read, if so."""
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder; give a file, or --out-dir for a whole folder")
-    try:
-        with path.open("rb") as file:
-            if path.is_file() and not file.read(1):
-                raise AudioError(f"{path}: empty file; give an audio file")
-    except OSError as error:
-        raise AudioError(f"{path}: cannot read ({error.strerror})") from None
