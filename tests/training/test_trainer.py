@@ -51,7 +51,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run):
 
     def stop_at_6(batch):
         if first.step == 6:
-            first._stop_signal = signal.SIGTERM
+            first._stop.requested = True
         return original(batch)
 
     first._train_step = stop_at_6

@@ -5,19 +5,14 @@ Every random number of a step comes from a seed made of (seed, step, process), a
 """
 
 import math
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from vqcodec.atomic import atomic_output
@@ -37,6 +32,7 @@ from vqcodec.training.data import Batch, Segments, batches
 from vqcodec.training.health import live_directions, perplexity
 from vqcodec.training.log import NoLog, RunLog
 from vqcodec.training.losses import reconstruction_losses
+from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
 from vqcodec.training.schedule import WeightAverage, adamw, learning_rate, set_rate
 from vqcodec.training.validation import ValidationClip, load_clips, log_round_trips, validate_codec
 from vqcodec.weights import load_weights, save_weights
@@ -62,12 +58,12 @@ class Trainer:
 
     def __init__(self, config: RunConfig, run: str | Path) -> None:
         self.config, self.run = config, Path(run)
-        self.fabric = _fabric(config)
+        self.fabric = make_fabric(config)
         self.fabric.launch()
         self.step = 0
         self.quantizing = False
         self._running_loss: float | None = None
-        self._stop_signal: int | None = None
+        self._stop = StopRequest()
         torch.manual_seed(config.seed)
         self.codec = Codec(config.model, config.quantizer)
         if config.init is not None:
@@ -97,14 +93,14 @@ class Trainer:
         deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
         if main:
             self._write_config()
-        with RunLog(self.run, self.step, config.steps) if main else NoLog() as log, self._catch_signals():
+        with RunLog(self.run, self.step, config.steps) if main else NoLog() as log, stop_signals() as self._stop:
             log.message(self._describe(dataset))
             for batch in self._batches(dataset):
                 if self.step >= config.quantizer.start_step and not self.quantizing:
                     self._start_quantizer(dataset)
                 statistics = self._train_step(batch)
                 self.step += 1
-                log.advance(f"loss {statistics['loss']:.3f}")
+                log.advance(f"loss {statistics['loss']:.3f}, {statistics['seconds_per_step']:.2f} s a step")
                 self._report(log, statistics, clips)
                 if self._should_stop(deadline):
                     break
@@ -139,27 +135,12 @@ class Trainer:
 
     def _should_stop(self, deadline: float) -> bool:
         """Has a signal come or the time run out, on any process?"""
-        stop = self._stop_signal is not None or time.monotonic() > deadline
+        stop = self._stop.requested or time.monotonic() > deadline
         if self.fabric.world_size == 1:
             return stop
         count = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
         assert isinstance(count, Tensor)
         return bool(count > 0)
-
-    @contextmanager
-    def _catch_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the current step; a second one ends it at once."""
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            self._stop_signal = number
-            signal.signal(number, former[number])
-
-        former: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
 
     def _describe(self, dataset: Segments) -> str:
         millions = sum(parameter.numel() for parameter in self.codec.parameters()) / 1e6
@@ -299,21 +280,3 @@ class Trainer:
             self.adversary.restore(without_prefix("adversary", tensors))
         self.step, self.quantizing = numbers["step"], numbers["quantizing"]
         self._running_loss = numbers["running_loss"]
-
-
-def _fabric(config: RunConfig) -> Fabric:
-    """Fabric for the devices of the config."""
-    strategy: Any = "auto"
-    if config.model.codebook_kind == "gradient" and config.devices != 1 and torch.cuda.device_count() > 1:
-        strategy = DDPStrategy(find_unused_parameters=True)  # the codebooks rest until they start
-    precision: Any = config.precision
-    if precision == "auto":
-        # A CPU without bf16 instructions emulates them, four times slower than float32.
-        precision = "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
-    return Fabric(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        precision=precision,
-        strategy=strategy,
-    )

@@ -1,0 +1,55 @@
+"""What a run stands on: devices and precision through Lightning Fabric, and signals that ask it to stop."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from vqcodec.config import RunConfig
+
+
+def make_fabric(config: RunConfig) -> Fabric:
+    """Fabric for the devices of the config."""
+    strategy: Any = "auto"
+    if config.model.codebook_kind == "gradient" and config.devices != 1 and torch.cuda.device_count() > 1:
+        strategy = DDPStrategy(find_unused_parameters=True)  # the codebooks rest until they start
+    precision: Any = config.precision
+    if precision == "auto":
+        # A CPU without bf16 instructions emulates them, four times slower than float32.
+        precision = "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    return Fabric(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        precision=precision,
+        strategy=strategy,
+    )
+
+
+class StopRequest:
+    """Whether a signal has asked the run to stop after its current step."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """SIGINT and SIGTERM ask for a stop; a second one ends the process at once."""
+    request = StopRequest()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        request.requested = True
+        signal.signal(number, former[number])
+
+    former: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
