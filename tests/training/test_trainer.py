@@ -81,6 +81,15 @@ def test_the_adversarial_stage_switches_on_and_resumes(tmp_path, toy_run):
     assert (tmp_path / "cut" / "model.safetensors").read_bytes() == whole.weights.read_bytes()
 
 
+def test_half_precision_trains_with_every_stage(tmp_path, toy_run):
+    """What GPUs use: spectra, codebooks and losses must stay in float32 inside bf16 autocast."""
+    stage = {"start_step": 6, "warmup_steps": 2, "channels": 4, "windows": [256, 64]}
+    Trainer(toy_run(discriminator=stage, precision="bf16-mixed"), tmp_path / "half").fit()
+    Trainer(toy_run(discriminator=stage), tmp_path / "full").fit()
+    half, full = records(tmp_path / "half"), records(tmp_path / "full")
+    assert np.allclose([line["mel"] for line in half], [line["mel"] for line in full], rtol=0.05)
+
+
 def test_gradient_codebooks_train_too(tmp_path, toy_run, toy_config):
     model = toy_config.model_copy(update={"codebook_kind": "gradient"}).model_dump()
     result = Trainer(toy_run(model=model), tmp_path).fit()
