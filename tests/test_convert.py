@@ -152,6 +152,23 @@ def test_a_damaged_chunk_is_an_error_or_on_request_silence(tmp_path, codec, spee
     assert loud == [True, False, True]
 
 
+def test_a_lost_end_of_a_stream_is_told_once_and_the_rest_comes(tmp_path, codec, speech):
+    source = tmp_path / "a.mp3"
+    soundfile.write(source, np.tile(speech, 3), 16000, format="MP3")
+    encode_file(source, tmp_path / "a.vqc", model=codec, num_codebooks=1)
+    data = (tmp_path / "a.vqc").read_bytes()
+    second = data.index(b"\x40", 40)
+    while data[second : second + 3] != b"\x40\x00\x01":  # the head of the next chunk of 256 frames
+        second = data.index(b"\x40", second + 1)
+    (tmp_path / "a.vqc").write_bytes(data[:second] + b"\xff\xff" + data[second + 2 :])
+    with pytest.raises(DamagedError, match="to the end"):
+        decode_file(tmp_path / "a.vqc", tmp_path / "a.wav", model=codec)
+    errors = []
+    decode_file(tmp_path / "a.vqc", tmp_path / "a.wav", model=codec, on_damage=errors.append)
+    assert len(errors) == 1
+    assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(5.12)
+
+
 def test_a_wrong_model_is_refused_by_name(tmp_path, toy_codec, toy_weights, speech, speech_path):
     data = compress(speech, 16000, num_codebooks=1)
     with pytest.raises(ModelError, match="written by speech-16k, not by toy"):
@@ -165,7 +182,7 @@ def test_a_wrong_model_is_refused_by_name(tmp_path, toy_codec, toy_weights, spee
     path.write_bytes(other)
     with pytest.raises(ModelError, match=r"a\.vqc"):
         decode_file(path, tmp_path / "a.wav")
-    decode_file(path, tmp_path / "a.wav", model=str(toy_weights))
+    decode_file(path, tmp_path / "a.wav", model=toy_weights)
 
 
 def test_a_header_that_contradicts_its_model_is_refused(toy_codec, noise):

@@ -20,7 +20,7 @@ def test_every_card_tells_the_truth(card):
 
 
 def test_a_path_loads_too(toy_weights):
-    assert zoo.load(str(toy_weights)).config.name == "toy"
+    assert zoo.load(str(toy_weights)).config.name == zoo.load(toy_weights).config.name == "toy"
 
 
 def test_unknown_models_and_devices_name_the_remedy():

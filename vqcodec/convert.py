@@ -22,6 +22,8 @@ from vqcodec.transcode import OnDamage, Span, Wave, block_frames, decode_span, e
 
 Source = str | Path | BinaryIO
 """What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
+Model = str | Path | Codec
+"""The name of a bundled model, a weights file, or a loaded codec."""
 OnProgress = Callable[[float, float], None]
 """Called with the seconds done and the seconds in all."""
 
@@ -43,7 +45,7 @@ def encode_file(
     source: Source,
     target: Target,
     *,
-    model: str | Codec = zoo.DEFAULT_MODEL,
+    model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
     device: str = "cpu",
@@ -79,7 +81,7 @@ def decode_file(
     source: Source,
     target: Target,
     *,
-    model: str | Codec | None = None,
+    model: Model | None = None,
     num_codebooks: int | None = None,
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
@@ -118,7 +120,7 @@ def compress(
     wave: Wave,
     rate_hz: int,
     *,
-    model: str | Codec = zoo.DEFAULT_MODEL,
+    model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
 ) -> bytes:
@@ -137,7 +139,7 @@ def compress(
     return file.getvalue()
 
 
-def decompress(data: bytes, *, model: str | Codec | None = None, num_codebooks: int | None = None) -> tuple[Wave, int]:
+def decompress(data: bytes, *, model: Model | None = None, num_codebooks: int | None = None) -> tuple[Wave, int]:
     """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
     reader = VqcReader(io.BytesIO(data))
     header = reader.header
@@ -189,7 +191,9 @@ def _span(
     rate = header.original_rate_hz if rate_hz is None else rate_hz
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
         raise ConfigError(f"rate {rate} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}")
-    samples = header.samples if header.samples is not None else reader.scan(on_damage=on_damage).samples
+    samples = header.samples
+    if samples is None:  # damage is told when it is decoded, not here as well
+        samples = reader.scan(on_damage=None if on_damage is None else lambda _: None).samples
     total = resampled_length(samples, header.original_rate_hz, rate)
     if not 0 <= start_seconds <= total / rate:
         raise ConfigError(f"start {start_seconds:g} s is outside the audio, which has {total / rate:.2f} s")
@@ -212,11 +216,11 @@ def _depth(header: Header, num_codebooks: int | None) -> int:
 # Models
 
 
-def _codec(model: str | Codec, device: str = "cpu") -> Codec:
-    return zoo.load(model, device=device) if isinstance(model, str) else model
+def _codec(model: Model, device: str = "cpu") -> Codec:
+    return model if isinstance(model, Codec) else zoo.load(model, device=device)
 
 
-def _codec_of(header: Header, model: str | Codec | None, device: str = "cpu") -> Codec:
+def _codec_of(header: Header, model: Model | None, device: str = "cpu") -> Codec:
     """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
     card = zoo.find(header.fingerprint)
     if model is None and card is None:

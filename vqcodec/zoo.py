@@ -58,7 +58,7 @@ def find(fingerprint: bytes) -> ModelCard | None:
     return next((card for card in MODELS.values() if card.fingerprint == fingerprint), None)
 
 
-def load(model: str = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
+def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     """Load a bundled model by name, or any weights file by path, ready to encode and decode on `device`.
 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for an unusable device.
@@ -66,14 +66,14 @@ def load(model: str = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     from vqcodec.weights import load_weights
 
     _check_device(device)
-    card = MODELS.get(model)
+    card = MODELS.get(str(model))
     if card is None:
         return load_weights(_existing(model)).to(device)
     with resources.as_file(resources.files("vqcodec.models") / f"{card.name}.safetensors") as path:
         return load_weights(path, expected_sha256=card.sha256).to(device)
 
 
-def _existing(path: str) -> str:
+def _existing(path: str | Path) -> str | Path:
     """`path` itself, if there is such a file."""
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
