@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.config import ModelConfig, QuantizerConfig
 from vqcodec.errors import ConfigError
 from vqcodec.frames import codebooks_for_kbps, num_frames
@@ -43,6 +44,7 @@ class Codec(nn.Module):
         learning = quantizer or QuantizerConfig()
         self.config = config
         self.fingerprint: bytes | None = None  # SHA-256 of the weights file, set by vqcodec.weights
+        self.entropy: EntropyModel | None = None  # set by vqcodec.weights
         self.sample_rate_hz = config.sample_rate_hz
         self.hop_length = config.hop_length
         self.total_codebooks = config.total_codebooks

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +14,13 @@ from vqcodec.atomic import Target, atomic_output, check_output
 from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, AudioWriter, check_format
 from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.opening import open_vqc
+from vqcodec.bitstream.reader import OnDamage
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
+from vqcodec.bitstream.tags import check_tags
 from vqcodec.codec import Codec
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, OutputError
 from vqcodec.frames import ceil_div, resampled_length
-from vqcodec.transcode import OnDamage, Span, Wave, block_frames, decode_span, encode_blocks
+from vqcodec.transcode import Span, Wave, block_frames, decode_span, encode_blocks
 
 Source = str | Path | BinaryIO
 """What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
@@ -48,15 +50,16 @@ def encode_file(
     model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
+    tags: Mapping[str, str] | None = None,
     device: str = "cpu",
     force: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Summary:
     """Encode an audio file (WAV, FLAC, Ogg, MP3; 4 to 192 kHz, 1 to 255 channels) to a .vqc.
 
-    `kbps` uses the most codebooks whose nominal rate per channel is not above it. `device` is for a model given by
-    name. Raises AudioError, OutputError,
-    ModelError and ConfigError; a failing call leaves no file behind.
+    `kbps` uses the most codebooks whose nominal rate per channel is not above it. The title, artist and so on of the
+    input are kept, `tags` (names of a-z, 0-9, "_", ".", "-") are added; an empty text removes one. `device` is for a
+    model given by name. Raises AudioError, OutputError, ModelError and ConfigError; a failing call leaves no file.
     """
     _check_target(source, target, force=force)
     with AudioReader(source) as audio:
@@ -69,10 +72,15 @@ def encode_file(
             samples=audio.length_samples if audio.is_length_exact else None,
             num_codebooks=codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
         )
+        kept = {name: text for name, text in (audio.tags | dict(tags or {})).items() if text}
+        try:
+            check_tags(kept)
+        except BitstreamError as error:
+            raise ConfigError(str(error)) from None
         blocks = _reported(audio.blocks(block_samples), audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=force) as path:
             with path.open("wb") as file:
-                samples = encode_blocks(blocks, codec, header, file)
+                samples = encode_blocks(blocks, codec, header, file, tags=kept)
             file_bytes = path.stat().st_size
     return Summary(samples / audio.rate_hz, file_bytes)
 
@@ -95,8 +103,10 @@ def decode_file(
 
     The model is the bundled one that wrote the file unless given. `num_codebooks` decodes the first layers only,
     `start_seconds` and `duration_seconds` an excerpt, by seeking. The original rate and channels come back unless
-    `rate_hz` asks for another rate. Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a format
-    that cannot hold the audio) and ConfigError; a failing call leaves no file behind.
+    `rate_hz` asks for another rate; tags come back where the format has them. Damage raises an error, unless
+    `on_damage` takes it: lost frames are then concealed (the last sound goes on and fades), and a cut file ends early.
+    Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a format that cannot hold the audio) and
+    ConfigError; a failing call leaves no file behind.
     """
     _check_target(source, target, force=force)
     with open_vqc(source) as reader:
@@ -108,7 +118,7 @@ def decode_file(
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=force) as path:
             written = 0
-            with AudioWriter(path, rate_hz=span.rate_hz, channels=reader.header.channels) as audio:
+            with AudioWriter(path, rate_hz=span.rate_hz, channels=reader.header.channels, tags=reader.tags) as audio:
                 for wave in waves:
                     audio.write(wave)
                     written += wave.shape[1]
@@ -192,8 +202,8 @@ def _span(
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
         raise ConfigError(f"rate {rate} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}")
     samples = header.samples
-    if samples is None:  # damage is told when it is decoded, not here as well
-        samples = reader.scan(on_damage=None if on_damage is None else lambda _: None).samples
+    if samples is None:
+        samples = _stream_samples(reader, conceal=on_damage is not None)
     total = resampled_length(samples, header.original_rate_hz, rate)
     if not 0 <= start_seconds <= total / rate:
         raise ConfigError(f"start {start_seconds:g} s is outside the audio, which has {total / rate:.2f} s")
@@ -203,6 +213,16 @@ def _span(
     if not 0 <= duration_seconds < math.inf:
         raise ConfigError(f"duration {duration_seconds:g} s is not a length of time")
     return Span(rate, start, min(total, start + round(duration_seconds * rate)))
+
+
+def _stream_samples(reader: VqcReader, *, conceal: bool) -> int:
+    """The length that only the end of the file tells, or that of what is left if the end is lost."""
+    if not conceal:
+        return reader.scan().samples
+    for _ in reader.records(on_damage=lambda _: None):  # damage is told when it is decoded, not here as well
+        pass
+    assert reader.samples is not None
+    return reader.samples
 
 
 def _depth(header: Header, num_codebooks: int | None) -> int:

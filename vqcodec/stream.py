@@ -54,7 +54,7 @@ class DecodeSession:
 
     def __init__(self, codec: Codec, *, batch: int = 1) -> None:
         self.codec = codec
-        self._batch = batch
+        self.batch = batch
         self._state: State = None
         self._ahead_samples = codec.delay_samples
 
@@ -64,10 +64,10 @@ class DecodeSession:
         Raises ValueError for another shape and for codes that the model does not have.
         """
         self.codec.check_codes(codes)
-        if codes.shape[0] != self._batch:
-            raise ValueError(f"codes has shape {tuple(codes.shape)}, expected [{self._batch}, K, n]")
+        if codes.shape[0] != self.batch:
+            raise ValueError(f"codes has shape {tuple(codes.shape)}, expected [{self.batch}, K, n]")
         if codes.shape[2] == 0:
-            return torch.zeros(self._batch, 1, 0, device=self.codec.device)
+            return torch.zeros(self.batch, 1, 0, device=self.codec.device)
         wave, self._state = self.codec.decode_block(codes.to(self.codec.device), self._state)
         early = min(self._ahead_samples, wave.shape[2])
         self._ahead_samples -= early
@@ -76,7 +76,7 @@ class DecodeSession:
     def flush(self) -> Tensor:
         """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
         if self._state is None:
-            return torch.zeros(self._batch, 1, 0, device=self.codec.device)
+            return torch.zeros(self.batch, 1, 0, device=self.codec.device)
         wave = self.codec.finish_decoding(self._state)[:, :, self._ahead_samples :]
         self._state, self._ahead_samples = None, self.codec.delay_samples
         return wave

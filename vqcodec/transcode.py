@@ -1,7 +1,7 @@
 """Blocks of samples <-> chunks of codes: resampling, sessions and container joined, in bounded memory."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
+from vqcodec.bitstream.reader import OnDamage
 from vqcodec.codec import Codec
-from vqcodec.errors import DamagedError
 from vqcodec.frames import ceil_div
 from vqcodec.stream import DecodeSession, EncodeSession
 
 Wave = NDArray[np.float32]
-OnDamage = Callable[[DamagedError], None]
-"""Told of every damaged chunk, which then becomes silence instead of an error."""
 
 _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
+_CONCEALED_FRAMES = 10
+"""Frames over which the last good sound fades where frames are lost, 0.2 s at 50 Hz."""
 _RESAMPLER_FRAMES = 8
 """Frames on either side of an excerpt that cover the resampler's filter."""
 
@@ -31,9 +31,11 @@ def block_frames(channels: int) -> int:
     return max(_MIN_BLOCK_FRAMES, _BLOCK_FRAMES // channels)
 
 
-def encode_blocks(blocks: Iterable[Wave], codec: Codec, header: Header, file: BinaryIO) -> int:
+def encode_blocks(
+    blocks: Iterable[Wave], codec: Codec, header: Header, file: BinaryIO, *, tags: Mapping[str, str] | None = None
+) -> int:
     """Write the .vqc of `blocks` [C, n] to `file`; returns the samples per channel that came."""
-    writer = VqcWriter(file, header)
+    writer = VqcWriter(file, header, entropy=codec.entropy, tags=tags)
     resampler = Resampler(header.original_rate_hz, codec.sample_rate_hz, header.channels)
     session = EncodeSession(codec, num_codebooks=header.num_codebooks, batch=header.channels)
     samples = 0
@@ -69,7 +71,7 @@ class Span:
 def decode_span(
     reader: VqcReader, codec: Codec, span: Span, num_codebooks: int, on_damage: OnDamage | None
 ) -> Iterator[Wave]:
-    """The waves [C, n] of `span`.
+    """The waves [C, n] of `span`; with `on_damage`, lost frames are concealed and a cut file ends early.
 
     Decoding begins early enough that the decoder's past and the resampler's filter are complete, at a frame whose
     first sample falls on a sample of the output rate.
@@ -83,7 +85,7 @@ def decode_span(
     last = ceil_div(span.end * codec.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES
     resampler = Resampler(codec.sample_rate_hz, span.rate_hz, header.channels)
     position = first * hop * span.rate_hz // codec.sample_rate_hz
-    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, on_damage=on_damage)
+    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=codec.entropy, on_damage=on_damage)
     for wave in _resampled(_synthesized(chunks, codec, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
@@ -92,20 +94,35 @@ def decode_span(
 
 
 def _synthesized(chunks: Iterable[Chunk], codec: Codec, channels: int) -> Iterator[Wave]:
-    """Waves at the model's rate, F * hop_length samples for F frames in all; damaged chunks are silent."""
+    """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
     session = DecodeSession(codec, batch=channels)
+    last = None
     for chunk in chunks:
         _, layers, frames = chunk.codes.shape
         if layers == 0:
-            yield session.flush()[:, 0].cpu().numpy()
+            concealed = min(frames, _CONCEALED_FRAMES)
+            yield _faded(session, last, concealed * codec.hop_length)
+            last = None
+            for start in range(concealed, frames, step):
+                yield np.zeros((channels, min(step, frames - start) * codec.hop_length), np.float32)
+            continue
         for start in range(0, frames, step):
             part = chunk.codes[:, :, start : start + step]
-            if layers == 0:
-                yield np.zeros((channels, part.shape[2] * codec.hop_length), np.float32)
-            else:
-                yield session.push(torch.from_numpy(part.astype(np.int64)))[:, 0].cpu().numpy()
+            yield session.push(torch.from_numpy(part.astype(np.int64)))[:, 0].cpu().numpy()
+            last = part[:, :, -1:]
     yield session.flush()[:, 0].cpu().numpy()
+
+
+def _faded(session: DecodeSession, last: NDArray[np.uint16] | None, length_samples: int) -> Wave:
+    """What the session still owes, and `length_samples` samples in which frame `last` [C, K, 1] goes on and fades."""
+    if last is None:
+        return np.zeros((session.batch, length_samples), np.float32)
+    frames = length_samples // session.codec.hop_length
+    pushed = session.push(torch.from_numpy(np.repeat(last, frames, axis=2).astype(np.int64)))
+    wave: Wave = torch.cat((pushed, session.flush()), dim=2)[:, 0].cpu().numpy()
+    wave[:, wave.shape[1] - length_samples :] *= np.linspace(1, 0, length_samples, dtype=np.float32)
+    return wave
 
 
 def _resampled(waves: Iterable[Wave], resampler: Resampler) -> Iterator[Wave]:

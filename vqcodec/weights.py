@@ -5,14 +5,18 @@ The fingerprint of a model is the SHA-256 of its file; a .vqc file carries the f
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from vqcodec.atomic import atomic_output
+from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.codec import Codec
 from vqcodec.config import ModelConfig, validate
 from vqcodec.errors import ModelError
@@ -20,19 +24,30 @@ from vqcodec.errors import ModelError
 FORMAT = "vqcodec-weights-1"
 """The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
 
+_ENTROPY = "entropy."
+"""Start of the names of the entropy model's tensors, which are integers."""
 _TRAINING_STATE = (".count", ".sums")
 """Ends of the names of codebook statistics, which only training needs."""
 
 
 def save_weights(
-    config: ModelConfig, state: dict[str, Tensor], path: str | Path, *, dtype: torch.dtype = torch.float16
+    config: ModelConfig,
+    state: dict[str, Tensor],
+    path: str | Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+    entropy: Mapping[str, NDArray[Any]] | None = None,
 ) -> str:
-    """Write the state of a Codec of `config` to `path` and return its SHA-256 in hex. Replaces an older file."""
+    """Write the state of a Codec of `config` to `path` and return its SHA-256 in hex. Replaces an older file.
+
+    `entropy`: the tensors of its EntropyModel.
+    """
     tensors = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in state.items()
         if not name.endswith(_TRAINING_STATE)
     }
+    tensors |= {_ENTROPY + name: torch.from_numpy(value) for name, value in (entropy or {}).items()}
     data = save(tensors, metadata={FORMAT: config.model_dump_json()})
     with atomic_output(path, force=True) as temporary:
         Path(temporary).write_bytes(data)
@@ -50,11 +65,13 @@ def load_weights(path: str | Path, *, expected_sha256: str | None = None) -> Cod
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
     codec = Codec(read_model_config(metadata, where=str(path)))
+    state = {name: value.float() for name, value in tensors.items() if not name.startswith(_ENTROPY)}
     load_state(codec, state, where=str(path))
+    codec.entropy = _entropy_model(tensors, codec.codebook_size, where=str(path))
     codec.fingerprint = digest
     return codec.eval()
 
@@ -79,6 +96,20 @@ def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
     missing = [name for name in missing if not name.endswith(_TRAINING_STATE)]
     if missing or unexpected:
         raise ModelError(f"{where}: weights do not fit the config (missing {missing[:3]}, unknown {unexpected[:3]})")
+
+
+def _entropy_model(tensors: dict[str, Tensor], codebook_size: int, *, where: str) -> EntropyModel | None:
+    """The entropy model among the tensors of a weights file, if it has one. Raises ModelError for a wrong one."""
+    own = {name.removeprefix(_ENTROPY): value.numpy() for name, value in tensors.items() if name.startswith(_ENTROPY)}
+    if not own:
+        return None
+    try:
+        model = EntropyModel(own)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from None
+    if model.codebook_size != codebook_size:
+        raise ModelError(f"{where}: the entropy model has {model.codebook_size} codes, the codec {codebook_size}")
+    return model
 
 
 def _sha256(path: str | Path) -> bytes:

@@ -71,7 +71,8 @@ def test_ten_thousand_random_mutations_raise_only_our_errors_in_bounded_memory()
             on_damage = (lambda error: None) if number % 2 else None
             for chunk in reader.chunks(on_damage=on_damage):
                 assert chunk.codes.shape[0] == reader.header.channels
-            reader.scan(on_damage=on_damage)
+            list(reader.records(on_damage=on_damage))
+            reader.scan()
         except BitstreamError:
             pass
     peak = tracemalloc.get_traced_memory()[1]

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -25,6 +25,9 @@ _ENCODINGS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", None),
 }
+_TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
+"""What libsndfile knows to read and write, under the same names."""
+_MAX_TAG_LENGTH = 4096
 _MOST_HEADER_BYTES = 4096
 """A file without samples is not larger: some programs write 0 as the length when they cannot seek back."""
 _WAV_LIMIT_BYTES = 0xFFFF_FFFF - 1024
@@ -35,8 +38,8 @@ class AudioReader:
 
     `source` is a path or a binary file object; one that cannot seek (a pipe) is copied to a temporary file first.
     `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3),
-    more or fewer samples may come. Samples of float files beyond [-1, 1] are kept. Raises AudioError for anything that
-    is no sound, or no sound that we code (4 to 192 kHz).
+    more or fewer samples may come. `tags` are the file's title, artist and so on. Samples of float files beyond
+    [-1, 1] are kept. Raises AudioError for anything that is no sound, or no sound that we code (4 to 192 kHz).
     """
 
     def __init__(self, source: str | Path | BinaryIO) -> None:
@@ -48,6 +51,7 @@ class AudioReader:
             self.channels: int = self._file.channels
             self.length_samples: int = self._file.frames
             self.is_length_exact = self._file.format != "MP3"
+            self.tags = self._read_tags()
             self._check()
         except BaseException:
             self._cleanup.close()
@@ -110,6 +114,12 @@ class AudioReader:
         """A copy that can seek, as libsndfile must."""
         return self._cleanup.enter_context(seekable_copy(source))
 
+    def _read_tags(self) -> dict[str, str]:
+        """Tags by name, each a text without control characters but for line ends and tabs."""
+        texts = {name: str(getattr(self._file, name)).replace("\r\n", "\n") for name in _TAGS}
+        cleaned = {name: "".join(c for c in text if c >= " " or c in "\n\t").strip() for name, text in texts.items()}
+        return {name: text[:_MAX_TAG_LENGTH] for name, text in cleaned.items() if text}
+
     def _check(self) -> None:
         if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
             raise AudioError(f"{self.name}: rate {self.rate_hz} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}; resample it")
@@ -128,11 +138,12 @@ class AudioReader:
 class AudioWriter:
     """Write waves [C, n] to a file whose format its suffix names: .wav, .flac (16 bit), .ogg (Vorbis) or .mp3.
 
-    A context manager; use it inside `atomic_output`. Samples are clipped to [-1, 1]. Raises AudioError for a suffix,
-    rate or channel count that cannot be, OutputError when writing fails.
+    A context manager; use it inside `atomic_output`. Samples are clipped to [-1, 1]. Of `tags`, those that libsndfile
+    knows (title, artist, album, date, genre, comment, copyright, license, tracknumber) are written. Raises AudioError
+    for a suffix, rate or channel count that cannot be, OutputError when writing fails.
     """
 
-    def __init__(self, path: str | Path, *, rate_hz: int, channels: int) -> None:
+    def __init__(self, path: str | Path, *, rate_hz: int, channels: int, tags: Mapping[str, str] | None = None) -> None:
         self.path = Path(path)
         check_format(self.path, rate_hz=rate_hz, channels=channels)
         container, encoding = _ENCODINGS[self.path.suffix.lower()]
@@ -142,6 +153,9 @@ class AudioWriter:
             self._file = soundfile.SoundFile(str(self.path), "w", rate_hz, channels, subtype=encoding, format=container)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise OutputError(f"{self.path}: cannot write ({error}); choose another target") from None
+        for name in _TAGS:
+            if tags and name in tags:
+                setattr(self._file, name, tags[name])
 
     def write(self, wave: Wave) -> None:
         """Append `wave` [C, n]."""

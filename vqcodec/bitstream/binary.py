@@ -21,12 +21,29 @@ class ByteSource:
         self._file = file
         self._returned = b""
         self._moved = False
+        self._held = bytearray()
+        self._held_at = 0
         self.seekable = file.seekable()
         self._start = file.tell() if self.seekable else 0
         self._end = file.seek(0, io.SEEK_END) if self.seekable else 0
         self.length_bytes = self._end - self._start if self.seekable else None
         if self.seekable:
             file.seek(self._start)
+
+    def hold(self) -> None:
+        """Remember the current position, to which `back` returns."""
+        if self.seekable:
+            self._held_at = self._file.tell() - len(self._returned)
+        self._held = bytearray()
+
+    def back(self, length_bytes: int) -> None:
+        """Return to `length_bytes` bytes after the last `hold`."""
+        if self.seekable:
+            self._returned = b""
+            self._file.seek(self._held_at + length_bytes)
+        else:
+            self._returned = bytes(self._held[length_bytes:]) + self._returned
+        self._held = bytearray()
 
     def read(self, length_bytes: int) -> bytes:
         """Read `length_bytes` bytes, fewer only at the end of the file."""
@@ -42,11 +59,15 @@ class ByteSource:
                 break
             blocks.append(block)
             missing -= len(block)
-        return b"".join(blocks)
+        data = b"".join(blocks)
+        if not self.seekable:
+            self._held += data
+        return data
 
     def give_back(self, data: bytes) -> None:
         """Let the next reads start with `data`."""
         self._returned = data + self._returned
+        del self._held[max(0, len(self._held) - len(data)) :]
 
     def skip(self, length_bytes: int) -> bool:
         """Pass over `length_bytes` bytes without reading them if the file can seek; False if it ends before."""
@@ -112,6 +133,23 @@ def crc32(data: bytes) -> int:
     return zlib.crc32(data)
 
 
+def crc32_backwards(crc: int, data: bytes) -> int:
+    """The 4 bytes, as an integer, after which `data` must follow for the CRC-32 of both to be `crc`."""
+    register = crc ^ 0xFFFF_FFFF
+    for byte in reversed(bytes(4) + data):
+        # The top byte of the register names the table's entry that the step forwards added.
+        index = _CRC32_INDEX[register >> 24]
+        register = (register ^ _CRC32_TABLE[index]) << 8 & 0xFFFF_FFFF | index ^ byte
+    return register ^ 0xFFFF_FFFF
+
+
+def _crc32_step(byte: int) -> int:
+    """Eight shifts of the register by the polynomial 0x04C11DB7, bits reversed."""
+    for _ in range(8):
+        byte = byte >> 1 ^ (0xEDB8_8320 if byte & 1 else 0)
+    return byte
+
+
 def _crc8_step(byte: int) -> int:
     """Eight shifts of the register by the polynomial 0x2F."""
     for _ in range(8):
@@ -120,3 +158,5 @@ def _crc8_step(byte: int) -> int:
 
 
 _CRC8_TABLE = [_crc8_step(byte) for byte in range(256)]
+_CRC32_TABLE = [_crc32_step(byte) for byte in range(256)]
+_CRC32_INDEX = {entry >> 24: byte for byte, entry in enumerate(_CRC32_TABLE)}

@@ -1,41 +1,121 @@
-"""Codes of one chunk <-> its fixed-width payload, layer by layer (see `spec`)."""
+"""Codes of one chunk <-> its payload, fixed-width or entropy-coded, layer by layer (see `spec`)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.errors import BitstreamError
+from vqcodec.bitstream import spec
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import BitstreamError, ModelError
 from vqcodec.frames import ceil_div
+
+Codes = NDArray[np.uint16]
 
 
 def layer_bytes(codes_per_layer: int, bits: int) -> int:
-    """Bytes of one layer: ceil(codes_per_layer * bits / 8), with codes_per_layer = channels * frames."""
+    """Bytes of one fixed-width layer: ceil(codes_per_layer * bits / 8), with codes_per_layer = channels * frames."""
     return ceil_div(codes_per_layer * bits, 8)
 
 
-def pack_codes(codes: NDArray[np.uint16], bits: int) -> bytes:
-    """Pack codes uint16 `[C, K, F]`, each below 2 ** bits, into K layers of C * F codes."""
+def pack_codes(codes: Codes, bits: int, entropy: EntropyModel | None = None) -> tuple[int, bytes]:
+    """The coding and the payload of codes uint16 `[C, K, F]`, each below 2 ** bits.
+
+    The coding is `spec.CODING_ENTROPY` where `entropy` makes the chunk smaller, else `spec.CODING_FIXED`.
+    """
+    fixed = _pack_fixed(codes, bits)
+    if entropy is not None:
+        layers = [
+            min(entropy.encode_layer(codes[:, number], codes[:, :number]), layer, key=len)
+            if number < entropy.num_layers
+            else layer
+            for number, layer in enumerate(fixed)
+        ]
+        payload = join_layers(layers, len(fixed[0]))
+        if len(payload) + spec.SIZE_BYTES < sum(map(len, fixed)):
+            return spec.CODING_ENTROPY, payload
+    return spec.CODING_FIXED, b"".join(fixed)
+
+
+def unpack_codes(
+    layers: list[bytes], bits: int, *, channels: int, frames: int, entropy: EntropyModel | None = None
+) -> Codes:
+    """Codes uint16 `[C, len(layers), F]` of the first layers of a payload, from `split_layers`.
+
+    Raises BitstreamError if they are not what a writer makes, ModelError if the layers need an entropy model and
+    `entropy` is none of theirs.
+    """
+    size = layer_bytes(channels * frames, bits)
+    codes = np.zeros((channels, len(layers), frames), np.uint16)
+    for number, layer in enumerate(layers):
+        if len(layer) == size:
+            codes[:, number] = _unpack_fixed(layer, bits, channels=channels, frames=frames)
+        elif entropy is None or number >= entropy.num_layers or entropy.codebook_size != 1 << bits:
+            raise ModelError("the .vqc is entropy-coded with tables that this model does not have")
+        else:
+            codes[:, number] = entropy.decode_layer(layer, codes[:, :number])
+    return codes
+
+
+def join_layers(layers: list[bytes], fixed_bytes: int) -> bytes:
+    """An entropy-coded payload: what each layer saves of its `fixed_bytes`, then the layers."""
+    return b"".join(_varint(fixed_bytes - len(layer)) for layer in layers) + b"".join(layers)
+
+
+def split_layers(payload: bytes, coding: int, num_codebooks: int, fixed_bytes: int) -> list[bytes]:
+    """The layers of a payload; a fixed-width layer has `fixed_bytes` bytes. Raises BitstreamError if they misfit."""
+    sizes, place = [fixed_bytes] * num_codebooks, 0
+    if coding == spec.CODING_ENTROPY:
+        for number in range(num_codebooks):
+            saved, place = _read_varint(payload, place)
+            sizes[number] -= saved
+    if min(sizes) < 0 or place + sum(sizes) != len(payload):
+        raise BitstreamError("the layers of a chunk do not add up to its size")
+    layers = []
+    for size in sizes:
+        layers.append(payload[place : place + size])
+        place += size
+    return layers
+
+
+def _pack_fixed(codes: Codes, bits: int) -> list[bytes]:
+    """One byte string per codebook."""
     channels, num_codebooks, frames = codes.shape
     by_layer = codes.transpose(1, 0, 2).reshape(num_codebooks, channels * frames)
     code_bits = np.empty((*by_layer.shape, bits), np.uint8)
     for place in range(bits):
         code_bits[:, :, place] = by_layer >> (bits - 1 - place) & 1
-    return np.packbits(code_bits.reshape(num_codebooks, -1), axis=1).tobytes()
+    return [layer.tobytes() for layer in np.packbits(code_bits.reshape(num_codebooks, -1), axis=1)]
 
 
-def unpack_codes(payload: bytes, bits: int, *, channels: int, num_codebooks: int, frames: int) -> NDArray[np.uint16]:
-    """Codes uint16 `[C, num_codebooks, F]` of the first `num_codebooks` layers of `payload`.
-
-    Raises BitstreamError if bits that fill up a layer are not zero, ValueError if `payload` is too short.
-    """
-    codes_per_layer = channels * frames
-    size = layer_bytes(codes_per_layer, bits)
-    layers = np.frombuffer(payload, np.uint8, count=num_codebooks * size).reshape(num_codebooks, size)
-    all_bits = np.unpackbits(layers, axis=1)
-    if all_bits[:, codes_per_layer * bits :].any():
+def _unpack_fixed(layer: bytes, bits: int, *, channels: int, frames: int) -> Codes:
+    """Codes [C, F] of a fixed-width layer."""
+    all_bits = np.unpackbits(np.frombuffer(layer, np.uint8))
+    used = channels * frames * bits
+    if all_bits[used:].any():
         raise BitstreamError("a layer of codes ends in bits that are not zero")
-    code_bits = all_bits[:, : codes_per_layer * bits].reshape(num_codebooks, codes_per_layer, bits)
-    by_layer = np.zeros((num_codebooks, codes_per_layer), np.uint16)
+    code_bits = all_bits[:used].reshape(-1, bits)
+    codes = np.zeros(len(code_bits), np.uint16)
     for place in range(bits):
-        by_layer <<= 1
-        by_layer |= code_bits[:, :, place]
-    return by_layer.reshape(num_codebooks, channels, frames).transpose(1, 0, 2).copy()
+        codes <<= 1
+        codes |= code_bits[:, place]
+    return codes.reshape(channels, frames)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the high bit says that another byte follows (LEB128)."""
+    data = bytearray()
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*data, value])
+
+
+def _read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number at `place`, and the place after it. Raises BitstreamError for none of the shortest form."""
+    value = 0
+    for shift in range(0, 7 * spec.MAX_VARINT_BYTES, 7):
+        byte = data[place : place + 1]
+        place += 1
+        value |= int.from_bytes(byte) << shift & 0x7F << shift
+        if byte and byte[0] < 0x80 and (byte[0] > 0 or shift == 0):
+            return value, place
+    raise BitstreamError("a chunk has a layer without a size")

@@ -1,6 +1,6 @@
 """Reading .vqc files chunk by chunk, by seeking or in one pass; the format is described in `spec`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -8,20 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.binary import ByteSource, bytes_to_uint
+from vqcodec.bitstream.binary import READ_BLOCK_BYTES, ByteSource, bytes_to_uint
+from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import read_header
-from vqcodec.bitstream.payload import unpack_codes
-from vqcodec.bitstream.records import Head, checksum, head_from_bytes, repaired_heads
+from vqcodec.bitstream.payload import split_layers, unpack_codes
+from vqcodec.bitstream.records import (
+    Head,
+    checksum,
+    find_chunks,
+    head_from_bytes,
+    position_of,
+    read_head_bytes,
+    repaired_heads,
+)
+from vqcodec.bitstream.tags import parse_tags
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
 
 _BEYOND_ANY_FRAME = 1 << 63
+_SHORTEST_RECORD_BYTES = spec.HEAD_BYTES + spec.CRC_BYTES
+_MOST_MISSING_FRAMES = 1 << 16
+"""Frames that missing bytes may have held; more, and what looks like a chunk behind them is chance."""
+
+OnDamage = Callable[[BitstreamError], None]
+"""Told of damage that is passed over: a DamagedError with its seconds, a TruncatedError, or bytes after the end."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Consecutive frames of a file: `codes` uint16 `[C, K, F]`, the first of them frame `start_frame`.
 
-    K is 0 where the chunk is damaged and the caller asked to go on.
+    K is 0 where the frames are lost and the caller asked to go on.
     """
 
     start_frame: int
@@ -33,30 +49,34 @@ class Scan:
     """What the heads of all chunks tell. `samples`: per channel at the original rate."""
 
     chunks: int
+    entropy_coded_chunks: int
     frames: int
-    payload_bytes: int
     samples: int
 
 
 @dataclass(frozen=True)
-class _Record:
-    start_frame: int
+class Record:
+    """A record after `position` frames. `body`: None where it was passed over or is lost; `head`: None where lost."""
+
+    position: int
     frames: int
-    payload: bytes
+    head: Head | None = None
+    body: bytes | None = None
 
 
 class VqcReader:
     """Reads a .vqc from a binary file object: chunks in order, or a span of frames by seeking.
 
-    Opening reads the header and raises what `read_header` does. `samples` is the header's, or None until the last
-    chunk of a stream has been read. A source that cannot seek serves one call of `chunks` or `scan`; one that can
-    serves one at a time.
+    Opening reads the header and the tags and raises what `read_header` does. `samples` is the header's, or None until
+    the last chunk of a stream has been read. A source that cannot seek serves one call of `chunks`, `records` or
+    `scan`; one that can serves one at a time.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._source = ByteSource(file)
         self.header = read_header(self._source)
         self.samples = self.header.samples
+        self.tags: Mapping[str, str] = self._read_tags()
         self._source.mark()
 
     @property
@@ -70,15 +90,17 @@ class VqcReader:
         end_frame: int | None = None,
         *,
         num_codebooks: int | None = None,
-        on_damage: Callable[[DamagedError], None] | None = None,
+        entropy: EntropyModel | None = None,
+        on_damage: OnDamage | None = None,
     ) -> Iterator[Chunk]:
         """Yield the frames from `start_frame` to before `end_frame` (None: all) in one Chunk per chunk of the file.
 
-        `num_codebooks` unpacks the first layers only. Chunks before the span are passed over by their heads.
-        Reading to the end also checks that the file ends where the format says. A damaged chunk raises DamagedError
-        with its seconds; with `on_damage` that error goes there, the chunk comes without layers and the next one
-        follows (nothing does where even the head of a chunk is lost). Also raises TruncatedError, VersionError,
-        BitstreamError, and ValueError for a span or depth that cannot be.
+        `num_codebooks` unpacks the first layers only. `entropy` is the model's, for entropy-coded chunks. Chunks before
+        the span are passed over by their heads. Reading to the end also checks that the file ends where it should.
+        A damaged chunk raises DamagedError with its seconds. With `on_damage` that error goes there, the lost frames
+        come without layers, and reading goes on at the next whole chunk, wherever inserted or missing bytes have moved
+        it. Also raises TruncatedError, VersionError, BitstreamError, ModelError (`entropy` is missing or another),
+        and ValueError for a span or depth that cannot be.
         """
         depth = self.header.num_codebooks if num_codebooks is None else num_codebooks
         if not 1 <= depth <= self.header.num_codebooks:
@@ -88,148 +110,221 @@ class VqcReader:
         total = self.header.frames
         end = None if end_frame is None or (total is not None and end_frame >= total) else end_frame
         self._source.rewind()
-        records = self._records(start_frame, end, on_damage=on_damage or _raise)
-        return (self._cut(record, start_frame, end=end, depth=depth) for record in records)
+        records = self._records(start_frame, end, on_damage=on_damage)
+        return (
+            self._cut(record, start_frame, end=end, depth=depth, entropy=entropy)
+            for record in records
+            if record.frames and record.position + record.frames > start_frame
+        )
 
-    def scan(self, *, on_damage: Callable[[DamagedError], None] | None = None) -> Scan:
+    def records(self, *, on_damage: OnDamage | None = None) -> Iterator[Record]:
+        """Yield every record with its body, checksums checked; raises what `chunks` does."""
+        self._source.rewind()
+        return self._records(0, None, on_damage=on_damage)
+
+    def scan(self) -> Scan:
         """Read the heads of all chunks, and their codes only where the source cannot seek.
 
         Raises what `chunks` does; damage inside the codes of a chunk goes unnoticed.
         """
         self._source.rewind()
-        chunks = frames = payload_bytes = 0
-        for record in self._records(_BEYOND_ANY_FRAME, None, on_damage=on_damage or _raise, with_skipped=True):
-            chunks += 1
-            frames += record.frames
-            payload_bytes += self.header.payload_bytes(record.frames)
-        if self.samples is None:  # the end is lost and `on_damage` accepts it
-            self._take_samples(b"", frames)
+        chunks = coded = frames = 0
+        for record in self._records(_BEYOND_ANY_FRAME, None, on_damage=None):
+            if record.frames and record.head is not None:
+                chunks += 1
+                coded += record.head.coding == spec.CODING_ENTROPY
+                frames += record.frames
         assert self.samples is not None
-        return Scan(chunks=chunks, frames=frames, payload_bytes=payload_bytes, samples=self.samples)
+        return Scan(chunks=chunks, entropy_coded_chunks=coded, frames=frames, samples=self.samples)
 
-    def _records(
-        self,
-        start_frame: int,
-        end: int | None,
-        *,
-        on_damage: Callable[[DamagedError], None],
-        with_skipped: bool = False,
-    ) -> Iterator[_Record]:
-        """Chunks that reach beyond `start_frame` and begin before `end`; the rest unread, or yielded empty."""
+    def _records(self, start_frame: int, end: int | None, *, on_damage: OnDamage | None) -> Iterator[Record]:
+        """Records up to frame `end`; the bodies of chunks that end at or before `start_frame` are passed over."""
         position, total = 0, self.header.frames
         while total is None or position < total:
             if end is not None and position >= end:
                 return
+            self._source.hold()
             try:
-                head = self._next_head(position)
-            except DamagedError as error:
-                on_damage(error)
-                return
-            if head.is_skippable:
-                self._body(head, position, on_damage=on_damage)
-                continue
-            self._check_chunk(head, position)
-            if head.is_last or position + head.value > start_frame:
-                body = self._body(head, position, on_damage=on_damage)
-                if head.is_last:
-                    body = self._take_samples(body, position + head.value)
-                    total = position + head.value
-                if head.value > 0:
-                    yield _Record(position, head.value, body)
-            elif not self._source.skip(head.body_bytes(self.header) + spec.CRC_BYTES):
-                raise self._truncated(position)
-            elif with_skipped:
-                yield _Record(position, head.value, b"")
-            position += head.value
-        self._check_end(position, on_damage)
+                record = self._next(position, start_frame)
+            except BitstreamError as error:
+                if on_damage is None:
+                    raise
+                lost = self._recover(position, error, on_damage)
+                if lost is None:
+                    break
+                record = lost
+            yield record
+            position += record.frames
+            if record.head is not None and record.head.is_last:
+                total = position
+        else:
+            yield from self._after_the_end(position, on_damage)
+        if self.samples is None:  # the end is lost, and `on_damage` accepts it
+            self.samples = self._covered_samples(position)
+
+    def _next(self, position: int, start_frame: int) -> Record:
+        """Read the record after `position` frames, or only its head if it ends at or before `start_frame`."""
+        head = self._next_head(position)
+        length_bytes = head.body_bytes(self.header)
+        self._check_chunk(head, position)
+        if head.is_skippable or head.is_last or position + head.frames > start_frame:
+            body = self._body(head, position)
+            if head.is_last:
+                self._take_samples(body, position + head.frames)
+            return Record(position, head.frames, head, body)
+        if not self._source.skip(length_bytes + spec.CRC_BYTES):
+            raise self._truncated(position)
+        return Record(position, head.frames, head)
 
     def _next_head(self, position: int) -> Head:
         """Read a head; one with a single damaged byte is repaired if the checksum of the record confirms it."""
-        data = self._source.read(spec.HEAD_BYTES)
-        if len(data) < spec.HEAD_BYTES:
-            raise self._truncated(position)
+        data = read_head_bytes(self._source)
         head = head_from_bytes(data)
         if head is not None:
             return head
+        data += self._source.read(_SHORTEST_RECORD_BYTES - len(data))
+        if len(data) < _SHORTEST_RECORD_BYTES:
+            raise self._truncated(position)
+        self._source.back(0)
         for candidate in repaired_heads(data):
             try:
                 length_bytes = candidate.body_bytes(self.header) + spec.CRC_BYTES
             except BitstreamError:
                 continue
-            rest = self._source.read(length_bytes)
-            self._source.give_back(rest)
+            rest = self._source.read(candidate.head_bytes + length_bytes)[candidate.head_bytes :]
+            self._source.back(0)
             body = rest[: -spec.CRC_BYTES]
             if len(rest) == length_bytes and rest[len(body) :] == checksum(candidate, body, position=position):
+                self._source.read(candidate.head_bytes)
                 return candidate
         raise self._damaged(position, None)
 
     def _check_chunk(self, head: Head, position: int) -> None:
         """Raise BitstreamError if no such chunk may stand after `position` frames."""
-        head.body_bytes(self.header)
         if head.is_last and self.header.samples is not None:
             raise BitstreamError("the .vqc says its length twice, in its header and in its last chunk")
         total = self.header.frames
-        if total is not None and position + head.value > total:
+        if total is not None and position + head.frames > total:
             raise BitstreamError(f"the .vqc has more frames than the {total} of {self.header.samples} samples")
 
-    def _body(self, head: Head, position: int, *, on_damage: Callable[[DamagedError], None]) -> bytes:
-        """Body of the record after `head`; empty if its checksum fails and `on_damage` returns."""
+    def _body(self, head: Head, position: int) -> bytes:
+        """Body of the record after `head`."""
         body = self._source.read(head.body_bytes(self.header))
         stored = self._source.read(spec.CRC_BYTES)
         if len(stored) < spec.CRC_BYTES:
             raise self._truncated(position)
         if stored != checksum(head, body, position=position):
-            on_damage(self._damaged(position, position if head.is_skippable else position + head.value))
-            return b""
+            raise self._damaged(position, position + head.frames)
         return body
 
-    def _take_samples(self, body: bytes, frames: int) -> bytes:
-        """Set `samples` from the start of the last chunk's body (all that `frames` cover if it is damaged)."""
-        header = self.header
-        if not body:
-            self.samples = frames * header.hop_length * header.original_rate_hz // header.sample_rate_hz
-            return b""
+    def _recover(self, position: int, error: BitstreamError, on_damage: OnDamage) -> Record | None:
+        """After `error` in the record behind `position` frames: what is lost up to the next whole chunk.
+
+        None where nothing whole follows and the number of lost frames is unknown.
+        """
+        self._source.back(0)
+        head = head_from_bytes(read_head_bytes(self._source))
+        self._source.back(0)
+        end = self._resync(position)
+        if end is None and not isinstance(error, DamagedError):
+            on_damage(error)
+            return None
+        if end is None:
+            end = self.header.frames if head is None else position + head.frames
+        on_damage(self._damaged(position, end))
+        return None if end is None else Record(position, end - position)
+
+    def _resync(self, position: int) -> int | None:
+        """Go to the next whole chunk and return its position, which is `position` or later; None if there is none."""
+        data, passed = b"", 0
+        while True:
+            self._source.hold()
+            kept = len(data)
+            data += self._source.read(READ_BLOCK_BYTES)
+            searched = len(data)
+            for place, head in find_chunks(data):
+                try:
+                    end = place + head.head_bytes + head.body_bytes(self.header) + spec.CRC_BYTES
+                    self._check_chunk(head, position)
+                except BitstreamError:
+                    continue
+                # The record and the head after it, which must be one as well.
+                data += self._source.read(max(0, end + READ_BLOCK_BYTES - len(data)))
+                if end > len(data) or (end < len(data) and head_from_bytes(data[end:]) is None):
+                    continue
+                body, stored = data[place + head.head_bytes : end - spec.CRC_BYTES], data[end - spec.CRC_BYTES : end]
+                found = position_of(head, body, stored, near=position)
+                total = self.header.frames
+                most = position + _MOST_MISSING_FRAMES + 8 * (passed + place)  # a frame takes a bit or more
+                if position <= found <= most and (total is None or found + head.frames <= total):
+                    self._source.give_back(data[place:])
+                    return found
+            if searched == kept:
+                return None
+            first = max(0, searched - spec.HEAD_BYTES - spec.SIZE_BYTES + 1)
+            data, passed = data[first:], passed + first
+
+    def _take_samples(self, body: bytes, frames: int) -> None:
+        """Set `samples` from the start of the last chunk's body."""
         samples = bytes_to_uint(body[: spec.MAX_SAMPLES_BYTES])
-        if header.frames_for(samples) != frames:
+        if self.header.frames_for(samples) != frames:
             raise BitstreamError(f"the .vqc has {frames} frames, its {samples} samples ask for another number")
         self.samples = samples
-        return body[spec.MAX_SAMPLES_BYTES :]
 
-    def _check_end(self, position: int, on_damage: Callable[[DamagedError], None]) -> None:
+    def _covered_samples(self, frames: int) -> int:
+        """All samples that `frames` frames cover."""
+        return frames * self.header.hop_length * self.header.original_rate_hz // self.header.sample_rate_hz
+
+    def _after_the_end(self, position: int, on_damage: OnDamage | None) -> Iterator[Record]:
         """After the audio only skippable records may follow."""
-        while data := self._source.read(spec.HEAD_BYTES):
-            head = head_from_bytes(data)
-            if head is None or not head.is_skippable:
-                raise BitstreamError("the .vqc goes on after the end of its audio; remove what was appended")
-            self._body(head, position, on_damage=on_damage)
+        try:
+            while data := read_head_bytes(self._source):
+                head = head_from_bytes(data)
+                if head is None or not head.is_skippable:
+                    raise BitstreamError("the .vqc goes on after the end of its audio; remove what was appended")
+                yield Record(position, 0, head, self._body(head, position))
+        except BitstreamError as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
 
-    def _cut(self, record: _Record, start_frame: int, *, end: int | None, depth: int) -> Chunk:
-        """The frames of `record` inside the span, unpacked; of a damaged one, no layers."""
+    def _read_tags(self) -> Mapping[str, str]:
+        """The tags that follow the header; none where there are none, or where their record is damaged."""
+        self._source.hold()
+        head = head_from_bytes(read_head_bytes(self._source))
+        try:
+            return parse_tags(self._body(head, 0)) if head is not None and head.tag == spec.TAG_TAGS else {}
+        except BitstreamError:
+            return {}  # whoever reads the records is told
+        finally:
+            self._source.back(0)
+
+    def _cut(
+        self, record: Record, start_frame: int, *, end: int | None, depth: int, entropy: EntropyModel | None
+    ) -> Chunk:
+        """The frames of `record` inside the span, unpacked; of a lost one, no layers."""
         header = self.header
-        depth = depth if record.payload else 0
+        layers: list[bytes] = []
+        if record.head is not None and record.body is not None:
+            payload = record.body[spec.MAX_SAMPLES_BYTES if record.head.is_last else 0 :]
+            size = header.payload_bytes(record.frames, 1)
+            layers = split_layers(payload, record.head.coding, header.num_codebooks, size)[:depth]
         codes = unpack_codes(
-            record.payload,
-            header.bits_per_code,
-            channels=header.channels,
-            num_codebooks=depth,
-            frames=record.frames,
+            layers, header.bits_per_code, channels=header.channels, frames=record.frames, entropy=entropy
         )
-        first = max(0, start_frame - record.start_frame)
-        last = record.frames if end is None else min(record.frames, end - record.start_frame)
-        return Chunk(record.start_frame + first, codes[:, :, first:last])
+        first = max(0, start_frame - record.position)
+        last = record.frames if end is None else min(record.frames, end - record.position)
+        return Chunk(record.position + first, codes[:, :, first:last])
 
     def _damaged(self, start_frame: int, end_frame: int | None) -> DamagedError:
         """The DamagedError of a span of frames; None: to the end of the file."""
         start = self.header.seconds_at(start_frame)
         end = self.header.duration_seconds if end_frame is None else self.header.seconds_at(end_frame)
         where = f"{start:.2f} s to {'the end' if end is None else f'{end:.2f} s'}"
-        return DamagedError(f"the .vqc is damaged from {where} (checksum)", start_seconds=start, end_seconds=end)
+        what = f"is damaged from {where}" if start_frame != end_frame else f"has damage at {start:.2f} s, no audio lost"
+        return DamagedError(f"the .vqc {what} (checksum)", start_seconds=start, end_seconds=end)
 
     def _truncated(self, frame: int) -> TruncatedError:
         seconds, duration = self.header.seconds_at(frame), self.header.duration_seconds
         of = "" if duration is None else f" of {duration:.2f} s"
         return TruncatedError(f"the .vqc is cut: it ends after {seconds:.2f} s{of}")
-
-
-def _raise(error: DamagedError) -> None:
-    raise error

@@ -1,22 +1,28 @@
-"""Records of a .vqc file: the guarded head in front of each, its checksum behind, and the repair of a head."""
+"""Records of a .vqc file: the guarded head in front of each, its checksum behind, and what the checksum tells."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.binary import bytes_to_uint, crc8, crc32, uint_to_bytes
+from vqcodec.bitstream.binary import ByteSource, bytes_to_uint, crc8, crc32, crc32_backwards, uint_to_bytes
 from vqcodec.bitstream.header import Header
 from vqcodec.errors import BitstreamError, VersionError
 
 _POSITION_BYTES = 8
+_LONGEST_HEAD_BYTES = spec.HEAD_BYTES + spec.SIZE_BYTES
 
 
 @dataclass(frozen=True)
 class Head:
-    """Tag and value of a record. `value`: frames of a chunk, body bytes of a skippable record."""
+    """Tag and value of a record. `value`: frames of a chunk, body bytes of a skippable record.
+
+    `size`: body bytes of an entropy-coded chunk; no other record stores it.
+    """
 
     tag: int
     value: int
+    size: int | None = None
 
     @property
     def is_skippable(self) -> bool:
@@ -26,7 +32,22 @@ class Head:
     @property
     def is_last(self) -> bool:
         """Whether this chunk ends a file of unknown length."""
-        return self.tag == spec.TAG_LAST_CHUNK
+        return not self.is_skippable and self.tag & spec.TAG_LAST_BIT != 0
+
+    @property
+    def coding(self) -> int:
+        """How the codes of this chunk are stored, `spec.CODING_...`."""
+        return self.tag >> 1 & 31
+
+    @property
+    def frames(self) -> int:
+        """Frames of this chunk; 0 of a skippable record."""
+        return 0 if self.is_skippable else self.value
+
+    @property
+    def head_bytes(self) -> int:
+        """Bytes of the head itself."""
+        return _head_bytes(self.tag)
 
     def body_bytes(self, header: Header) -> int:
         """Bytes between head and checksum.
@@ -35,40 +56,84 @@ class Head:
         """
         if self.is_skippable:
             return self.value
-        if self.tag not in (spec.TAG_CHUNK, spec.TAG_LAST_CHUNK):
+        if not self.tag & spec.TAG_CHUNK or self.coding not in (spec.CODING_FIXED, spec.CODING_ENTROPY):
             raise VersionError(f"the .vqc has a record 0x{self.tag:02x}: a later release wrote it")
-        payload_bytes = header.payload_bytes(self.value)
-        if payload_bytes > spec.MAX_PAYLOAD_BYTES:
-            raise BitstreamError(f"a chunk of {payload_bytes} bytes is over {spec.MAX_PAYLOAD_BYTES}")
-        if self.is_last:
-            return payload_bytes + spec.MAX_SAMPLES_BYTES
-        if self.value == 0:
+        fixed = header.payload_bytes(self.value)
+        if fixed > spec.MAX_PAYLOAD_BYTES:
+            raise BitstreamError(f"a chunk of {fixed} bytes is over {spec.MAX_PAYLOAD_BYTES}")
+        if self.value == 0 and not (self.is_last and self.size is None):
             raise BitstreamError("a chunk has no frames")
-        return payload_bytes
+        end = spec.MAX_SAMPLES_BYTES if self.is_last else 0
+        if self.size is None:
+            return fixed + end
+        if not end <= self.size <= fixed + spec.MAX_VARINT_BYTES * header.num_codebooks + end:
+            raise BitstreamError(f"an entropy-coded chunk of {self.size} bytes cannot be")
+        return self.size
 
     def to_bytes(self) -> bytes:
-        """The four bytes in the file."""
+        """The 4 or 7 bytes in the file."""
         start = bytes([self.tag]) + uint_to_bytes(self.value, 2)
+        if self.size is not None:
+            start += uint_to_bytes(self.size, spec.SIZE_BYTES)
         return start + bytes([crc8(start)])
 
 
+def chunk_head(coding: int, frames: int, body_bytes: int, *, is_last: bool) -> Head:
+    """The head of a chunk."""
+    tag = spec.TAG_CHUNK | coding << 1 | (spec.TAG_LAST_BIT if is_last else 0)
+    return Head(tag, frames, body_bytes if coding == spec.CODING_ENTROPY else None)
+
+
+def read_head_bytes(source: ByteSource) -> bytes:
+    """The bytes of the head at the current position, fewer only at the end of the file."""
+    data = source.read(1)
+    return data + source.read(_head_bytes(data[0]) - 1) if data else b""
+
+
 def head_from_bytes(data: bytes) -> Head | None:
-    """The head in four bytes; None if its checksum fails or a byte is missing."""
-    if len(data) < spec.HEAD_BYTES or crc8(data[:3]) != data[3]:
+    """The head at the start of `data`; None if its checksum fails or a byte is missing."""
+    length = _head_bytes(data[0]) if data else spec.HEAD_BYTES
+    if len(data) < length or crc8(data[: length - 1]) != data[length - 1]:
         return None
-    return Head(tag=data[0], value=bytes_to_uint(data[1:3]))
+    size = bytes_to_uint(data[3 : length - 1]) if length > spec.HEAD_BYTES else None
+    return Head(tag=data[0], value=bytes_to_uint(data[1:3]), size=size)
 
 
 def repaired_heads(data: bytes) -> Iterator[Head]:
-    """Every head that differs from the four damaged bytes in exactly one byte: at most four."""
-    for place in range(spec.HEAD_BYTES):
+    """Every head that differs in exactly one byte from what 4 or 7 damaged bytes begin with: at most eleven."""
+    for place in range(min(len(data), _LONGEST_HEAD_BYTES)):
         for value in range(256):
-            head = head_from_bytes(data[:place] + bytes([value]) + data[place + 1 :])
-            if head is not None:
+            candidate = data[:place] + bytes([value]) + data[place + 1 :]
+            head = head_from_bytes(candidate)
+            if head is not None and place < head.head_bytes:
                 yield head
+
+
+def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
+    """Places in `data` that look like the head of a chunk, with that head."""
+    for match in re.finditer(rb"[\x40-\x43]", data):
+        head = head_from_bytes(data[match.start() : match.start() + _LONGEST_HEAD_BYTES])
+        if head is not None:
+            yield match.start(), head
 
 
 def checksum(head: Head, body: bytes, *, position: int) -> bytes:
     """CRC-32 of a record that stands after `position` frames, as in the file."""
     checked = uint_to_bytes(position, _POSITION_BYTES) + head.to_bytes() + body
     return uint_to_bytes(crc32(checked), spec.CRC_BYTES)
+
+
+def position_of(head: Head, body: bytes, stored: bytes, *, near: int) -> int:
+    """The position below the next multiple of 2 ** 32 after `near` with which the checksum of a record is `stored`.
+
+    A CRC of 32 bits takes each value for one such position, so this says where a record belongs if it is whole.
+    """
+    high = uint_to_bytes(near >> 32, _POSITION_BYTES - 4)
+    low = crc32_backwards(bytes_to_uint(stored), high + head.to_bytes() + body)
+    return near >> 32 << 32 | low
+
+
+def _head_bytes(tag: int) -> int:
+    """Chunks of any coding but the fixed-width one store their size."""
+    sized = tag & 0x80 == 0 and tag & spec.TAG_CHUNK and tag >> 1 & 31
+    return _LONGEST_HEAD_BYTES if sized else spec.HEAD_BYTES

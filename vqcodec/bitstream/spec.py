@@ -29,30 +29,67 @@ never stands in 3 bytes, and W is the smallest width, at least 1, that holds the
 Frames. `samples` become n = ceil(samples * sample_rate_hz / original_rate_hz) model samples and ceil(n / hop_length)
 frames. A frame is one code per channel and codebook. Frame f starts at f * hop_length / sample_rate_hz seconds.
 
-Record: head, body, CRC-32; 8 bytes and the body
+Record: head, body, CRC-32; 8 or 11 bytes and the body
 
     offset  bytes  field
     0       1      tag
     1       2      value
-    3       1      CRC-8 of the three bytes before it: no reader follows a damaged length
-    4       n      body; tag and value give n
-    4 + n   4      CRC-32 of: position (8 bytes, not stored), head (4 bytes), body. The position is the number of
-                   frames in all chunks before this record, so that a lost or a repeated chunk shows.
+    3       0 or 3 n, present in chunks of a coding other than 0
+    ..      1      CRC-8 of the head's bytes before it: no reader follows a damaged length
+    ..      n      body; where the head does not store n, tag and value give it
+    ..      4      CRC-32 of: position (8 bytes, not stored), head, body. The position is the number of frames in all
+                   chunks before this record, so that a lost or a repeated chunk shows, and so that whoever finds a
+                   whole record behind a damaged one can compute where it belongs.
 
     tag                      meaning
     0b00......               reserved: a reader that does not know it refuses the file
-    0b01ccccc0   0x40        chunk; value = its frames F, 1 to 65535; ccccc = coding, 0 = fixed width
-    0b01ccccc1   0x41        last chunk of a file with unknown samples (and only there); value = F, 0 to 65535;
-                             the body starts with `samples`, 5 bytes
-    0b1.......               skippable: value = n; a reader that does not know it skips it (no such record exists yet)
+    0b01ccccc0   0x40, 0x42  chunk; value = its frames F, 1 to 65535; ccccc = coding, 0 = fixed width, 1 = entropy-
+                             coded; a reader refuses the others, which are reserved
+    0b01ccccc1   0x41, 0x43  last chunk of a file with unknown samples (and only there); value = F, 0 to 65535 (0 only
+                             in fixed width); the body starts with `samples`, 5 bytes
+    0b1.......               skippable: value = n; a reader that does not know it skips it
+    0x81                     tags; right after the header or nowhere
 
-Codings 1 to 31 are reserved for entropy coding; a reader of version 1 refuses them. Their lengths stand at the
-start of the body.
+Tags. The body is a sequence of entries: the length of the text, 2 bytes, then the text, "name=value" in UTF-8. Names
+are 1 to 64 of a-z, 0-9, "_", ".", "-", each once and in ascending order; values hold no NUL and no carriage return.
 
 Fixed-width payload. For codebook k = 0, 1, .. K - 1 one layer: for channel c = 0 .. C - 1, for frame 0 .. F - 1
 its code in `bits` bits, most significant bit first, without gaps; then zero bits up to a whole byte. A layer
-takes ceil(C * F * bits / 8) bytes; fewer codebooks are a prefix of the payload. A payload of more than 1048576
-bytes is invalid: a head can claim no more memory than that.
+takes ceil(C * F * bits / 8) bytes; fewer codebooks are a prefix of the payload. Chunks whose fixed-width payload
+would have more than 1048576 bytes are invalid in either coding: a head can claim no more memory than that.
+
+Entropy-coded payload. First, for each codebook, how many bytes its layer is shorter than a fixed-width one, in LEB128
+(seven bits a byte, the lowest first, the high bit set where another byte follows, no needless bytes, at most 3); then
+the layers. A layer that saves 0 bytes is fixed-width. Every other one is range-coded; the codes come in the order of
+the fixed-width layer. Fewer codebooks are a prefix of the sizes and a prefix of the layers: no layer needs one above.
+
+Range coder. Integers: `offset`, `width`, `share`. The layer is followed by as many zero bytes as are read. At the
+start width = 2 ** 56, offset = the first 7 bytes, big-endian. For each code s in turn, with the weights w of its
+context and T = sum(w): share = width // T; target = offset // share (if T or more, the layer is invalid); s is the
+code with w[0] + .. + w[s - 1] = start <= target < start + w[s]; then offset -= share * start, width = share * w[s],
+and while width < 2 ** 48: width *= 256, offset = offset * 256 + next byte.
+
+Weights. They come from the tensors "entropy.*" of the model's weights file (safetensors), which the fingerprint covers.
+All arithmetic is in integers; >> rounds down.
+
+    embedding        int8 [N, S, D]: N layers can be entropy-coded, S = codebook_size
+    decay            int32 [n], each 1 to 2 ** 24
+    for each layer k = 0 .. N - 1:
+    k.lags           int32 [L], in frames; all negative for k = 0
+    k.hidden, k.narrow, k.levels
+                     each `.weight` int8 [out, in], `.bias` int32 [out], `.shift` int32 [out], 0 to 31. The first
+                     has in = L * D, the others the out before them, the last out = S
+
+For frame f of one channel, x is the concatenation over the lags of e[f + lag], zeros where f + lag is outside the
+chunk. For k = 0, e[t] = embedding[0, code 0 of frame t]; for k > 0, the sum over j < k of embedding[j, code j of
+frame t].
+
+    h = clip((hidden.weight @ x + hidden.bias) >> hidden.shift, 0, 255)
+    g = clip((narrow.weight @ h + narrow.bias) >> narrow.shift, -127, 127)
+    y = (levels.weight @ g + levels.bias) >> levels.shift
+    w[s] = decay[min(max(y) - y[s], n - 1)]
+
+A model in which a sum could exceed 2 ** 30 - 1 is invalid.
 
 End of the file. Samples known: the chunks hold exactly the frames that the header's samples ask for (0 samples:
 no chunk). Samples unknown: the last chunk ends the audio and its samples ask for exactly the frames present.
@@ -96,7 +133,12 @@ MAX_PAYLOAD_BYTES = 1 << 20
 HEAD_BYTES = 4
 CRC_BYTES = 4
 TAG_CHUNK = 0x40
-TAG_LAST_CHUNK = 0x41
+TAG_LAST_BIT = 0x01
+TAG_TAGS = 0x81
+CODING_FIXED = 0
+CODING_ENTROPY = 1
+SIZE_BYTES = 3
+MAX_VARINT_BYTES = 3
 
 DEFAULT_FRAMES_PER_CHUNK = 256
 """Frames per chunk of a writer that is not told otherwise: 5.12 s at 50 Hz, and layers end on whole bytes."""

@@ -1,5 +1,6 @@
 """Writing .vqc files in one pass; the format is described in `spec`."""
 
+from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -7,31 +8,49 @@ from numpy.typing import NDArray
 
 from vqcodec.bitstream import spec
 from vqcodec.bitstream.binary import uint_to_bytes, write_all
+from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import Header
 from vqcodec.bitstream.payload import pack_codes
-from vqcodec.bitstream.records import Head, checksum
+from vqcodec.bitstream.records import Head, checksum, chunk_head
+from vqcodec.bitstream.tags import tags_to_bytes
 
 
 class VqcWriter:
     """Writes codes to a binary file object, which may be a pipe; neither closes nor renames it.
 
-    The bytes depend on header, codes and `frames_per_chunk` only, not on how the codes were split over calls.
-    `frames_per_chunk`: None for 256, or fewer where so many would not fit into a chunk.
+    The bytes depend on the arguments and the codes only, not on how the codes were split over calls.
+    `frames_per_chunk`: None for 256, or fewer where so many would not fit into a chunk. `entropy`: the model's, to
+    store chunks entropy-coded where that is smaller. `tags`: names (a-z, 0-9, "_", ".", "-") and texts. Raises
+    BitstreamError for tags and ValueError for a number of frames that a file cannot hold.
     """
 
-    def __init__(self, file: IO[bytes], header: Header, *, frames_per_chunk: int | None = None) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        header: Header,
+        *,
+        frames_per_chunk: int | None = None,
+        entropy: EntropyModel | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         most = max_frames_per_chunk(header)
         if frames_per_chunk is None:
             frames_per_chunk = min(spec.DEFAULT_FRAMES_PER_CHUNK, most)
         if not 1 <= frames_per_chunk <= most:
             raise ValueError(f"frames_per_chunk {frames_per_chunk} is outside 1 to {most}")
+        if entropy is not None and entropy.codebook_size != header.codebook_size:
+            raise ValueError(f"the entropy model has {entropy.codebook_size} codes, the header {header.codebook_size}")
         self._file = file
         self._header = header
         self._frames_per_chunk = frames_per_chunk
         self._waiting = np.zeros((header.channels, header.num_codebooks, 0), np.uint16)
         self._written_frames = 0
         self._closed = False
+        self._entropy = entropy
+        tags_body = tags_to_bytes(tags or {})
         write_all(file, header.to_bytes())
+        if tags_body:
+            self._write_record(Head(spec.TAG_TAGS, len(tags_body)), tags_body)
 
     @property
     def frames(self) -> int:
@@ -49,7 +68,7 @@ class VqcWriter:
         start = 0
         # The last full chunk waits for more frames, since only `close` knows whether it is the last of all.
         while waiting.shape[2] - start > self._frames_per_chunk:
-            self._write_chunk(spec.TAG_CHUNK, waiting[:, :, start : start + self._frames_per_chunk])
+            self._write_chunk(waiting[:, :, start : start + self._frames_per_chunk])
             start += self._frames_per_chunk
         self._waiting = waiting[:, :, start:].copy()
 
@@ -67,9 +86,9 @@ class VqcWriter:
             raise ValueError(f"{samples} samples need {needed} frames, {self.frames} were written")
         if self._header.samples is None:
             end = uint_to_bytes(samples, spec.MAX_SAMPLES_BYTES)
-            self._write_chunk(spec.TAG_LAST_CHUNK, self._waiting, start_of_body=end)
+            self._write_chunk(self._waiting, end=end)
         elif self._waiting.shape[2] > 0:
-            self._write_chunk(spec.TAG_CHUNK, self._waiting)
+            self._write_chunk(self._waiting)
         self._waiting = self._waiting[:, :, :0]
         self._closed = True
 
@@ -97,12 +116,15 @@ class VqcWriter:
         if header.frames is not None and self.frames + codes.shape[2] > header.frames:
             raise ValueError(f"more frames than the {header.frames} of {header.samples} samples")
 
-    def _write_chunk(self, tag: int, codes: NDArray[np.uint16], *, start_of_body: bytes = b"") -> None:
-        head = Head(tag=tag, value=codes.shape[2])
-        body = start_of_body + pack_codes(codes, self._header.bits_per_code)
-        record = head.to_bytes() + body + checksum(head, body, position=self._written_frames)
-        write_all(self._file, record)
+    def _write_chunk(self, codes: NDArray[np.uint16], *, end: bytes = b"") -> None:
+        """Write a chunk; `end`, the number of samples, makes it the last one."""
+        coding, payload = pack_codes(codes, self._header.bits_per_code, self._entropy)
+        body = end + payload
+        self._write_record(chunk_head(coding, codes.shape[2], len(body), is_last=bool(end)), body)
         self._written_frames += codes.shape[2]
+
+    def _write_record(self, head: Head, body: bytes) -> None:
+        write_all(self._file, head.to_bytes() + body + checksum(head, body, position=self._written_frames))
 
 
 def max_frames_per_chunk(header: Header) -> int:

@@ -10,9 +10,12 @@ import click
 from vqcodec import __version__
 from vqcodec.cli.decode import decode
 from vqcodec.cli.encode import encode
+from vqcodec.cli.fit_entropy import fit_entropy
 from vqcodec.cli.info import info
 from vqcodec.cli.models import models
+from vqcodec.cli.thin import thin
 from vqcodec.cli.train import train
+from vqcodec.cli.verify import verify
 from vqcodec.errors import VqcodecError
 
 
@@ -37,5 +40,5 @@ def main() -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
 
 
-for _command in (encode, decode, info, models, train):
+for _command in (encode, decode, info, verify, thin, models, train, fit_entropy):
     main.add_command(_command)

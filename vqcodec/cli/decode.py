@@ -6,7 +6,7 @@ import time
 import click
 
 from vqcodec.cli.common import device_option, force_option, progress
-from vqcodec.errors import DamagedError
+from vqcodec.errors import BitstreamError, DamagedError
 
 
 @click.command()
@@ -17,7 +17,7 @@ from vqcodec.errors import DamagedError
 @click.option("--duration", type=click.FloatRange(min=0), help="Seconds to decode; default: to the end.")
 @click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
 @click.option("--model", help="Weights file, for files of a model that is not bundled.")
-@click.option("--skip-damaged", is_flag=True, help="Replace damaged chunks by silence instead of failing.")
+@click.option("--conceal", is_flag=True, help="Bridge damaged seconds instead of failing: fade out, then silence.")
 @device_option
 @force_option
 def decode(
@@ -28,7 +28,7 @@ def decode(
     duration: float | None,
     rate: int | None,
     model: str | None,
-    skip_damaged: bool,
+    conceal: bool,
     device: str,
     force: bool,
 ) -> None:
@@ -55,11 +55,12 @@ def decode(
             device=device,
             force=force,
             on_progress=report,
-            on_damage=_warn if skip_damaged else None,
+            on_damage=_warn if conceal else None,
         )
     speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
     click.echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)
 
 
-def _warn(error: DamagedError) -> None:
-    click.echo(f"Warning: {error}", err=True)
+def _warn(error: BitstreamError) -> None:
+    concealed = isinstance(error, DamagedError) and error.start_seconds != error.end_seconds
+    click.echo(f"Warning: {error}" + ("; concealed by a fade to silence" if concealed else ""), err=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate per channel.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=TEXT", help="Tag to add; the input's title etc. are kept.")
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the .vqc of several inputs.")
 @device_option
 @force_option
@@ -29,6 +30,7 @@ def encode(
     kbps: float | None,
     codebooks: int | None,
     model: str,
+    tags: tuple[str, ...],
     out_dir: Path | None,
     device: str,
     force: bool,
@@ -52,12 +54,13 @@ def encode(
         jobs = [(paths[0], paths[1])]
     else:
         raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
+    texts = _parse_tags(tags)
     codec = zoo.load(model, device=device)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
     failures = 0
     for source, target in jobs:
         try:
-            _encode_one(source, target, codec, kbps, codebooks, force)
+            _encode_one(source, target, codec, kbps, codebooks, texts, force)
         except VqcodecError as error:
             if len(jobs) == 1:
                 raise
@@ -68,7 +71,13 @@ def encode(
 
 
 def _encode_one(
-    source: str, target: str, codec: "Codec", kbps: float | None, codebooks: int | None, force: bool
+    source: str,
+    target: str,
+    codec: "Codec",
+    kbps: float | None,
+    codebooks: int | None,
+    tags: dict[str, str],
+    force: bool,
 ) -> None:
     """Encode one file and tell how it went."""
     from vqcodec.convert import encode_file
@@ -81,6 +90,7 @@ def _encode_one(
             model=codec,
             kbps=kbps,
             num_codebooks=codebooks,
+            tags=tags,
             force=force,
             on_progress=report,
         )
@@ -88,6 +98,14 @@ def _encode_one(
     rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
     speed = seconds / max(1e-9, time.monotonic() - started)
     click.echo(f"{target}: {seconds:.2f} s, {summary.file_bytes} bytes{rate}, {speed:.0f} x real time", err=True)
+
+
+def _parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
+    """Names and texts of NAME=TEXT."""
+    pairs = [tag.partition("=") for tag in tags]
+    if not all(equals for _, equals, _ in pairs):
+        raise click.UsageError("a tag is NAME=TEXT, such as --tag title=Moon")
+    return {name: text for name, _, text in pairs}
 
 
 def _jobs(sources: tuple[str, ...], out_dir: Path) -> list[tuple[str, str]]:

@@ -27,13 +27,16 @@ def info(path: str, as_json: bool) -> None:
         return
     width = max(map(len, facts))
     for name, value in facts.items():
-        click.echo(f"{name:{width}}  {'unknown' if value is None else value}")
+        if name != "tags":
+            click.echo(f"{name:{width}}  {'unknown' if value is None else value}")
+    for name, text in facts["tags"].items():
+        click.echo(f"{name:{width}}  {json.dumps(text, ensure_ascii=False)}")
 
 
 def _facts(path: str) -> dict[str, Any]:
     """Every fact by name; None where there is none."""
     with open_vqc(sys.stdin.buffer if path == "-" else path) as reader:
-        header, scan, file_bytes = reader.header, reader.scan(), reader.file_bytes
+        header, tags, scan, file_bytes = reader.header, reader.tags, reader.scan(), reader.file_bytes
     card = find(header.fingerprint)
     duration_seconds = scan.samples / header.original_rate_hz
     return {
@@ -49,6 +52,8 @@ def _facts(path: str) -> dict[str, Any]:
         "codebook_size": header.codebook_size,
         "frames": scan.frames,
         "chunks": scan.chunks,
+        "entropy_coded_chunks": scan.entropy_coded_chunks,
         "file_bytes": file_bytes,
         "kbps": round(8 * file_bytes / duration_seconds / 1000, 4) if duration_seconds and file_bytes else None,
+        "tags": dict(tags),
     }

@@ -1,0 +1,66 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqcodec.bitstream import Header, VqcReader, VqcWriter
+from vqcodec.bitstream.tags import MAX_BYTES, parse_tags, tags_to_bytes
+from vqcodec.errors import BitstreamError
+
+names = st.text("abcdefghijklmnopqrstuvwxyz0123456789_.-", min_size=1, max_size=64)
+values = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=50)
+
+
+@given(st.dictionaries(names, values, max_size=6))
+def test_tags_come_back(tags):
+    body = tags_to_bytes(tags)
+    assert parse_tags(body) == tags
+    header = Header(b"test", 16000, 320, 16000, 1, 320, 1, 1024)
+    file = io.BytesIO()
+    writer = VqcWriter(file, header, tags=tags)
+    writer.write(np.zeros((1, 1, 1), int))
+    writer.close()
+    file.seek(0)
+    reader = VqcReader(file)
+    assert reader.tags == tags
+    assert sum(chunk.codes.shape[2] for chunk in reader.chunks()) == 1
+    assert len(file.getvalue()) == len(header.to_bytes()) + 10 + (8 + len(body) if tags else 0)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"": "x"},
+        {"Title": "x"},
+        {"a b": "x"},
+        {"a" * 65: "x"},
+        {"a": "\0"},
+        {"a": "\r"},
+        {"a": "\ud800"},
+        {"a": "x" * MAX_BYTES},
+    ],
+    ids=["no name", "upper case", "space", "long name", "NUL", "return", "surrogate", "too much"],
+)
+def test_tags_that_a_file_cannot_hold_are_refused(tags):
+    with pytest.raises(BitstreamError, match="tag"):
+        tags_to_bytes(tags)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x01",
+        b"\x09\x00a=",
+        b"\x01\x00a",
+        b"\x02\x00\xff=",
+        b"\x02\x00b=\x02\x00a=",
+        b"\x02\x00a=\x02\x00a=",
+        b"\x02\x00A=",
+    ],
+    ids=["half a length", "cut", "no equals sign", "no UTF-8", "order", "twice", "upper case"],
+)
+def test_tags_that_no_writer_makes_are_refused(body):
+    with pytest.raises(BitstreamError):
+        parse_tags(body)
