@@ -135,7 +135,7 @@ def test_an_mp3_whose_length_is_uncertain_is_coded_as_a_stream(tmp_path, speech)
     assert (info.frames, info.samplerate, info.channels) == (samples, 8000, 2)
 
 
-def test_a_damaged_chunk_is_an_error_or_on_request_silence(tmp_path, codec, speech):
+def test_a_damaged_chunk_is_an_error_or_on_request_concealed(tmp_path, codec, speech):
     data = bytearray(compress(np.tile(speech, 3), 16000, model=codec, num_codebooks=2))
     data[len(data) // 2] ^= 1
     path = tmp_path / "a.vqc"
@@ -148,8 +148,16 @@ def test_a_damaged_chunk_is_an_error_or_on_request_silence(tmp_path, codec, spee
     wave, _ = soundfile.read(tmp_path / "a.wav")
     assert len(errors) == 1
     assert len(wave) == 3 * len(speech)
-    loud = [np.abs(wave[int(a * 16000) : int(b * 16000)]).max() > 0.05 for a, b in ((0, 5), (5.2, 10.2), (10.3, 15))]
+    loud = [np.abs(wave[int(a * 16000) : int(b * 16000)]).max() > 0.05 for a, b in ((0, 5), (5.4, 10.2), (10.3, 15))]
     assert loud == [True, False, True]
+    energy = [
+        np.square(wave[int(a * 16000) : int(b * 16000)]).sum() for a, b in ((5.12, 5.22), (5.22, 5.32), (5.34, 10.2))
+    ]
+    assert energy[0] > energy[1] > 1e-6 > energy[2], "the last sound goes on and fades"
+    # What was decoded before is untouched, and what follows is the decoder started anew.
+    whole = decompress(compress(np.tile(speech, 3), 16000, model=codec, num_codebooks=2), model=codec)[0][0]
+    assert np.abs(wave[: int(5.1 * 16000)] - whole[: int(5.1 * 16000)]).max() < 1e-3
+    assert np.abs(wave[(12 * 16000) :] - whole[(12 * 16000) :]).max() < 1e-3
 
 
 def test_a_lost_head_in_a_stream_is_told_once_and_reading_goes_on_behind_it(tmp_path, codec, speech):

@@ -103,8 +103,9 @@ class DiscriminatorConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW with a linear warm-up and a cosine down to `final_share` of the peak."""
+    """AdamW, or Muon for the matrices; a linear warm-up and a cosine down to `final_share` of the peak."""
 
+    kind: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(6e-4, gt=0)
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = Field(1e-2, ge=0)

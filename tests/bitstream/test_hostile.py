@@ -2,12 +2,15 @@
 
 import io
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vqcodec.bitstream import Header, VqcReader, VqcWriter
 from vqcodec.errors import BitstreamError, TruncatedError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def make_file(*, known=True):
@@ -48,6 +51,35 @@ def test_every_flipped_byte_gives_the_right_codes_or_names_the_damage(known):
             except BitstreamError as error:
                 assert "\n" not in str(error)
     assert right == 3 * 4 * 3, "the head of each chunk is repaired, nothing else"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.vqc")), ids=lambda path: path.stem)
+def test_every_truncation_and_flip_of_a_golden_file_is_our_error_or_right_codes(entropy, path):
+    whole = path.read_bytes()
+    start = len(VqcReader(io.BytesIO(whole)).header.to_bytes())
+    wanted = {c.start_frame: c.codes for c in VqcReader(io.BytesIO(whole)).chunks(entropy=entropy)}
+    damaged = [whole[:length] for length in range(len(whole))]
+    damaged += [
+        whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :] for at in range(len(whole)) for flip in (1, 0xFF)
+    ]
+    tracemalloc.start()
+    for number, data in enumerate(damaged):
+        in_header = len(data) < start or data[:start] != whole[:start]
+        if in_header:
+            with pytest.raises(BitstreamError):
+                VqcReader(io.BytesIO(data))
+            continue
+        errors = []
+        for chunk in VqcReader(io.BytesIO(data)).chunks(entropy=entropy, on_damage=errors.append):
+            if chunk.codes.shape[1]:
+                assert np.array_equal(chunk.codes, wanted[chunk.start_frame]), number
+        try:
+            list(VqcReader(io.BytesIO(data)).chunks(entropy=entropy))
+            assert not errors, "damage that is told is an error when nobody asks to be told"
+        except BitstreamError:
+            assert errors
+    assert tracemalloc.get_traced_memory()[1] < 200e6
+    tracemalloc.stop()
 
 
 @pytest.mark.slow

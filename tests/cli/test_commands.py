@@ -1,6 +1,7 @@
 """The commands in process: what they write, what they print, how they fail."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -55,7 +56,7 @@ def test_encode_prints_the_rate_of_the_file(tmp_path, run, speech_path):
     assert f"{kbps:.2f} kbps" in line
 
 
-def test_info_tells_every_fact(run, coded, speech):
+def test_info_tells_every_fact(run, coded, codec, speech):
     facts = json.loads(run("info", coded, "--json").output)
     kbps = facts.pop("kbps")
     assert facts == {
@@ -71,11 +72,13 @@ def test_info_tells_every_fact(run, coded, speech):
         "codebook_size": 1024,
         "frames": 257,
         "chunks": 2,
+        "entropy_coded_chunks": 1 if codec.entropy else 0,  # not the one of a single frame
         "file_bytes": coded.stat().st_size,
+        "tags": {},
     }
     assert kbps == pytest.approx(8 * coded.stat().st_size * 16 / len(speech), abs=1e-4)
     text = run("info", coded).output
-    assert "num_codebooks     6" in text
+    assert re.search(r"^num_codebooks +6$", text, re.MULTILINE)
 
 
 def test_info_of_an_empty_file_has_no_rate(tmp_path, run):
@@ -143,14 +146,70 @@ def test_decode_writes_the_format_of_the_suffix(tmp_path, run, coded, suffix):
     assert soundfile.info(path).format.lower() == suffix
 
 
-def test_skip_damaged_warns_and_writes(tmp_path, run, coded):
+def test_conceal_warns_and_writes(tmp_path, run, coded):
     data = bytearray(coded.read_bytes())
     data[100] ^= 1
     coded.write_bytes(data)
     assert "0.00 s to 5.12 s" in run("decode", coded, tmp_path / "a.wav", code=1).output
     assert not (tmp_path / "a.wav").exists()
-    assert "Warning" in run("decode", coded, tmp_path / "a.wav", "--skip-damaged").output
+    lines = run("decode", coded, tmp_path / "a.wav", "--conceal").stderr.splitlines()
+    assert [line for line in lines if "Warning" in line and "concealed" in line] == lines[:1]
     assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(5.139, abs=1e-3)
+
+
+def test_a_cut_file_decodes_to_its_last_whole_chunk_on_request(tmp_path, run, coded):
+    coded.write_bytes(coded.read_bytes()[:-1])
+    assert "cut" in run("decode", coded, tmp_path / "a.wav", code=1).output
+    result = run("decode", coded, tmp_path / "a.wav", "--conceal")
+    assert "ends after 5.12 s of 5.14 s" in result.stderr
+    assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(5.12)
+
+
+def test_verify_names_the_damaged_seconds(tmp_path, run, coded):
+    assert "whole, 2 chunks, 5.14 s" in run("verify", coded).output
+    data = coded.read_bytes()
+    bad = tmp_path / "bad.vqc"
+    bad.write_bytes(data[:100] + b"\xff" + data[100:])
+    result = run("verify", coded, bad, tmp_path / "none.vqc", code=1)
+    assert f"{bad}: the .vqc is damaged from 0.00 s to 5.12 s" in result.output
+    assert "none.vqc: cannot read" in result.output
+    assert "2 of 3 files are damaged" in result.output
+    assert "whole" in run("verify", "-", input=data).output
+
+
+def test_thin_gives_what_decoding_fewer_codebooks_gives(tmp_path, run, coded):
+    run("decode", coded, tmp_path / "a.wav", "--codebooks", 2)
+    run("thin", coded, tmp_path / "two.vqc", "--kbps", 1)
+    run("decode", tmp_path / "two.vqc", tmp_path / "b.wav")
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert (tmp_path / "two.vqc").stat().st_size < 0.4 * coded.stat().st_size
+    piped = run("thin", "-", "-", "--codebooks", 2, input=coded.read_bytes()).stdout_bytes
+    assert piped == (tmp_path / "two.vqc").read_bytes()
+    assert "1..6" in run("thin", coded, tmp_path / "c.vqc", "--codebooks", 7, code=1).output
+    assert "exists already" in run("thin", coded, tmp_path / "two.vqc", "--codebooks", 1, code=1).output
+    assert not (tmp_path / "c.vqc").exists()
+    run("thin", coded, tmp_path / "c.vqc", code=2)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_title_and_artist_survive_the_round_trip(tmp_path, run, speech, suffix):
+    source = tmp_path / f"a.{suffix}"
+    with soundfile.SoundFile(source, "w", 16000, 1, format=suffix.upper()) as file:
+        file.title, file.artist = "Żółw ☾", "Ada"
+        file.write(speech[:16000])
+    run("encode", source, tmp_path / "a.vqc", "--tag", "artist=Eve", "--tag", "x.note=a=b")
+    facts = json.loads(run("info", tmp_path / "a.vqc", "--json").output)
+    assert facts["tags"] == {"title": "Żółw ☾", "artist": "Eve", "x.note": "a=b"}
+    assert '"Żółw ☾"' in run("info", tmp_path / "a.vqc").output
+    run("decode", tmp_path / "a.vqc", tmp_path / f"b.{suffix}")
+    with soundfile.SoundFile(tmp_path / f"b.{suffix}") as file:
+        assert (file.title, file.artist) == ("Żółw ☾", "Eve")
+
+
+def test_a_tag_that_cannot_be_is_one_line(tmp_path, run, speech_path):
+    assert "tag name 'A'" in run("encode", speech_path, tmp_path / "a.vqc", "--tag", "A=b", code=1).output
+    assert "NAME=TEXT" in run("encode", speech_path, tmp_path / "a.vqc", "--tag", "a", code=2).output
+    assert not (tmp_path / "a.vqc").exists()
 
 
 @pytest.mark.parametrize(

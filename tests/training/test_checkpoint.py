@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from vqcodec.config import OptimizerConfig
 from vqcodec.errors import TrainingError
 from vqcodec.training.checkpoint import (
     KEEP,
@@ -10,6 +11,7 @@ from vqcodec.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from vqcodec.training.schedule import make_optimizer
 
 
 def test_the_newest_comes_back_and_old_ones_go(tmp_path):
@@ -37,11 +39,12 @@ def test_missing_and_damaged_checkpoints_are_training_errors(tmp_path):
         load_checkpoint(tmp_path)
 
 
-def test_an_optimizer_goes_on_as_if_never_stopped():
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_an_optimizer_goes_on_as_if_never_stopped(kind):
     def make():
         torch.manual_seed(0)
         layer = torch.nn.Linear(3, 3)
-        return layer, torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
+        return layer, make_optimizer(layer, 0.1, OptimizerConfig(kind=kind))
 
     def step(layer, optimizer, seed):
         loss = layer(torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))).square().mean()

@@ -44,9 +44,10 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
     assert not list(tmp_path.rglob("*.pkl")) + list(tmp_path.rglob("*.pt"))
 
 
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run):
-    whole = Trainer(toy_run(), tmp_path / "whole").fit()
-    first = Trainer(toy_run(), tmp_path / "cut")
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run, kind):
+    whole = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "whole").fit()
+    first = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "cut")
     original = first._train_step
 
     def stop_at_6(batch):
@@ -56,7 +57,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run):
 
     first._train_step = stop_at_6
     assert not first.fit().finished
-    second = Trainer(toy_run(), tmp_path / "cut")
+    second = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "cut")
     second.resume()
     assert second.step == 7
     assert second.fit().finished

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vqcodec.config import RunConfig
 from vqcodec.training.checkpoint import optimizer_tensors, restore_optimizer, with_prefix, without_prefix
 from vqcodec.training.discriminators import Discriminators, discriminator_loss, generator_losses
-from vqcodec.training.schedule import adamw, learning_rate, set_rate
+from vqcodec.training.schedule import learning_rate, make_optimizer, set_rate
 
 
 class Adversary:
@@ -19,7 +19,7 @@ class Adversary:
         self.config, self.fabric, self.start_step = config, fabric, start_step
         module = Discriminators(config.discriminator.windows, config.discriminator.channels)
         rate = config.discriminator.learning_rate
-        self.module, self.optimizer = fabric.setup(module, adamw(module, rate, config.optimizer))
+        self.module, self.optimizer = fabric.setup(module, make_optimizer(module, rate, config.optimizer))
 
     def losses(self, wave: Tensor, wave_hat: Tensor, step: int) -> dict[str, Tensor]:
         """Update the discriminators on `wave` and `wave_hat` [B, T], then judge `wave_hat`.

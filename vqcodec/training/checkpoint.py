@@ -75,7 +75,7 @@ def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of AdamW as named tensors, by parameter number."""
+    """The state of an optimizer as named tensors, by parameter number."""
     state = optimizer.state_dict()["state"]
     return {
         f"{number}.{key}": torch.as_tensor(value) for number, values in state.items() for key, value in values.items()

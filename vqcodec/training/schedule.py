@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.config import OptimizerConfig
+from vqcodec.training.muon import muon
 
 
 def learning_rate(step: int, total_steps: int, peak: float, config: OptimizerConfig) -> float:
@@ -43,8 +44,10 @@ class WeightAverage:
             self.values[name].copy_(value)
 
 
-def adamw(module: nn.Module, rate: float, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) over all parameters of `module`."""
+def make_optimizer(module: nn.Module, rate: float, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimizer of `config.kind`, Muon or AdamW (Loshchilov and Hutter 2019), for all parameters of `module`."""
+    if config.kind == "muon":
+        return muon(module, lr=rate, betas=config.betas, weight_decay=config.weight_decay)
     return torch.optim.AdamW(
         module.parameters(), lr=rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )

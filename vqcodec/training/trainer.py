@@ -33,7 +33,7 @@ from vqcodec.training.health import live_directions, perplexity
 from vqcodec.training.log import NoLog, RunLog
 from vqcodec.training.losses import reconstruction_losses
 from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
-from vqcodec.training.schedule import WeightAverage, adamw, learning_rate, set_rate
+from vqcodec.training.schedule import WeightAverage, learning_rate, make_optimizer, set_rate
 from vqcodec.training.validation import ValidationClip, load_clips, log_round_trips, validate_codec
 from vqcodec.weights import load_weights, save_weights
 
@@ -68,7 +68,7 @@ class Trainer:
         self.codec = Codec(config.model, config.quantizer)
         if config.init is not None:
             self._start_from(config.init)
-        optimizer = adamw(self.codec, config.optimizer.learning_rate, config.optimizer)
+        optimizer = make_optimizer(self.codec, config.optimizer.learning_rate, config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.codec, optimizer)
         self.average = WeightAverage(self.codec, config.optimizer.ema_decay)
         start = config.discriminator.start_step

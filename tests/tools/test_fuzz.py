@@ -1,0 +1,31 @@
+"""A bounded run of tools/fuzz; the long one is a command."""
+
+import importlib.util
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def fuzz():
+    loader = SourceFileLoader("fuzz", str(ROOT / "tools" / "fuzz"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("fuzz", loader))
+    sys.modules["fuzz"] = module
+    loader.exec_module(module)
+    return module
+
+
+def test_a_round_is_clean(fuzz):
+    fuzz.fuzz_round(0, 60)
+
+
+def test_a_wrong_reader_would_be_found(fuzz, monkeypatch):
+    """The fuzzer must fail where codes come back wrong."""
+    right = fuzz.read
+    monkeypatch.setattr(fuzz, "read", lambda data, **kwargs: [(at, part ^ 1) for at, part in right(data, **kwargs)])
+    with pytest.raises(AssertionError):
+        fuzz.fuzz_round(0, 30)
