@@ -20,6 +20,8 @@ from vqcodec.bitstream.entropy import HIDDEN_MAX, NARROW_MAX, EntropyModel
 from vqcodec.bitstream.spec import DEFAULT_FRAMES_PER_CHUNK
 from vqcodec.codec import Codec
 from vqcodec.errors import TrainingError
+from vqcodec.training.muon import muon
+from vqcodec.training.schedule import set_rate
 
 Codes = NDArray[np.uint16]
 
@@ -32,7 +34,7 @@ _CALIBRATION_CONTEXTS = 65536
 
 @dataclass(frozen=True)
 class EntropyFit:
-    """How to fit. `layers`: codebooks that get a network; `epochs`, `batch_size`, `learning_rate`: of Adam."""
+    """How to fit. `layers`: codebooks that get a network; `epochs`, `batch_size`, `learning_rate`: of Muon."""
 
     layers: int = 8
     epochs: int = 2
@@ -148,7 +150,7 @@ def _fit_layer(contexts: _Contexts, target: Tensor, vectors: Tensor, config: Ent
     """
     scale = contexts(torch.arange(min(len(target), _CALIBRATION_CONTEXTS))).std().clamp(min=1e-3)
     network = _Network(len(contexts.lags) * contexts.summed.shape[1], vectors, config)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01)
+    optimizer = muon(network, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     batch = min(config.batch_size, len(target))
     steps = max(1, config.epochs * (len(target) // batch))
     order = torch.empty(0, dtype=torch.int64)
@@ -157,8 +159,7 @@ def _fit_layer(contexts: _Contexts, target: Tensor, vectors: Tensor, config: Ent
         if len(order) < batch:
             order = torch.randperm(len(target))
         rows, order = order[:batch], order[batch:]
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        set_rate(optimizer, config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps)))
         loss = F.cross_entropy(network(contexts(rows) / scale), target[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
