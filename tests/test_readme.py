@@ -12,6 +12,8 @@ import pytest
 import soundfile
 import torch
 
+import vqcodec
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -28,6 +30,10 @@ def test_the_commands_run(tmp_path, speech, speech_path):
     soundfile.write(tmp_path / "speech.wav", speech, 16000)
     (tmp_path / "recordings").mkdir()
     shutil.copy(speech_path, tmp_path / "recordings")
+    data = vqcodec.compress(speech, 16000, num_codebooks=2)
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "one.vqc").write_bytes(data)
+    (tmp_path / "damaged.vqc").write_bytes(data[:100] + b"junk" + data[100:])
     script = block("On the command line", "sh")
     assert script.count("vqcodec") >= 8
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

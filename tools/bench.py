@@ -5,6 +5,7 @@ python tools/bench.py --minutes 120    time and memory of a file of two hours
 """
 
 import argparse
+import io
 import os
 import statistics
 import subprocess
@@ -13,9 +14,15 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+
+from vqcodec.bitstream import Header, VqcReader, VqcWriter
+
+if TYPE_CHECKING:
+    from vqcodec.codec import Codec
 
 CLIP = Path(__file__).parents[1] / "tests" / "data" / "ljspeech.flac"
 
@@ -45,8 +52,20 @@ def codec_jobs(seconds: float) -> dict[str, Callable[[], object]]:
         "vqcodec decode": lambda: codec.decode(codes),
         "vqcodec compress (to .vqc bytes)": lambda: vqcodec.compress(wave, 16000, model=codec),
         "vqcodec decompress": lambda: vqcodec.decompress(data, model=codec),
+        "of that: codes to .vqc": lambda: write_codes(codes.numpy(), codec),
+        "of that: .vqc to codes": lambda: list(VqcReader(io.BytesIO(data)).chunks(entropy=codec.entropy)),
     }
     return jobs | encodec_jobs(seconds)
+
+
+def write_codes(codes: np.ndarray, codec: "Codec") -> bytes:
+    """The entropy-coded .vqc of codes [1, K, F], without any audio."""
+    header = Header(b"test", 16000, codec.hop_length, 16000, 1, None, codes.shape[1], codec.codebook_size)
+    file = io.BytesIO()
+    writer = VqcWriter(file, header, entropy=codec.entropy)
+    writer.write(codes)
+    writer.close()
+    return file.getvalue()
 
 
 def encodec_jobs(seconds: float) -> dict[str, Callable[[], object]]:
@@ -95,7 +114,7 @@ def compare(seconds: float, rounds: int) -> None:
 
 
 def long_file(minutes: float) -> None:
-    """Encode and decode `minutes` of audio in child processes; print peak memory and cost per second."""
+    """Encode, decode and look at `minutes` of audio in child processes; print peak memory and cost per second."""
     with tempfile.TemporaryDirectory() as folder:
         print("| minutes | what | seconds | ms per second of audio | peak MB |")
         print("|---|---|---|---|---|")
@@ -104,8 +123,18 @@ def long_file(minutes: float) -> None:
             with soundfile.SoundFile(str(source), "w", 16000, 1, "PCM_16") as file:
                 for second in range(0, round(60 * length), 60):
                     file.write(speech(16000, min(60, 60 * length - second)))
-            for name, arguments in (("encode", ["long.wav", "long.vqc"]), ("decode", ["long.vqc", "back.wav"])):
-                taken, peak_mb = run_child([name, *arguments, "--force"], folder)
+            middle = str(30 * length)
+            for name, arguments in (
+                ("encode", ["encode", "long.wav", "long.vqc", "--force"]),
+                ("decode", ["decode", "long.vqc", "back.wav", "--force"]),
+                (
+                    "decode 5 s from the middle",
+                    ["decode", "long.vqc", "5.wav", "--force", "--start", middle, "--duration", "5"],
+                ),
+                ("verify", ["verify", "long.vqc"]),
+                ("info", ["info", "long.vqc"]),
+            ):
+                taken, peak_mb = run_child(arguments, folder)
                 print(f"| {length:g} | {name} | {taken:.1f} | {1000 * taken / length / 60:.2f} | {peak_mb:.0f} |")
 
 

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqcodec.bitstream import Header, VqcReader, VqcWriter, spec
+from vqcodec.bitstream.binary import ByteSource
+from vqcodec.bitstream.opening import open_vqc
 from vqcodec.bitstream.writer import max_frames_per_chunk
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError, VersionError
 
@@ -97,6 +99,23 @@ def test_seeking_reads_heads_only():
     reader = VqcReader(Counting(data))
     assert len(list(reader.chunks(990))) == 1
     assert Counting.total < 100 * 4 + 100
+
+
+def test_an_excerpt_from_a_file_on_the_disk_reads_heads_and_its_own_chunks(entropy, tmp_path, monkeypatch):
+    header = Header(b"test", 16000, 320, 16000, 1, 20_000 * 320, 8, 32)
+    codes = (np.random.default_rng(0).random((1, 8, 20_000)) ** 8 * 32).astype(np.uint16)
+    with (tmp_path / "a.vqc").open("wb") as file:
+        writer = VqcWriter(file, header, entropy=entropy)
+        writer.write(codes)
+        writer.close()
+    taken = []
+    read = ByteSource.read
+    monkeypatch.setattr(ByteSource, "read", lambda self, length: taken.append(read(self, length)) or taken[-1])
+    with open_vqc(tmp_path / "a.vqc") as reader:
+        assert reader._source._file.__class__.__name__ == "FileIO", "no buffer that reads ahead"
+        chunks = list(reader.chunks(18_000, 18_250, entropy=entropy))
+    assert np.array_equal(np.concatenate([c.codes for c in chunks], axis=2), codes[:, :, 18_000:18_250])
+    assert sum(map(len, taken)) < 0.05 * (tmp_path / "a.vqc").stat().st_size
 
 
 def test_no_samples_is_a_valid_file_without_chunks():

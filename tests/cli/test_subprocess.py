@@ -27,8 +27,16 @@ def test_a_pipeline_from_wav_to_wav(tmp_path, speech_path, speech):
 
 
 def test_help_and_info_import_no_torch(tmp_path, speech_path):
-    run("encode", speech_path, tmp_path / "a.vqc")
-    for arguments in (["--help"], ["encode", "--help"], ["info", str(tmp_path / "a.vqc")], ["models"]):
+    path = str(tmp_path / "a.vqc")
+    run("encode", speech_path, path)
+    for arguments in (
+        ["--help"],
+        ["encode", "--help"],
+        ["info", path],
+        ["verify", path],
+        ["thin", path, str(tmp_path / "b.vqc"), "--codebooks", "2"],
+        ["models"],
+    ):
         program = (
             "import sys; from vqcodec.cli import main\n"
             f"try: main({arguments!r})\n"

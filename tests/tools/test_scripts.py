@@ -26,7 +26,7 @@ def test_quality_rises_with_the_bitrate(speech_path):
         values = [row[column] for row in numbers]
         assert values == sorted(values), head[column]
     for nominal, measured, *_ in numbers:
-        assert nominal < measured < nominal + 0.1
+        assert 0.5 * nominal < measured < nominal + 0.1
     assert numbers[-1][4] >= 0.7
     assert numbers[-1][2] >= 1.6
 
@@ -42,5 +42,5 @@ def test_bench_prints_every_row():
 @pytest.mark.slow
 def test_bench_of_a_long_file_measures_memory():
     rows = table(TOOLS / "bench.py", "--minutes", 1)
-    assert [row[1] for row in rows[2:]] == ["encode", "decode"] * 2
-    assert all(50 < float(row[4]) < 1200 for row in rows[2:])
+    assert [row[1] for row in rows[2:]] == ["encode", "decode", "decode 5 s from the middle", "verify", "info"] * 2
+    assert all(20 < float(row[4]) < 1200 for row in rows[2:])

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from vqcodec.atomic import seekable_copy
 from vqcodec.bitstream.reader import VqcReader
@@ -33,7 +33,8 @@ def _opened(source: str | Path | BinaryIO) -> contextlib.AbstractContextManager[
     """`source` as a file that can seek."""
     if isinstance(source, str | Path):
         path = Path(source)
-        return _piped(path) if path.is_fifo() else path.open("rb")
+        # Unbuffered: between heads a seek would throw a buffer away, and fill it with codes that nobody asked for.
+        return _piped(path) if path.is_fifo() else cast(BinaryIO, path.open("rb", buffering=0))
     return contextlib.nullcontext(source) if source.seekable() else seekable_copy(source)
 
 
