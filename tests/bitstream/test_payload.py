@@ -64,3 +64,18 @@ def test_sizes_that_cannot_be_are_refused(payload):
 def test_an_entropy_coded_layer_without_its_model_is_refused():
     with pytest.raises(ModelError, match="tables"):
         unpack_codes([b"short"], 10, channels=1, frames=10)
+
+
+def test_a_layer_that_entropy_coding_makes_no_smaller_is_fixed_width(entropy):
+    """Readers tell the two by length: at equal length only the fixed-width layer will do."""
+    ties = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        codes = np.stack([random.random(40) ** 6 * 32, random.random(40) ** 2 * 32])[None].astype(np.uint16)
+        fixed_bytes = layer_bytes(40, 5)
+        coding, payload = pack_codes(codes, 5, entropy)
+        layers = split_layers(payload, coding, 2, fixed_bytes)
+        assert np.array_equal(unpack_codes(layers, 5, channels=1, frames=40, entropy=entropy), codes)
+        equal = len(entropy.encode_layer(codes[:, 1], codes[:, :1])) == fixed_bytes
+        ties += equal and coding == spec.CODING_ENTROPY
+    assert ties > 0

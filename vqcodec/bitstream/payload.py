@@ -23,8 +23,9 @@ def pack_codes(codes: Codes, bits: int, entropy: EntropyModel | None = None) -> 
     """
     fixed = _pack_fixed(codes, bits)
     if entropy is not None:
+        # At equal length the fixed-width layer, which min prefers as the first: readers tell it by its length.
         layers = [
-            min(entropy.encode_layer(codes[:, number], codes[:, :number]), layer, key=len)
+            min(layer, entropy.encode_layer(codes[:, number], codes[:, :number]), key=len)
             if number < entropy.num_layers
             else layer
             for number, layer in enumerate(fixed)
