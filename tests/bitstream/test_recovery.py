@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqcodec.bitstream import Header, VqcReader, VqcWriter
-from vqcodec.bitstream.records import Head, checksum, position_of
+from vqcodec.bitstream.records import Head, checksum, head_from_bytes, position_of
 from vqcodec.errors import BitstreamError, TruncatedError
 
 FRAMES, PER_CHUNK, LAYERS = 100, 25, 3
@@ -173,3 +173,17 @@ def test_a_pipe_recovers_like_a_file():
             piped = [(c.start_frame, c.codes.tolist()) for c in VqcReader(Unseekable(bad)).chunks(on_damage=b.append)]
             assert seekable == piped
             assert list(map(str, a)) == list(map(str, b))
+
+
+def test_a_last_chunk_whose_samples_cannot_be_is_passed_over_once():
+    """Its checksum is right, so only its meaning tells: recovery must not come back to it for ever."""
+    data, codes = make_file(known=False)
+    start = records_of(data)[3]
+    head = head_from_bytes(data[start:])
+    body = bytes(5) + data[start + head.head_bytes + 5 : -4]
+    wrong = data[: start + head.head_bytes] + body + checksum(head, body, position=3 * PER_CHUNK)
+    with pytest.raises(BitstreamError, match="ask for another number"):
+        list(VqcReader(io.BytesIO(wrong)).chunks())
+    got, errors, lost = recover(wrong)
+    check(got, codes)
+    assert (sorted(got), len(errors), lost) == ([0, PER_CHUNK, 2 * PER_CHUNK], 1, 0)

@@ -235,7 +235,10 @@ class VqcReader:
         return None if end is None else Record(position, end - position)
 
     def _resync(self, position: int) -> int | None:
-        """Go to the next whole chunk and return its position, which is `position` or later; None if there is none."""
+        """Go to the next whole chunk and return its position, which is `position` or later; None if there is none.
+
+        What stands here for `position` is not taken: reading it has failed, whatever its checksum says.
+        """
         data, passed = b"", 0
         while True:
             self._source.hold()
@@ -256,6 +259,8 @@ class VqcReader:
                 found = position_of(head, body, stored, near=position)
                 total = self.header.frames
                 most = position + _MOST_MISSING_FRAMES + 8 * (passed + place)  # a frame takes a bit or more
+                if passed + place == 0 and found == position:
+                    continue
                 if position <= found <= most and (total is None or found + head.frames <= total):
                     self._source.give_back(data[place:])
                     return found
