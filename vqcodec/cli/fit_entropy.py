@@ -17,7 +17,7 @@ from vqcodec.zoo import DEFAULT_MODEL
     "--codebooks", type=click.IntRange(min=1), default=8, show_default=True, help="Codebooks to fit, from the first."
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Passes over the codes.")
-@click.option("--hidden", type=click.IntRange(min=1), default=160, show_default=True, help="Units of the first layer.")
+@click.option("--hidden", type=click.IntRange(min=1), default=200, show_default=True, help="Units of the first layer.")
 @click.option(
     "--shifts",
     type=click.IntRange(min=1),

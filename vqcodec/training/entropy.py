@@ -38,12 +38,11 @@ class EntropyFit:
 
     layers: int = 8
     epochs: int = 2
-    hidden: int = 160
+    hidden: int = 200
     own_lags: tuple[int, ...] = (-2, -1)
-    lower_lags: tuple[int, ...] = (-2, -1, 0, 1, 2)
+    lower_lags: tuple[int, ...] = (-1, 0, 1)
     batch_size: int = 512
     learning_rate: float = 5e-3
-    dropout: float = 0.1
     seed: int = 0
 
 
@@ -74,12 +73,10 @@ class _Network(nn.Module):
         nn.init.zeros_(self.levels.bias)
         with torch.no_grad():
             self.levels.weight.copy_(vectors * (_LEVELS_STD / vectors.std().clamp(min=1e-6)))
-        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Contexts [N, inputs] -> logits [N, codes]."""
-        hidden = self.dropout(torch.relu(self.hidden(x)))
-        logits: Tensor = self.levels(self.narrow(hidden))
+        logits: Tensor = self.levels(self.narrow(torch.relu(self.hidden(x))))
         return logits
 
 
