@@ -41,7 +41,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="df3de4dd848b4f3182ca71933673ab01e0e017b0d9369f5b987fe9c24af23356",
+            sha256="5edf43639dc80a4480d5f0d795cfa48aef38fd0bba38e8f2605727c02c5ead79",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,
