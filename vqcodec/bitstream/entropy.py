@@ -70,7 +70,6 @@ class EntropyModel:
         self.num_layers, self.codebook_size, self._dim = self.embedding.shape
         if not len(self.decay) or self.decay.min() < 1 or self.decay.max() > _MAX_WEIGHT:
             raise ModelError("the entropy model's decay has weights outside 1 to 2 ** 24")
-        self._numbers = np.arange(self.codebook_size)
         self._layers = [self._layer(tensors, number) for number in range(self.num_layers)]
 
     def encode_layer(self, codes: Codes, lower: Codes) -> bytes:
@@ -81,12 +80,12 @@ class EntropyModel:
             contexts = self._contexts(number, channel if number == 0 else below)
             for rows in self._blocks(len(channel)):
                 weights = self._weights(number, contexts[rows])
-                column = channel[rows].astype(np.int64)[:, None]
-                own = np.take_along_axis(weights, column, axis=1)[:, 0]
-                starts = np.where(self._numbers < column, weights, 0).sum(axis=1, dtype=np.int64)
-                totals = weights.sum(axis=1, dtype=np.int64)
-                for start, weight, total in zip(starts.tolist(), own.tolist(), totals.tolist(), strict=True):
-                    coder.encode(start, weight, total)
+                ends = np.cumsum(weights, axis=1, dtype=np.int64)
+                column = channel[rows].astype(np.intp)[:, None]
+                own = np.take_along_axis(weights, column, axis=1)[:, 0].tolist()
+                end = np.take_along_axis(ends, column, axis=1)[:, 0].tolist()
+                for weight, last, total in zip(own, end, ends[:, -1].tolist(), strict=True):
+                    coder.encode(last - weight, weight, total)
         return coder.finish()
 
     def decode_layer(self, data: bytes, lower: Codes) -> Codes:
