@@ -39,7 +39,7 @@ def test_a_file_goes_through_and_back(tmp_path, speech_path, speech):
     coded, back = tmp_path / "a.vqc", tmp_path / "a.wav"
     summary = encode_file(speech_path, coded, kbps=6)
     assert summary.file_bytes == coded.stat().st_size
-    assert summary.kbps == pytest.approx(6, rel=0.03)
+    assert 3 < summary.kbps < 6.1
     assert decode_file(coded, back).duration_seconds == len(speech) / 16000
     decoded, rate_hz = soundfile.read(back, dtype="float32")
     assert (len(decoded), rate_hz) == (len(speech), 16000)
@@ -55,7 +55,7 @@ def test_files_and_waves_give_the_same_bytes(tmp_path, speech_path, speech):
 def test_file_codes_are_the_codecs_codes(codec, speech):
     import torch
 
-    chunks = VqcReader(io.BytesIO(compress(speech, 16000, model=codec))).chunks()
+    chunks = VqcReader(io.BytesIO(compress(speech, 16000, model=codec))).chunks(entropy=codec.entropy)
     codes = np.concatenate([chunk.codes for chunk in chunks], axis=2)
     assert np.array_equal(codes, codec.encode(torch.from_numpy(speech)[None, None]).numpy())
 
@@ -63,10 +63,10 @@ def test_file_codes_are_the_codecs_codes(codec, speech):
 def test_channels_are_separate_streams(codec, speech):
     other = speech[::-1].copy()
     both = VqcReader(io.BytesIO(compress(np.stack([speech, other]), 16000, model=codec, num_codebooks=3)))
-    codes = np.concatenate([chunk.codes for chunk in both.chunks()], axis=2)
+    codes = np.concatenate([chunk.codes for chunk in both.chunks(entropy=codec.entropy)], axis=2)
     for channel, wave in enumerate((speech, other)):
         alone = VqcReader(io.BytesIO(compress(wave, 16000, model=codec, num_codebooks=3)))
-        alone_codes = np.concatenate([chunk.codes for chunk in alone.chunks()], axis=2)
+        alone_codes = np.concatenate([chunk.codes for chunk in alone.chunks(entropy=codec.entropy)], axis=2)
         assert np.array_equal(codes[channel], alone_codes[0])
 
 
@@ -165,9 +165,7 @@ def test_a_lost_head_in_a_stream_is_told_once_and_reading_goes_on_behind_it(tmp_
     soundfile.write(source, np.tile(speech, 3), 16000, format="MP3")
     encode_file(source, tmp_path / "a.vqc", model=codec, num_codebooks=1)
     data = (tmp_path / "a.vqc").read_bytes()
-    second = data.index(b"\x40", 40)
-    while data[second : second + 3] != b"\x40\x00\x01":  # the head of the next chunk of 256 frames
-        second = data.index(b"\x40", second + 1)
+    second = data.index(b"\x42\x00\x01", 40)  # the head of the next chunk of 256 frames, entropy-coded
     (tmp_path / "a.vqc").write_bytes(data[:second] + b"\xff\xff" + data[second + 2 :])
     with pytest.raises(DamagedError, match="to the end"):
         decode_file(tmp_path / "a.vqc", tmp_path / "a.wav", model=codec)
