@@ -1,6 +1,7 @@
 """Quality against bitrate: clips through encode and decode, kbps from the bytes of the files, means per rate.
 
 python tools/bitrate_eval.py CLIPS... [--kbps 0.5 1.5 3 6] [--model NAME|PATH] [--metrics pesq_wb stoi estoi]
+    --fixed-width leaves entropy coding out: what it saves is the difference in kbps
 """
 
 import argparse
@@ -36,8 +37,11 @@ def main() -> None:
     parser.add_argument("--kbps", nargs="+", type=float, default=[0.5, 1.5, 3.0, 6.0])
     parser.add_argument("--model", default=zoo.DEFAULT_MODEL)
     parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=["pesq_wb", "stoi", "estoi"])
+    parser.add_argument("--fixed-width", action="store_true", help="files without entropy coding")
     options = parser.parse_args()
     codec = zoo.load(options.model)
+    if options.fixed_width:
+        codec.entropy = None
     clips = [clip.path for clip in find_audio(options.clips)]
     print(f"{options.model}, {len(clips)} clips\n")
     print(f"| nominal kbps | kbps of the files | {' | '.join(options.metrics)} |")

@@ -24,7 +24,10 @@ def test_a_pipeline_from_wav_to_wav(tmp_path, speech_path, speech):
     wave = run("decode", "-", "-", input=coded).stdout
     (tmp_path / "out.wav").write_bytes(wave)
     assert soundfile.info(tmp_path / "out.wav").frames == len(speech)
-    assert json.loads(run("info", "-", "--json", input=coded).stdout)["num_codebooks"] == 3
+    facts = json.loads(run("info", "-", "--json", input=coded).stdout)
+    assert facts["num_codebooks"] == 3
+    assert facts["kbps"] == round(8 * len(coded) / facts["duration_seconds"] / 1000, 4)
+    assert 1 < facts["kbps"] < 1.5
 
 
 def test_help_and_info_import_no_torch(tmp_path, speech_path):
