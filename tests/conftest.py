@@ -87,7 +87,7 @@ def read_only_folder():
         folder.chmod(0o755)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def noise():
     """Function of channels and samples -> [C, T] float32, the same for the same arguments."""
 

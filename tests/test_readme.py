@@ -53,7 +53,6 @@ def test_the_python_runs(speech):
     names = {
         "wave": torch.from_numpy(speech)[None, None],
         "samples": np.repeat(speech, 3),
-        "block": torch.zeros(1, 1, 999),
     }
     exec(block("In Python", "python"), names)
     assert names["wave_hat"].shape == names["wave"].shape

@@ -5,16 +5,20 @@ changes no earlier frame and a stream gives the codes of the whole file. A decod
 `delay_samples` after its frame began, because neighbouring synthesis windows overlap.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.config import ModelConfig, QuantizerConfig
-from vqcodec.errors import ConfigError
-from vqcodec.frames import codebooks_for_kbps, num_frames
+from vqcodec.engine import Codes, Engine, Wave
+from vqcodec.frames import num_frames
 from vqcodec.nn.conv import CausalConv1d, State
 from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import Encoder
@@ -36,13 +40,14 @@ class Reconstruction:
     quantized: Quantized | None
 
 
-class Codec(nn.Module):
-    """A neural audio codec: encoder, residual vector quantizer, decoder."""
+class Codec(nn.Module, Engine):
+    """A neural audio codec: encoder, residual vector quantizer, decoder. The engine that runs on torch."""
 
     def __init__(self, config: ModelConfig, quantizer: QuantizerConfig | None = None) -> None:
         super().__init__()
         learning = quantizer or QuantizerConfig()
         self.config = config
+        self.model_name = config.name
         self.fingerprint: bytes | None = None  # SHA-256 of the weights file, set by vqcodec.weights
         self.entropy: EntropyModel | None = None  # set by vqcodec.weights
         self.sample_rate_hz = config.sample_rate_hz
@@ -70,49 +75,15 @@ class Codec(nn.Module):
             for _ in range(config.total_codebooks)
         ]
         self.quantizer = ResidualQuantizer(codebooks)
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate_hz / self.hop_length
-
-    @property
-    def delay_samples(self) -> int:
-        """Samples by which `decode_block` lags its codes."""
-        return self.decoder.delay_samples
+        self.delay_samples = self.decoder.delay_samples
+        contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, CausalConv1d)]
+        self.decoder_context_frames = sum(contexts) + num_frames(self.delay_samples, self.hop_length)
+        self.encoder_shapes, self.decoder_shapes = self.encoder.past_shapes, self.decoder.past_shapes
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
-
-    @property
-    def decoder_context_frames(self) -> int:
-        """Frames before frame f that its decoded samples depend on, at most: what a seek must decode ahead."""
-        contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, CausalConv1d)]
-        return sum(contexts) + num_frames(self.delay_samples, self.hop_length)
-
-    def codebooks_for(self, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
-        """The number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
-
-        All of them when neither is given. Raises ConfigError for both at once or for values out of range.
-        """
-        if kbps is not None and num_codebooks is not None:
-            raise ConfigError("give kbps or num_codebooks, not both")
-        if kbps is not None:
-            if not 0 < kbps < float("inf"):
-                raise ConfigError(f"kbps {kbps} is not a positive number")
-            return codebooks_for_kbps(
-                kbps,
-                sample_rate_hz=self.sample_rate_hz,
-                hop_length=self.hop_length,
-                codebook_size=self.codebook_size,
-                total_codebooks=self.total_codebooks,
-            )
-        count = self.total_codebooks if num_codebooks is None else num_codebooks
-        if not 1 <= count <= self.total_codebooks:
-            raise ConfigError(f"num_codebooks {count} is not in 1..{self.total_codebooks}, what this model has")
-        return count
 
     @torch.inference_mode()
     def encode(self, wave: Tensor, *, kbps: float | None = None, num_codebooks: int | None = None) -> Tensor:
@@ -127,8 +98,8 @@ class Codec(nn.Module):
         count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
         if wave.shape[0] == 0 or wave.shape[2] == 0:
             return torch.zeros(wave.shape[0], count, 0, dtype=torch.int64, device=wave.device)
-        codes, _ = self.encode_block(self._pad(wave), count)
-        return codes
+        latent, _ = self.encoder(self._pad(wave).squeeze(1))
+        return self.quantizer.encode(latent, count)
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, *, length_samples: int | None = None) -> Tensor:
@@ -138,7 +109,7 @@ class Codec(nn.Module):
         T = length_samples, at most F * hop_length, which is the default. Raises ValueError for other shapes and for
         codes outside 0..codebook_size - 1.
         """
-        self.check_codes(codes)
+        self.check_codes(codes.cpu().numpy())
         available = codes.shape[2] * self.hop_length
         length = available if length_samples is None else length_samples
         if not 0 <= length <= available:
@@ -148,29 +119,30 @@ class Codec(nn.Module):
         return self._synthesize(self.quantizer.decode(codes))[:, :, :length]
 
     @torch.inference_mode()
-    def encode_block(self, wave: Tensor, num_codebooks: int, state: State = None) -> tuple[Tensor, State]:
-        """Encode the next samples of a stream.
-
-        Shape: wave [B, 1, n * hop_length] -> codes [B, num_codebooks, n]; `state` (None to start) goes into the
-        next call.
-        """
-        latent, state = self.encoder(wave.squeeze(1), state)
-        return self.quantizer.encode(latent, num_codebooks), state
+    def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
+        """See `Engine.encode_block`; the state is a list of tensors."""
+        latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
+        return self.quantizer.encode(latent, num_codebooks).cpu().numpy(), state
 
     @torch.inference_mode()
-    def decode_block(self, codes: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Decode the next frames of a stream.
-
-        Shape: codes [B, K, n] -> wave [B, 1, n * hop_length], late by `delay_samples`: the first `delay_samples`
-        samples of a stream lie before its beginning, and `finish_decoding` gives the last ones.
-        """
-        wave, state = self.decoder(self.quantizer.decode(codes), state)
-        return wave.unsqueeze(1), state
+    def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
+        """See `Engine.decode_block`."""
+        indices = torch.from_numpy(codes.astype(np.int64, copy=False)).to(self.device)
+        wave, state = self.decoder(self.quantizer.decode(indices), state)
+        return wave.cpu().numpy(), state
 
     @torch.inference_mode()
-    def finish_decoding(self, state: State) -> Tensor:
-        """The last `delay_samples` samples of a stream, [B, 1, delay_samples]."""
-        return self.decoder.finish(state).unsqueeze(1)
+    def finish_decoding(self, state: State) -> Wave:
+        """See `Engine.finish_decoding`."""
+        return self.decoder.finish(state).cpu().numpy()
+
+    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+        """See `Engine.arrays_of`."""
+        return [past.cpu().numpy() for past in state]
+
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+        """See `Engine.state_of`."""
+        return [torch.from_numpy(array).to(self.device) for array in arrays]
 
     def forward(self, wave: Tensor, depths: Tensor | None = None, unquantized: Tensor | None = None) -> Reconstruction:
         """Reconstruct `wave` [B, 1, T] for training.
@@ -196,12 +168,3 @@ class Codec(nn.Module):
         """Latent [B, F, dim] -> wave_hat [B, 1, F * hop_length], aligned with the input."""
         wave, state = self.decoder(latent)
         return torch.cat((wave, self.decoder.finish(state)), dim=1)[:, self.delay_samples :].unsqueeze(1)
-
-    def check_codes(self, codes: Tensor) -> None:
-        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
-        if codes.dim() != 3 or not 1 <= codes.shape[1] <= self.total_codebooks:
-            raise ValueError(f"codes have shape {tuple(codes.shape)}, expected [B, 1..{self.total_codebooks}, F]")
-        if codes.is_floating_point():
-            raise ValueError(f"codes are {codes.dtype}, expected integers")
-        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
-            raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")

@@ -17,15 +17,15 @@ from vqcodec.bitstream.opening import open_vqc
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
-from vqcodec.codec import Codec
+from vqcodec.engine import Engine, Wave
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, OutputError
 from vqcodec.frames import ceil_div, resampled_length
-from vqcodec.transcode import Span, Wave, block_frames, decode_span, encode_blocks
+from vqcodec.transcode import Span, block_frames, decode_span, encode_blocks
 
 Source = str | Path | BinaryIO
 """What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
-Model = str | Path | Codec
-"""The name of a bundled model, a weights file, or a loaded codec."""
+Model = str | Path | Engine
+"""The name of a bundled model, a weights file, or a loaded model."""
 OnProgress = Callable[[float, float], None]
 """Called with the seconds done and the seconds in all."""
 
@@ -63,14 +63,16 @@ def encode_file(
     """
     _check_target(source, target, force=force)
     with AudioReader(source) as audio:
-        codec = _codec(model, device)
-        block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
+        engine = _engine(model, device)
+        block_samples = ceil_div(
+            block_frames(audio.channels) * engine.hop_length * audio.rate_hz, engine.sample_rate_hz
+        )
         header = _header(
-            codec,
+            engine,
             rate_hz=audio.rate_hz,
             channels=audio.channels,
             samples=audio.length_samples if audio.is_length_exact else None,
-            num_codebooks=codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
+            num_codebooks=engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
         )
         kept = {name: text for name, text in (audio.tags | dict(tags or {})).items() if text}
         try:
@@ -80,7 +82,7 @@ def encode_file(
         blocks = _reported(audio.blocks(block_samples), audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=force) as path:
             with path.open("wb") as file:
-                samples = encode_blocks(blocks, codec, header, file, tags=kept)
+                samples = encode_blocks(blocks, engine, header, file, tags=kept)
             file_bytes = path.stat().st_size
     return Summary(samples / audio.rate_hz, file_bytes)
 
@@ -113,8 +115,8 @@ def decode_file(
         span = _span(reader, start_seconds, duration_seconds, rate_hz, on_damage)
         if isinstance(target, str | Path):
             check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
-        codec = _codec_of(reader.header, model, device)
-        waves = decode_span(reader, codec, span, _depth(reader.header, num_codebooks), on_damage)
+        engine = _engine_of(reader.header, model, device)
+        waves = decode_span(reader, engine, span, _depth(reader.header, num_codebooks), on_damage)
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=force) as path:
             written = 0
@@ -139,13 +141,13 @@ def compress(
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave = _checked_wave(wave, rate_hz)
-    codec = _codec(model)
+    engine = _engine(model)
     channels, samples = wave.shape
-    count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-    header = _header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
-    step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
+    count = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+    header = _header(engine, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
+    step = ceil_div(block_frames(channels) * engine.hop_length * rate_hz, engine.sample_rate_hz)
     file = io.BytesIO()
-    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), codec, header, file)
+    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), engine, header, file)
     return file.getvalue()
 
 
@@ -154,24 +156,24 @@ def decompress(data: bytes, *, model: Model | None = None, num_codebooks: int | 
     reader = VqcReader(io.BytesIO(data))
     header = reader.header
     span = _span(reader)
-    codec = _codec_of(header, model)
-    waves = list(decode_span(reader, codec, span, _depth(header, num_codebooks), None))
+    engine = _engine_of(header, model)
+    waves = list(decode_span(reader, engine, span, _depth(header, num_codebooks), None))
     return np.concatenate([np.zeros((header.channels, 0), np.float32), *waves], axis=1), span.rate_hz
 
 
 # What is asked for
 
 
-def _header(codec: Codec, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
+def _header(engine: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
     return Header(
-        fingerprint=_fingerprint(codec),
-        sample_rate_hz=codec.sample_rate_hz,
-        hop_length=codec.hop_length,
+        fingerprint=_fingerprint(engine),
+        sample_rate_hz=engine.sample_rate_hz,
+        hop_length=engine.hop_length,
         original_rate_hz=rate_hz,
         channels=channels,
         samples=samples,
         num_codebooks=num_codebooks,
-        codebook_size=codec.codebook_size,
+        codebook_size=engine.codebook_size,
     )
 
 
@@ -236,33 +238,33 @@ def _depth(header: Header, num_codebooks: int | None) -> int:
 # Models
 
 
-def _codec(model: Model, device: str = "cpu") -> Codec:
-    return model if isinstance(model, Codec) else zoo.load(model, device=device)
+def _engine(model: Model, device: str = "cpu") -> Engine:
+    return model if isinstance(model, Engine) else zoo.load(model, device=device)
 
 
-def _codec_of(header: Header, model: Model | None, device: str = "cpu") -> Codec:
+def _engine_of(header: Header, model: Model | None, device: str = "cpu") -> Engine:
     """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
     card = zoo.find(header.fingerprint)
     if model is None and card is None:
         raise ModelError(
             f"written by a model that is not bundled (fingerprint {header.fingerprint.hex()}); give its weights file"
         )
-    codec = _codec(card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL, device)
-    if _fingerprint(codec) != header.fingerprint:
+    engine = _engine(card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL, device)
+    if _fingerprint(engine) != header.fingerprint:
         wanted = card.name if card else f"another model (fingerprint {header.fingerprint.hex()})"
-        raise ModelError(f"written by {wanted}, not by {codec.config.name} ({_fingerprint(codec).hex()})")
-    shape = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
+        raise ModelError(f"written by {wanted}, not by {engine.model_name} ({_fingerprint(engine).hex()})")
+    shape = (engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
     if shape != (header.sample_rate_hz, header.hop_length, header.codebook_size):
         raise BitstreamError("the header of the .vqc contradicts the model that it names")
-    if header.num_codebooks > codec.total_codebooks:
-        raise BitstreamError(f"{header.num_codebooks} codebooks, but the model has only {codec.total_codebooks}")
-    return codec
+    if header.num_codebooks > engine.total_codebooks:
+        raise BitstreamError(f"{header.num_codebooks} codebooks, but the model has only {engine.total_codebooks}")
+    return engine
 
 
-def _fingerprint(codec: Codec) -> bytes:
-    if codec.fingerprint is None:
+def _fingerprint(engine: Engine) -> bytes:
+    if engine.fingerprint is None:
         raise ModelError("this Codec was never saved, so no file can name it; save_weights and load it first")
-    return codec.fingerprint[:FINGERPRINT_BYTES]
+    return engine.fingerprint[:FINGERPRINT_BYTES]
 
 
 # Files

@@ -1,82 +1,137 @@
 """Sessions that encode and decode a stream piece by piece, many per model: push, push, flush.
 
-Any split of the input gives the codes and the wave of one push (within float rounding). A session keeps the past
-that the causal layers need and nothing else, so its memory does not grow.
+Any split of the input gives the codes of one push, exactly, and its wave within float rounding; `vqcodec.nn.linear`
+says why. A session keeps the past that the causal layers need and nothing else, so its memory does not grow.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping
+from typing import Any
 
-from vqcodec.codec import Codec
-from vqcodec.nn.conv import State
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.engine import Codes, Engine, State, Wave
+
+Saved = dict[str, NDArray[Any]]
+"""A session at rest: arrays by name, for `numpy.savez`."""
 
 
 class EncodeSession:
     """Waves of `batch` streams in, codes of whole frames out.
 
-    Give `kbps` or `num_codebooks`, as in `Codec.encode`; all codebooks without either.
+    Give `kbps` or `num_codebooks`, as in `Engine.codebooks_for`; all codebooks without either.
     """
 
     def __init__(
-        self, codec: Codec, *, kbps: float | None = None, num_codebooks: int | None = None, batch: int = 1
+        self, engine: Engine, *, kbps: float | None = None, num_codebooks: int | None = None, batch: int = 1
     ) -> None:
-        self.codec = codec
-        self.num_codebooks = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-        self._waiting = torch.zeros(batch, 1, 0, device=codec.device)
+        self.engine = engine
+        self.num_codebooks = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+        self.batch = batch
+        self._waiting = np.zeros((batch, 0), np.float32)
         self._state: State = None
 
-    def push(self, wave: Tensor) -> Tensor:
-        """Encode the next samples: wave [B, 1, T] float32, any T -> codes [B, K, n] int64 of the frames now full.
+    def push(self, wave: Wave) -> Codes:
+        """Encode the next samples: wave [B, T] floats, any T -> codes [B, K, n] int64 of the frames now full.
 
-        Raises ValueError for another shape.
+        Raises ValueError for another shape or type.
         """
-        batch = self._waiting.shape[0]
-        if wave.dim() != 3 or wave.shape[:2] != (batch, 1):
-            raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [{batch}, 1, T]")
-        waiting = torch.cat((self._waiting, wave.to(self._waiting)), dim=2)
-        full = waiting.shape[2] // self.codec.hop_length * self.codec.hop_length
-        self._waiting = waiting[:, :, full:]
+        if wave.ndim != 2 or len(wave) != self.batch or wave.dtype.kind != "f":
+            raise ValueError(f"wave is {wave.dtype} {list(wave.shape)}, expected floats [{self.batch}, T]")
+        waiting = np.concatenate((self._waiting, wave), axis=1, dtype=np.float32)
+        full = waiting.shape[1] // self.engine.hop_length * self.engine.hop_length
+        self._waiting = waiting[:, full:]
         if full == 0:
-            return torch.zeros(batch, self.num_codebooks, 0, dtype=torch.int64, device=waiting.device)
-        codes, self._state = self.codec.encode_block(waiting[:, :, :full], self.num_codebooks, self._state)
+            return np.zeros((self.batch, self.num_codebooks, 0), np.int64)
+        codes, self._state = self.engine.encode_block(
+            np.ascontiguousarray(waiting[:, :full]), self.num_codebooks, self._state
+        )
         return codes
 
-    def flush(self) -> Tensor:
+    def flush(self) -> Codes:
         """Encode what is left, padded with silence to a frame: codes [B, K, 0 or 1]. The next push starts anew."""
-        missing = -self._waiting.shape[2] % self.codec.hop_length
-        codes = self.push(self._waiting.new_zeros(self._waiting.shape[0], 1, missing))
+        missing = -self._waiting.shape[1] % self.engine.hop_length
+        codes = self.push(np.zeros((self.batch, missing), np.float32))
         self._state = None
         return codes
 
+    def save(self) -> Saved:
+        """Everything that the codes to come depend on beside the samples to come; see `restore`."""
+        return {"waiting": self._waiting.copy()} | _saved_layers(self.engine, self._state)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where the session that was saved stood, in another process or with another engine of the same model.
+
+        Raises ValueError for what another model or number of streams left.
+        """
+        waiting = _entry(saved, "waiting")
+        if waiting.ndim != 2 or len(waiting) != self.batch or waiting.shape[1] >= self.engine.hop_length:
+            raise ValueError(f"the saved session has {list(waiting.shape)} waiting samples, not [{self.batch}, n]")
+        self._state = _restored_layers(self.engine, saved, self.engine.encoder_shapes, self.batch)
+        self._waiting = waiting.astype(np.float32)
+
 
 class DecodeSession:
-    """Codes of `batch` streams in, waves out, `Codec.delay_samples` behind until `flush`."""
+    """Codes of `batch` streams in, waves out, `Engine.delay_samples` behind until `flush`."""
 
-    def __init__(self, codec: Codec, *, batch: int = 1) -> None:
-        self.codec = codec
+    def __init__(self, engine: Engine, *, batch: int = 1) -> None:
+        self.engine = engine
         self.batch = batch
         self._state: State = None
-        self._ahead_samples = codec.delay_samples
+        self._ahead_samples = engine.delay_samples
 
-    def push(self, codes: Tensor) -> Tensor:
-        """Decode the next frames: codes [B, K, n] integers, any n -> wave [B, 1, m] float32.
+    def push(self, codes: NDArray[Any]) -> Wave:
+        """Decode the next frames: codes [B, K, n] integers, any n -> wave [B, m] float32.
 
         Raises ValueError for another shape and for codes that the model does not have.
         """
-        self.codec.check_codes(codes)
-        if codes.shape[0] != self.batch:
-            raise ValueError(f"codes has shape {tuple(codes.shape)}, expected [{self.batch}, K, n]")
+        self.engine.check_codes(codes)
+        if len(codes) != self.batch:
+            raise ValueError(f"codes has shape {list(codes.shape)}, expected [{self.batch}, K, n]")
         if codes.shape[2] == 0:
-            return torch.zeros(self.batch, 1, 0, device=self.codec.device)
-        wave, self._state = self.codec.decode_block(codes.to(self.codec.device), self._state)
-        early = min(self._ahead_samples, wave.shape[2])
+            return np.zeros((self.batch, 0), np.float32)
+        wave, self._state = self.engine.decode_block(codes, self._state)
+        early = min(self._ahead_samples, wave.shape[1])
         self._ahead_samples -= early
-        return wave[:, :, early:]
+        return wave[:, early:]
 
-    def flush(self) -> Tensor:
+    def flush(self) -> Wave:
         """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
         if self._state is None:
-            return torch.zeros(self.batch, 1, 0, device=self.codec.device)
-        wave = self.codec.finish_decoding(self._state)[:, :, self._ahead_samples :]
-        self._state, self._ahead_samples = None, self.codec.delay_samples
+            return np.zeros((self.batch, 0), np.float32)
+        wave = self.engine.finish_decoding(self._state)[:, self._ahead_samples :]
+        self._state, self._ahead_samples = None, self.engine.delay_samples
         return wave
+
+    def save(self) -> Saved:
+        """Everything that the samples to come depend on beside the codes to come; see `restore`."""
+        return {"ahead_samples": np.array(self._ahead_samples)} | _saved_layers(self.engine, self._state)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where the session that was saved stood; as `EncodeSession.restore`."""
+        ahead_samples = int(_entry(saved, "ahead_samples"))
+        self._state = _restored_layers(self.engine, saved, self.engine.decoder_shapes, self.batch)
+        self._ahead_samples = ahead_samples
+
+
+def _entry(saved: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    if name not in saved:
+        raise ValueError(f"the saved session has no {name!r}: it is not of this kind")
+    return saved[name]
+
+
+def _saved_layers(engine: Engine, state: State) -> Saved:
+    arrays = [] if state is None else engine.arrays_of(state)
+    return {f"layer.{number}": array.copy() for number, array in enumerate(arrays)}
+
+
+def _restored_layers(
+    engine: Engine, saved: Mapping[str, NDArray[Any]], shapes: list[tuple[int, ...]], batch: int
+) -> State:
+    arrays = [saved[name].copy() for number in range(len(shapes)) if (name := f"layer.{number}") in saved]
+    if not arrays:
+        return None
+    expected = [(batch, *shape) for shape in shapes]
+    if [array.shape for array in arrays] != expected:
+        raise ValueError("the saved session is one of another model or of another number of streams")
+    return engine.state_of(arrays)

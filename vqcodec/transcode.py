@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
-from vqcodec.codec import Codec
+from vqcodec.engine import Engine, Wave
 from vqcodec.frames import ceil_div
 from vqcodec.stream import DecodeSession, EncodeSession
-
-Wave = NDArray[np.float32]
 
 _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
@@ -32,26 +29,20 @@ def block_frames(channels: int) -> int:
 
 
 def encode_blocks(
-    blocks: Iterable[Wave], codec: Codec, header: Header, file: BinaryIO, *, tags: Mapping[str, str] | None = None
+    blocks: Iterable[Wave], engine: Engine, header: Header, file: BinaryIO, *, tags: Mapping[str, str] | None = None
 ) -> int:
     """Write the .vqc of `blocks` [C, n] to `file`; returns the samples per channel that came."""
-    writer = VqcWriter(file, header, entropy=codec.entropy, tags=tags)
-    resampler = Resampler(header.original_rate_hz, codec.sample_rate_hz, header.channels)
-    session = EncodeSession(codec, num_codebooks=header.num_codebooks, batch=header.channels)
+    writer = VqcWriter(file, header, entropy=engine.entropy, tags=tags)
+    resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
+    session = EncodeSession(engine, num_codebooks=header.num_codebooks, batch=header.channels)
     samples = 0
     for block in blocks:
         samples += block.shape[1]
-        writer.write(_to_codes(session, resampler.push(block)))
-    writer.write(_to_codes(session, resampler.flush()))
-    writer.write(session.flush().cpu().numpy())
+        writer.write(session.push(resampler.push(block)))
+    writer.write(session.push(resampler.flush()))
+    writer.write(session.flush())
     writer.close(samples)
     return samples
-
-
-def _to_codes(session: EncodeSession, wave: Wave) -> NDArray[np.int64]:
-    """Codes [C, K, n] of the next samples [C, T], channels as the batch."""
-    codes: NDArray[np.int64] = session.push(torch.from_numpy(wave)[:, None]).cpu().numpy()
-    return codes
 
 
 @dataclass(frozen=True)
@@ -69,58 +60,57 @@ class Span:
 
 
 def decode_span(
-    reader: VqcReader, codec: Codec, span: Span, num_codebooks: int, on_damage: OnDamage | None
+    reader: VqcReader, engine: Engine, span: Span, num_codebooks: int, on_damage: OnDamage | None
 ) -> Iterator[Wave]:
     """The waves [C, n] of `span`; with `on_damage`, lost frames are concealed and a cut file ends early.
 
     Decoding begins early enough that the decoder's past and the resampler's filter are complete, at a frame whose
     first sample falls on a sample of the output rate.
     """
-    header, hop = reader.header, codec.hop_length
+    header, hop = reader.header, engine.hop_length
     if span.start == span.end:
         return
-    whole = codec.sample_rate_hz // math.gcd(hop * span.rate_hz, codec.sample_rate_hz)
-    wanted = span.start * codec.sample_rate_hz // (span.rate_hz * hop)
-    first = max(0, wanted - codec.decoder_context_frames - _RESAMPLER_FRAMES) // whole * whole
-    last = ceil_div(span.end * codec.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES
-    resampler = Resampler(codec.sample_rate_hz, span.rate_hz, header.channels)
-    position = first * hop * span.rate_hz // codec.sample_rate_hz
-    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=codec.entropy, on_damage=on_damage)
-    for wave in _resampled(_synthesized(chunks, codec, header.channels), resampler):
+    whole = engine.sample_rate_hz // math.gcd(hop * span.rate_hz, engine.sample_rate_hz)
+    wanted = span.start * engine.sample_rate_hz // (span.rate_hz * hop)
+    first = max(0, wanted - engine.decoder_context_frames - _RESAMPLER_FRAMES) // whole * whole
+    last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES
+    resampler = Resampler(engine.sample_rate_hz, span.rate_hz, header.channels)
+    position = first * hop * span.rate_hz // engine.sample_rate_hz
+    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    for wave in _resampled(_synthesized(chunks, engine, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
         if begin < end:
             yield wave[:, begin:end]
 
 
-def _synthesized(chunks: Iterable[Chunk], codec: Codec, channels: int) -> Iterator[Wave]:
+def _synthesized(chunks: Iterable[Chunk], engine: Engine, channels: int) -> Iterator[Wave]:
     """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
-    session = DecodeSession(codec, batch=channels)
+    session = DecodeSession(engine, batch=channels)
     last = None
     for chunk in chunks:
         _, layers, frames = chunk.codes.shape
         if layers == 0:
             concealed = min(frames, _CONCEALED_FRAMES)
-            yield _faded(session, last, concealed * codec.hop_length)
+            yield _faded(session, last, concealed * engine.hop_length)
             last = None
             for start in range(concealed, frames, step):
-                yield np.zeros((channels, min(step, frames - start) * codec.hop_length), np.float32)
+                yield np.zeros((channels, min(step, frames - start) * engine.hop_length), np.float32)
             continue
         for start in range(0, frames, step):
             part = chunk.codes[:, :, start : start + step]
-            yield session.push(torch.from_numpy(part.astype(np.int64)))[:, 0].cpu().numpy()
+            yield session.push(part)
             last = part[:, :, -1:]
-    yield session.flush()[:, 0].cpu().numpy()
+    yield session.flush()
 
 
 def _faded(session: DecodeSession, last: NDArray[np.uint16] | None, length_samples: int) -> Wave:
     """What the session still owes, and `length_samples` samples in which frame `last` [C, K, 1] goes on and fades."""
     if last is None:
         return np.zeros((session.batch, length_samples), np.float32)
-    frames = length_samples // session.codec.hop_length
-    pushed = session.push(torch.from_numpy(np.repeat(last, frames, axis=2).astype(np.int64)))
-    wave: Wave = torch.cat((pushed, session.flush()), dim=2)[:, 0].cpu().numpy()
+    frames = length_samples // session.engine.hop_length
+    wave = np.concatenate((session.push(np.repeat(last, frames, axis=2)), session.flush()), axis=1)
     wave[:, wave.shape[1] - length_samples :] *= np.linspace(1, 0, length_samples, dtype=np.float32)
     return wave
 

@@ -1,24 +1,32 @@
 """Causal convolution over frames with explicit state, so that a stream and a whole file take one path.
 
-`y, state = layer(x, state)`: the state of a layer is what it must remember of the past; None starts a stream.
-Feeding x in pieces, each a multiple of the stride, and joining the outputs equals feeding x at once.
+`y, state = layer(x, state)`: the state of a layer is what it must remember of the past, a tensor of fixed shape;
+`None` starts a stream and means zeros. Feeding x in pieces, each a multiple of the stride, and joining the outputs
+equals feeding x at once.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-State = Any
-"""What a layer remembers between calls: None at the start, a tensor, or a list of the states of its parts."""
+from vqcodec.nn.linear import linear
+
+State = list[Tensor]
+"""What a chain of layers remembers between calls: a tensor for each of those that remember."""
 
 
-class CausalConv1d(nn.Module):
+class Streaming(nn.Module):
+    """A layer with a past: `forward(x, past)` returns the output and the new past, of `past_shape` per stream."""
+
+    past_shape: tuple[int, ...]
+
+
+class CausalConv1d(Streaming):
     """Convolution whose output frame sees no later input: the past is padded with `kernel_size - stride` frames.
 
     Shape: x [B, F, in_channels], F a multiple of stride -> y [B, F / stride, out_channels].
-    State: the last `kernel_size - stride` input frames, [B, kernel_size - stride, in_channels].
+    Past: the last `kernel_size - stride` input frames, [B, kernel_size - stride, in_channels].
     """
 
     def __init__(
@@ -30,21 +38,46 @@ class CausalConv1d(nn.Module):
         conv = nn.Conv2d(in_channels, out_channels, (kernel_size, 1), stride=(stride, 1), groups=groups)
         conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
         self.conv = conv
+        self.kernel_size, self.stride = kernel_size, stride
         self.context = kernel_size - stride
+        self.past_shape = (self.context, in_channels)
 
-    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Convolve `x` after the frames in `state`; see the class for shapes."""
-        past = x.new_zeros(x.shape[0], self.context, x.shape[2]) if state is None else state
-        x = torch.cat((past, x), dim=1)
-        y = self.conv(x.transpose(1, 2).unsqueeze(-1)).squeeze(-1).transpose(1, 2)
-        return y, x[:, x.shape[1] - self.context :].detach()
+    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Convolve `x` after the frames in `past`; see the class for shapes."""
+        x = after(past, x, self.past_shape)
+        return self._convolve(x), x[:, x.shape[1] - self.context :].detach()
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or conv.groups > 1:
+            y: Tensor = conv(x.transpose(1, 2).unsqueeze(-1))
+            return y.squeeze(-1).transpose(1, 2)
+        # As a matrix product: the kernels of a convolution that mixes channels differ with the number of frames.
+        frames = x.unfold(1, self.kernel_size, self.stride).transpose(2, 3).flatten(2)
+        weight = conv.weight.squeeze(3).transpose(1, 2).flatten(1)
+        return linear(frames, weight, conv.bias)
 
 
-def run_layers(layers: Iterable[nn.Module], x: Tensor, states: Sequence[State] | None = None) -> tuple[Tensor, State]:
-    """Run stateful `layers` in turn; the state of the chain is the list of theirs."""
-    layers = list(layers)
-    new_states = []
-    for layer, state in zip(layers, states or [None] * len(layers), strict=True):
-        x, new_state = layer(x, state)
-        new_states.append(new_state)
-    return x, new_states
+def after(past: Tensor | None, x: Tensor, past_shape: Sequence[int]) -> Tensor:
+    """`past` [B, n, ...] and `x` [B, m, ...] joined to [B, n + m, ...]; no past is zeros."""
+    if past is None:
+        past = x.new_zeros(x.shape[0], *past_shape)
+    return torch.cat((past, x), dim=1)
+
+
+def run_layers(layers: Iterable[nn.Module], x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    """Run `layers` in turn; the state of the chain has the pasts of its Streaming layers, in order."""
+    pasts = None if state is None else iter(state)
+    new_state = []
+    for layer in layers:
+        if isinstance(layer, Streaming):
+            x, past = layer(x, None if pasts is None else next(pasts))
+            new_state.append(past)
+        else:
+            x = layer(x)
+    return x, new_state
+
+
+def past_shapes(layers: Iterable[nn.Module]) -> list[tuple[int, ...]]:
+    """Shapes of the tensors in the state of `layers`, without the batch."""
+    return [layer.past_shape for layer in layers if isinstance(layer, Streaming)]

@@ -5,11 +5,11 @@ network with an inverse STFT is an order of magnitude cheaper than transposed co
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, run_layers
+from vqcodec.nn.conv import CausalConv1d, State, Streaming, past_shapes, run_layers
+from vqcodec.nn.linear import Linear
 
 
 class Upsample(nn.Module):
@@ -18,19 +18,20 @@ class Upsample(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, factor: int) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self.linear = nn.Linear(in_channels, factor * out_channels)
+        self.linear = Linear(in_channels, factor * out_channels)
 
-    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Upsample `x`; there is nothing to remember."""
-        return self.linear(x).reshape(x.shape[0], -1, self.out_channels), state
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample `x`."""
+        y: Tensor = self.linear(x)
+        return y.reshape(x.shape[0], -1, self.out_channels)
 
 
-class InverseSpectrum(nn.Module):
+class InverseSpectrum(Streaming):
     """Features -> compressed complex spectrum -> inverse STFT by overlap-add.
 
     Shape: features [B, S, channels] -> wave [B, S * stft_hop], which lags the features' time by
     `delay_samples = window - stft_hop`: a sample is complete when the last window over it has arrived.
-    State: the unfinished `delay_samples` at the end, [B, delay_samples]; `finish` turns it into samples.
+    Past: the unfinished `delay_samples` at the end, [B, delay_samples]; `finish` turns it into samples.
     """
 
     window: Tensor
@@ -40,8 +41,9 @@ class InverseSpectrum(nn.Module):
         super().__init__()
         self.window_length, self.stft_hop = window_length, stft_hop
         self.delay_samples = window_length - stft_hop
+        self.past_shape = (self.delay_samples,)
         self.norm = nn.LayerNorm(channels)
-        self.to_spectrum = nn.Linear(channels, window_length + 2)
+        self.to_spectrum = Linear(channels, window_length + 2)
         nn.init.normal_(self.to_spectrum.weight, std=0.02)
         nn.init.zeros_(self.to_spectrum.bias)
         window = torch.hann_window(window_length)
@@ -53,20 +55,20 @@ class InverseSpectrum(nn.Module):
         # where dividing by almost nothing would only raise noise.
         self.register_buffer("tail_gain", 1 / tail.clamp(min=0.1), persistent=False)
 
-    def forward(self, features: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Synthesize after the overlap in `state`; see the class for shapes."""
+    def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
         # Magnitudes were raised to 0.3, so this is about the inverse: |r|^3 with the phase of r.
         spectrum = torch.view_as_complex((0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8)).contiguous())
         frames = torch.fft.irfft(spectrum, n=self.window_length) * self.window
         wave = _overlap_add(frames, self.stft_hop)
-        if state is not None:
-            wave = wave + F.pad(state, (0, wave.shape[1] - state.shape[1]))
+        if past is not None:
+            wave[:, : self.delay_samples] += past
         return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :]
 
-    def finish(self, state: Tensor) -> Tensor:
+    def finish(self, past: Tensor) -> Tensor:
         """Samples [B, delay_samples] that remain when no features follow."""
-        return state * self.tail_gain
+        return past * self.tail_gain
 
 
 class Decoder(nn.Module):
@@ -100,7 +102,12 @@ class Decoder(nn.Module):
             ]
         )
 
-    def forward(self, latent: Tensor, state: State = None) -> tuple[Tensor, State]:
+    @property
+    def past_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the tensors of a state, without the batch."""
+        return past_shapes([*self.layers, self.head])
+
+    def forward(self, latent: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Decode `latent` after the past in `state`; see the class for shapes."""
         return run_layers([*self.layers, self.head], latent, state)
 

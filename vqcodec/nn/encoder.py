@@ -8,17 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, run_layers
+from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, past_shapes, run_layers
+from vqcodec.nn.linear import Linear
 
 COMPRESSION = 0.3
 """Exponent of spectral magnitudes on both sides of the codec: roughly loudness, and well scaled for a network."""
 
 
-class CompressedSpectrum(nn.Module):
+class CompressedSpectrum(Streaming):
     """Causal STFT with magnitudes raised to 0.3 and phases kept, as real and imaginary parts.
 
     Shape: wave [B, T], T a multiple of stft_hop -> [B, T / stft_hop, 2 * (window / 2 + 1)].
-    State: the last `window - stft_hop` samples. Frame f sees samples up to (f + 1) * stft_hop, none after.
+    Past: the last `window - stft_hop` samples. Frame f sees samples up to (f + 1) * stft_hop, none after.
     """
 
     window: Tensor
@@ -26,18 +27,17 @@ class CompressedSpectrum(nn.Module):
     def __init__(self, window_length: int, stft_hop: int) -> None:
         super().__init__()
         self.window_length, self.stft_hop = window_length, stft_hop
+        self.past_shape = (window_length - stft_hop,)
         self.register_buffer("window", torch.hann_window(window_length), persistent=False)
 
-    def forward(self, wave: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Analyse `wave` after the samples in `state`."""
-        context = self.window_length - self.stft_hop
-        past = wave.new_zeros(wave.shape[0], context) if state is None else state
-        wave = torch.cat((past, wave), dim=1)
+    def forward(self, wave: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Analyse `wave` after the samples in `past`."""
+        wave = after(past, wave, self.past_shape)
         frames = wave.unfold(1, self.window_length, self.stft_hop) * self.window
         spectrum = torch.view_as_real(torch.fft.rfft(frames))
         power = spectrum.square().sum(-1, keepdim=True).clamp(min=1e-8)
         gain = torch.exp(torch.log(power) * ((COMPRESSION - 1) / 2))  # a power, but several times faster
-        return (2 * gain * spectrum).flatten(2), wave[:, wave.shape[1] - context :].detach()
+        return (2 * gain * spectrum).flatten(2), wave[:, wave.shape[1] - self.past_shape[0] :].detach()
 
 
 class Encoder(nn.Module):
@@ -69,9 +69,14 @@ class Encoder(nn.Module):
             ]
         )
         self.norm = nn.LayerNorm(channels)
-        self.to_latent = nn.Linear(channels, latent_dim)
+        self.to_latent = Linear(channels, latent_dim)
 
-    def forward(self, wave: Tensor, state: State = None) -> tuple[Tensor, State]:
+    @property
+    def past_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the tensors of a state, without the batch."""
+        return past_shapes(self.layers)
+
+    def forward(self, wave: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Encode `wave` after the past in `state`; see the class for shapes."""
         features, state = run_layers(self.layers, wave, state)
         return self.to_latent(self.norm(features)), state

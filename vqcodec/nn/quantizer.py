@@ -9,6 +9,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.nn.linear import linear
+
 
 class Codebook(nn.Module):
     """`size` vectors of dimension `dim`, the running count of their use, and what both kinds share.
@@ -26,8 +28,11 @@ class Codebook(nn.Module):
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Codes [N] (int64) of the nearest codebook vectors, Euclidean, of `vectors` [N, dim]."""
-        # |v - w|^2 = |v|^2 - 2 v.w + |w|^2, and |v|^2 is the same for all w.
-        return torch.addmm(self.weight.square().sum(1), vectors, self.weight.t(), alpha=-2).min(1).indices
+        # |v - w|^2 = |v|^2 - 2 (v.w - |w|^2 / 2), and |v|^2 is the same for all w.
+        nearness = linear(vectors, self.weight, -0.5 * self.weight.square().sum(1))
+        if nearness.is_cpu and not torch.compiler.is_compiling():
+            return torch.from_numpy(nearness.detach().numpy().argmax(1))  # ten times faster than torch's
+        return nearness.argmax(1)
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Codebook vectors [..., dim] of `codes` [...]."""

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from vqcodec.nn.linear import Linear, linear
+
+
+def shapes(codec):
+    """[out, in] of every matrix product of a model."""
+    found = {tuple(m.weight.shape) for m in codec.modules() if isinstance(m, torch.nn.Linear)}
+    found |= {(len(m.weight), m.weight[0].numel()) for m in codec.modules() if isinstance(m, torch.nn.Conv2d)}
+    return found | {(codec.codebook_size, codec.config.latent_dim)}
+
+
+@torch.inference_mode()
+def test_a_row_is_the_same_to_the_bit_whatever_rows_come_with_it(codec):
+    """What rules out that a stream and a file choose different codes; a change of kernels would show here."""
+    torch.manual_seed(0)
+    for out, inputs in sorted(shapes(codec)):
+        layer = Linear(inputs, out)
+        x = torch.randn(1100, inputs)
+        whole = layer(x, gelu=True)
+        for rows in (*range(1, 20), 31, 32, 33, 64, 100, 256, 257, 1024):
+            first = 1100 - rows
+            assert torch.equal(layer(x[first:].clone(), gelu=True), whole[first:]), (out, inputs, rows)
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (2, 3, 5), (0, 5)])
+@pytest.mark.parametrize("gelu", [False, True])
+def test_equals_torchs_layer(shape, gelu):
+    torch.manual_seed(0)
+    layer, x = Linear(5, 7), torch.randn(shape)
+    wanted = functional.linear(x, layer.weight, layer.bias)
+    wanted = functional.gelu(wanted) if gelu else wanted
+    with torch.inference_mode():
+        fast = layer(x, gelu=gelu)
+    assert fast.shape == wanted.shape
+    assert torch.allclose(fast, wanted, atol=1e-6)
+    assert torch.equal(layer(x, gelu=gelu), wanted)
+
+
+def test_gradients_reach_input_and_weights():
+    x, weight = torch.randn(3, 5, requires_grad=True), torch.randn(7, 5, requires_grad=True)
+    linear(x, weight, None, gelu=True).sum().backward()
+    assert np.all(x.grad.numpy() != 0)
+    assert np.all(weight.grad.numpy() != 0)

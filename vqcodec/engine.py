@@ -1,0 +1,114 @@
+"""What runs a trained model on blocks of a stream, whatever computes it: the facts that sessions and files need of a
+model and the three steps they take, on numpy arrays. `Codec` is one (torch), `OnnxCodec` another; no torch here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import ConfigError
+from vqcodec.frames import codebooks_for_kbps
+
+Wave = NDArray[np.float32]
+Codes = NDArray[np.int64]
+State = Any
+"""What the layers remember of a stream; None starts one. Each engine has a form of its own."""
+
+
+class Engine:
+    """A trained model that encodes and decodes blocks of streams. Abstract: an engine defines the methods below.
+
+    delay_samples:          samples by which `decode_block` lags its codes
+    decoder_context_frames: frames before frame f that its decoded samples depend on, at most: what a seek must
+                            decode ahead
+    fingerprint:            SHA-256 of the weights file; None if it was never saved
+    entropy:                how likely each code is, for smaller files; None without
+    encoder_shapes, decoder_shapes: of the arrays in a state, without the batch
+    """
+
+    model_name: str
+    sample_rate_hz: int
+    hop_length: int
+    total_codebooks: int
+    codebook_size: int
+    delay_samples: int
+    decoder_context_frames: int
+    fingerprint: bytes | None
+    entropy: EntropyModel | None
+    encoder_shapes: list[tuple[int, ...]]
+    decoder_shapes: list[tuple[int, ...]]
+
+    def encode_block(self, wave: Wave, num_codebooks: int, state: State = None) -> tuple[Codes, State]:
+        """Encode the next samples of a stream.
+
+        Shape: wave [B, n * hop_length] float32 -> codes [B, num_codebooks, n] int64; `state` goes into the next call.
+        """
+        raise NotImplementedError
+
+    def decode_block(self, codes: NDArray[Any], state: State = None) -> tuple[Wave, State]:
+        """Decode the next frames of a stream.
+
+        Shape: codes [B, K, n] integers -> wave [B, n * hop_length] float32, late by `delay_samples`: the first
+        `delay_samples` samples of a stream lie before its beginning, and `finish_decoding` gives the last ones.
+        """
+        raise NotImplementedError
+
+    def finish_decoding(self, state: State) -> Wave:
+        """The last `delay_samples` samples of a stream, [B, delay_samples]."""
+        raise NotImplementedError
+
+    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+        """The arrays of a state, to save them; the same for every engine that runs the same model."""
+        raise NotImplementedError
+
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+        """The state of saved arrays."""
+        raise NotImplementedError
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate_hz / self.hop_length
+
+    @property
+    def algorithmic_delay_samples(self) -> int:
+        """Samples that must have come in, counted from a sample on, before that sample comes out, at most.
+
+        A frame that must be complete, and the decoder's overlap. Computing and sending come on top; files and
+        sessions that are flushed have none of it: what they give is aligned with the input.
+        """
+        return self.hop_length + self.delay_samples
+
+    def codebooks_for(self, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
+        """The number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
+
+        All of them when neither is given. Raises ConfigError for both at once or for values out of range.
+        """
+        if kbps is not None and num_codebooks is not None:
+            raise ConfigError("give kbps or num_codebooks, not both")
+        if kbps is not None:
+            if not 0 < kbps < float("inf"):
+                raise ConfigError(f"kbps {kbps} is not a positive number")
+            return codebooks_for_kbps(
+                kbps,
+                sample_rate_hz=self.sample_rate_hz,
+                hop_length=self.hop_length,
+                codebook_size=self.codebook_size,
+                total_codebooks=self.total_codebooks,
+            )
+        count = self.total_codebooks if num_codebooks is None else num_codebooks
+        if not 1 <= count <= self.total_codebooks:
+            raise ConfigError(f"num_codebooks {count} is not in 1..{self.total_codebooks}, what this model has")
+        return count
+
+    def check_codes(self, codes: NDArray[Any]) -> None:
+        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= self.total_codebooks:
+            raise ValueError(f"codes have shape {codes.shape}, expected [B, 1..{self.total_codebooks}, F]")
+        if codes.dtype.kind not in "iu":
+            raise ValueError(f"codes are {codes.dtype}, expected integers")
+        if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
+            raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")

@@ -1,0 +1,46 @@
+"""Linear layers that give a row the same result whatever rows come with it, and the fast kernels of oneDNN.
+
+A stream and a whole file must give the same codes, so a frame must not depend on how many frames are computed at
+once, not even in the last bit: that decides between two codebook vectors that are as near. A matrix product adds the
+products of a row in one order for any number of rows, except for very few, where libraries switch to kernels of
+their own; so very few are filled up. tests/nn/test_linear.py checks it for every shape that the bundled model has.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_LEAST_ROWS = 4
+"""Below: kernels for vectors (1 row with oneDNN, up to 3 with MKL), which add in another order."""
+
+# The kernel that torch.compile uses: twice as fast as F.linear on AMD processors, where MKL keeps to AVX2.
+_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
+
+
+class Linear(nn.Linear):
+    """A linear layer through `linear`."""
+
+    def forward(self, input: Tensor, *, gelu: bool = False) -> Tensor:
+        """Apply the layer to [..., in], and then GELU if asked for."""
+        return linear(input, self.weight, self.bias, gelu=gelu)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> Tensor:
+    """x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
+        y = F.linear(x, weight, bias)
+        return F.gelu(y) if gelu else y
+    rows = x.reshape(-1, x.shape[-1])
+    count = len(rows)
+    if count < _LEAST_ROWS:
+        rows = F.pad(rows, (0, 0, 0, _LEAST_ROWS - count))
+    y = _product(rows, weight, bias, gelu)
+    return y[:count].view(*x.shape[:-1], len(weight))
+
+
+def _product(rows: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    if _ONEDNN and rows.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "gelu" if gelu else "none", [], "none")
+        return y
+    y = F.linear(rows, weight, bias)
+    return F.gelu(y) if gelu else y
