@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vqcodec.codec import Codec
     from vqcodec.convert import compress, decode_file, decompress, encode_file
     from vqcodec.stream import DecodeSession, EncodeSession
-    from vqcodec.zoo import load
+    from vqcodec.zoo import load, load_onnx
 
 __version__ = "0.1.0"
 
@@ -24,6 +24,7 @@ __all__ = [
     "decompress",
     "encode_file",
     "load",
+    "load_onnx",
 ]
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "decompress": "vqcodec.convert",
     "encode_file": "vqcodec.convert",
     "load": "vqcodec.zoo",
+    "load_onnx": "vqcodec.zoo",
 }
 
 

@@ -75,10 +75,27 @@ class Codec(nn.Module, Engine):
             for _ in range(config.total_codebooks)
         ]
         self.quantizer = ResidualQuantizer(codebooks)
-        self.delay_samples = self.decoder.delay_samples
+
+    @property
+    def delay_samples(self) -> int:
+        """See `Engine`."""
+        return self.decoder.delay_samples
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """See `Engine`."""
         contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, CausalConv1d)]
-        self.decoder_context_frames = sum(contexts) + num_frames(self.delay_samples, self.hop_length)
-        self.encoder_shapes, self.decoder_shapes = self.encoder.past_shapes, self.decoder.past_shapes
+        return sum(contexts) + num_frames(self.delay_samples, self.hop_length)
+
+    @property
+    def encoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self.encoder.past_shapes
+
+    @property
+    def decoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self.decoder.past_shapes
 
     @property
     def device(self) -> torch.device:

@@ -51,6 +51,7 @@ def encode_file(
     kbps: float | None = None,
     num_codebooks: int | None = None,
     tags: Mapping[str, str] | None = None,
+    engine: zoo.EngineName = "torch",
     device: str = "cpu",
     force: bool = False,
     on_progress: OnProgress | None = None,
@@ -58,21 +59,20 @@ def encode_file(
     """Encode an audio file (WAV, FLAC, Ogg, MP3; 4 to 192 kHz, 1 to 255 channels) to a .vqc.
 
     `kbps` uses the most codebooks whose nominal rate per channel is not above it. The title, artist and so on of the
-    input are kept, `tags` (names of a-z, 0-9, "_", ".", "-") are added; an empty text removes one. `device` is for a
-    model given by name. Raises AudioError, OutputError, ModelError and ConfigError; a failing call leaves no file.
+    input are kept, `tags` (names of a-z, 0-9, "_", ".", "-") are added; an empty text removes one. `engine` and
+    `device` are for a model given by name. Raises AudioError, OutputError, ModelError and ConfigError; a failing call
+    leaves no file.
     """
     _check_target(source, target, force=force)
     with AudioReader(source) as audio:
-        engine = _engine(model, device)
-        block_samples = ceil_div(
-            block_frames(audio.channels) * engine.hop_length * audio.rate_hz, engine.sample_rate_hz
-        )
+        codec = _codec(model, engine, device)
+        block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
         header = _header(
-            engine,
+            codec,
             rate_hz=audio.rate_hz,
             channels=audio.channels,
             samples=audio.length_samples if audio.is_length_exact else None,
-            num_codebooks=engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
+            num_codebooks=codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
         )
         kept = {name: text for name, text in (audio.tags | dict(tags or {})).items() if text}
         try:
@@ -82,7 +82,7 @@ def encode_file(
         blocks = _reported(audio.blocks(block_samples), audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=force) as path:
             with path.open("wb") as file:
-                samples = encode_blocks(blocks, engine, header, file, tags=kept)
+                samples = encode_blocks(blocks, codec, header, file, tags=kept)
             file_bytes = path.stat().st_size
     return Summary(samples / audio.rate_hz, file_bytes)
 
@@ -96,6 +96,7 @@ def decode_file(
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
     rate_hz: int | None = None,
+    engine: zoo.EngineName = "torch",
     device: str = "cpu",
     force: bool = False,
     on_progress: OnProgress | None = None,
@@ -115,8 +116,8 @@ def decode_file(
         span = _span(reader, start_seconds, duration_seconds, rate_hz, on_damage)
         if isinstance(target, str | Path):
             check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
-        engine = _engine_of(reader.header, model, device)
-        waves = decode_span(reader, engine, span, _depth(reader.header, num_codebooks), on_damage)
+        codec = _codec_of(reader.header, model, engine, device)
+        waves = decode_span(reader, codec, span, _depth(reader.header, num_codebooks), on_damage)
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=force) as path:
             written = 0
@@ -135,45 +136,52 @@ def compress(
     model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
+    engine: zoo.EngineName = "torch",
 ) -> bytes:
     """The .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave = _checked_wave(wave, rate_hz)
-    engine = _engine(model)
+    codec = _codec(model, engine)
     channels, samples = wave.shape
-    count = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-    header = _header(engine, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
-    step = ceil_div(block_frames(channels) * engine.hop_length * rate_hz, engine.sample_rate_hz)
+    count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+    header = _header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
+    step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
     file = io.BytesIO()
-    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), engine, header, file)
+    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), codec, header, file)
     return file.getvalue()
 
 
-def decompress(data: bytes, *, model: Model | None = None, num_codebooks: int | None = None) -> tuple[Wave, int]:
+def decompress(
+    data: bytes,
+    *,
+    model: Model | None = None,
+    num_codebooks: int | None = None,
+    engine: zoo.EngineName = "torch",
+) -> tuple[Wave, int]:
     """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
     reader = VqcReader(io.BytesIO(data))
     header = reader.header
     span = _span(reader)
-    engine = _engine_of(header, model)
-    waves = list(decode_span(reader, engine, span, _depth(header, num_codebooks), None))
+    codec = _codec_of(header, model, engine)
+    waves = list(decode_span(reader, codec, span, _depth(header, num_codebooks), None))
     return np.concatenate([np.zeros((header.channels, 0), np.float32), *waves], axis=1), span.rate_hz
 
 
 # What is asked for
 
 
-def _header(engine: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
+def _header(codec: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
     return Header(
-        fingerprint=_fingerprint(engine),
-        sample_rate_hz=engine.sample_rate_hz,
-        hop_length=engine.hop_length,
+        fingerprint=_fingerprint(codec),
+        sample_rate_hz=codec.sample_rate_hz,
+        hop_length=codec.hop_length,
         original_rate_hz=rate_hz,
         channels=channels,
         samples=samples,
         num_codebooks=num_codebooks,
-        codebook_size=engine.codebook_size,
+        codebook_size=codec.codebook_size,
     )
 
 
@@ -238,33 +246,34 @@ def _depth(header: Header, num_codebooks: int | None) -> int:
 # Models
 
 
-def _engine(model: Model, device: str = "cpu") -> Engine:
-    return model if isinstance(model, Engine) else zoo.load(model, device=device)
+def _codec(model: Model, engine: zoo.EngineName, device: str = "cpu") -> Engine:
+    return model if isinstance(model, Engine) else zoo.load_engine(model, engine=engine, device=device)
 
 
-def _engine_of(header: Header, model: Model | None, device: str = "cpu") -> Engine:
+def _codec_of(header: Header, model: Model | None, engine: zoo.EngineName, device: str = "cpu") -> Engine:
     """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
     card = zoo.find(header.fingerprint)
     if model is None and card is None:
         raise ModelError(
             f"written by a model that is not bundled (fingerprint {header.fingerprint.hex()}); give its weights file"
         )
-    engine = _engine(card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL, device)
-    if _fingerprint(engine) != header.fingerprint:
-        wanted = card.name if card else f"another model (fingerprint {header.fingerprint.hex()})"
-        raise ModelError(f"written by {wanted}, not by {engine.model_name} ({_fingerprint(engine).hex()})")
-    shape = (engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
+    wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
+    codec = _codec(wanted, engine, device)
+    if _fingerprint(codec) != header.fingerprint:
+        writer = card.name if card else f"another model (fingerprint {header.fingerprint.hex()})"
+        raise ModelError(f"written by {writer}, not by {codec.model_name} ({_fingerprint(codec).hex()})")
+    shape = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
     if shape != (header.sample_rate_hz, header.hop_length, header.codebook_size):
         raise BitstreamError("the header of the .vqc contradicts the model that it names")
-    if header.num_codebooks > engine.total_codebooks:
-        raise BitstreamError(f"{header.num_codebooks} codebooks, but the model has only {engine.total_codebooks}")
-    return engine
+    if header.num_codebooks > codec.total_codebooks:
+        raise BitstreamError(f"{header.num_codebooks} codebooks, but the model has only {codec.total_codebooks}")
+    return codec
 
 
-def _fingerprint(engine: Engine) -> bytes:
-    if engine.fingerprint is None:
+def _fingerprint(codec: Engine) -> bytes:
+    if codec.fingerprint is None:
         raise ModelError("this Codec was never saved, so no file can name it; save_weights and load it first")
-    return engine.fingerprint[:FINGERPRINT_BYTES]
+    return codec.fingerprint[:FINGERPRINT_BYTES]
 
 
 # Files

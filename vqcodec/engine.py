@@ -21,12 +21,8 @@ State = Any
 class Engine:
     """A trained model that encodes and decodes blocks of streams. Abstract: an engine defines the methods below.
 
-    delay_samples:          samples by which `decode_block` lags its codes
-    decoder_context_frames: frames before frame f that its decoded samples depend on, at most: what a seek must
-                            decode ahead
-    fingerprint:            SHA-256 of the weights file; None if it was never saved
-    entropy:                how likely each code is, for smaller files; None without
-    encoder_shapes, decoder_shapes: of the arrays in a state, without the batch
+    fingerprint: SHA-256 of the weights file, 32 bytes; None if it was never saved
+    entropy:     how likely each code is, for smaller files; None without
     """
 
     model_name: str
@@ -34,12 +30,28 @@ class Engine:
     hop_length: int
     total_codebooks: int
     codebook_size: int
-    delay_samples: int
-    decoder_context_frames: int
     fingerprint: bytes | None
     entropy: EntropyModel | None
-    encoder_shapes: list[tuple[int, ...]]
-    decoder_shapes: list[tuple[int, ...]]
+
+    @property
+    def delay_samples(self) -> int:
+        """Samples by which `decode_block` lags its codes."""
+        raise NotImplementedError
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """Frames before frame f that its decoded samples depend on, at most: what a seek must decode ahead."""
+        raise NotImplementedError
+
+    @property
+    def encoder_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the arrays in the state of `encode_block`, without the batch."""
+        raise NotImplementedError
+
+    @property
+    def decoder_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the arrays in the state of `decode_block`, without the batch."""
+        raise NotImplementedError
 
     def encode_block(self, wave: Wave, num_codebooks: int, state: State = None) -> tuple[Codes, State]:
         """Encode the next samples of a stream.

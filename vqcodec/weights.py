@@ -1,10 +1,6 @@
-"""Weights files: safetensors with the architecture as JSON in the header, named by their SHA-256. No pickle.
-
-The fingerprint of a model is the SHA-256 of its file; a .vqc file carries the first bytes of it.
-"""
+"""Codecs to and from weights files. No pickle; `weightsfile` says what is in such a file."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,16 +12,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vqcodec.atomic import atomic_output
-from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.codec import Codec
 from vqcodec.config import ModelConfig, validate
 from vqcodec.errors import ModelError
+from vqcodec.weightsfile import ENTROPY_PREFIX, FORMAT, file_digest, read_config, read_entropy
 
-FORMAT = "vqcodec-weights-1"
-"""The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
-
-_ENTROPY = "entropy."
-"""Start of the names of the entropy model's tensors, which are integers."""
 _TRAINING_STATE = (".count", ".sums")
 """Ends of the names of codebook statistics, which only training needs."""
 
@@ -47,7 +38,7 @@ def save_weights(
         for name, value in state.items()
         if not name.endswith(_TRAINING_STATE)
     }
-    tensors |= {_ENTROPY + name: torch.from_numpy(value) for name, value in (entropy or {}).items()}
+    tensors |= {ENTROPY_PREFIX + name: torch.from_numpy(value) for name, value in (entropy or {}).items()}
     data = save(tensors, metadata={FORMAT: config.model_dump_json()})
     with atomic_output(path, force=True) as temporary:
         Path(temporary).write_bytes(data)
@@ -59,32 +50,19 @@ def load_weights(path: str | Path, *, expected_sha256: str | None = None) -> Cod
 
     Raises ModelError if the file is missing, no weights file, or its SHA-256 is not `expected_sha256`.
     """
-    digest = _sha256(path)
-    if expected_sha256 is not None and digest.hex() != expected_sha256:
-        raise ModelError(f"{path}: SHA-256 is {digest.hex()}, expected {expected_sha256}; reinstall or fetch it again")
+    digest = file_digest(path, expected_sha256=expected_sha256)
+    config = validate(ModelConfig, read_config(path), where=str(path))
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = [name for name in file.keys() if not name.startswith(ENTROPY_PREFIX)]  # noqa: SIM118 - not a dict
+            state = {name: file.get_tensor(name).float() for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
-    codec = Codec(read_model_config(metadata, where=str(path)))
-    state = {name: value.float() for name, value in tensors.items() if not name.startswith(_ENTROPY)}
+    codec = Codec(config)
     load_state(codec, state, where=str(path))
-    codec.entropy = _entropy_model(tensors, codec.codebook_size, where=str(path))
+    codec.entropy = read_entropy(path, codec.codebook_size)
     codec.fingerprint = digest
     return codec.eval()
-
-
-def read_model_config(metadata: dict[str, str], *, where: str) -> ModelConfig:
-    """The architecture in the header of a weights file. Raises ModelError for a foreign file."""
-    if FORMAT not in metadata:
-        raise ModelError(f"{where}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
-    try:
-        values = json.loads(metadata[FORMAT])
-    except ValueError:
-        raise ModelError(f"{where}: the header has no readable config; the file is damaged") from None
-    return validate(ModelConfig, values, where=where)
 
 
 def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
@@ -96,25 +74,3 @@ def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
     missing = [name for name in missing if not name.endswith(_TRAINING_STATE)]
     if missing or unexpected:
         raise ModelError(f"{where}: weights do not fit the config (missing {missing[:3]}, unknown {unexpected[:3]})")
-
-
-def _entropy_model(tensors: dict[str, Tensor], codebook_size: int, *, where: str) -> EntropyModel | None:
-    """The entropy model among the tensors of a weights file, if it has one. Raises ModelError for a wrong one."""
-    own = {name.removeprefix(_ENTROPY): value.numpy() for name, value in tensors.items() if name.startswith(_ENTROPY)}
-    if not own:
-        return None
-    try:
-        model = EntropyModel(own)
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from None
-    if model.codebook_size != codebook_size:
-        raise ModelError(f"{where}: the entropy model has {model.codebook_size} codes, the codec {codebook_size}")
-    return model
-
-
-def _sha256(path: str | Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot read the weights ({error.strerror}); give a model name or a file") from None

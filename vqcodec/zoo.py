@@ -5,17 +5,22 @@ Importing this needs no torch; loading does.
 
 import contextlib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
+    from vqcodec.engine import Engine
+    from vqcodec.onnx_codec import OnnxCodec
 
 DEFAULT_MODEL = "speech-16k"
+
+EngineName = Literal["torch", "onnx"]
+"""What computes: torch, or onnxruntime without torch."""
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 @dataclass(frozen=True)
@@ -66,18 +71,40 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     from vqcodec.weights import load_weights
 
     _check_device(device)
+    path, sha256 = find_weights(model)
+    return load_weights(path, expected_sha256=sha256).to(device)
+
+
+def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int = 1) -> "OnnxCodec":
+    """Load a bundled model by name, or a weights file with the graphs of `vqcodec export` beside it, on onnxruntime.
+
+    Imports no torch. Raises ModelError as `load` and for missing graphs, ConfigError where onnxruntime is missing.
+    """
+    from vqcodec.onnx_codec import OnnxCodec
+
+    path, sha256 = find_weights(model)
+    return OnnxCodec(path, expected_sha256=sha256, threads=threads)
+
+
+def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torch", device: str = "cpu") -> "Engine":
+    """`load` or `load_onnx`. Raises ConfigError also for an engine that is neither, or not for `device`."""
+    if engine not in ENGINES:
+        raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+    if engine == "torch":
+        return load(model, device=device)
+    if device != "cpu":
+        raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
+    return load_onnx(model)
+
+
+def find_weights(model: str | Path) -> tuple[Path, str | None]:
+    """The weights file of a model and, if it is bundled, its SHA-256 in hex. Raises ModelError if there is none."""
     card = MODELS.get(str(model))
-    if card is None:
-        return load_weights(_existing(model)).to(device)
-    with resources.as_file(resources.files("vqcodec.models") / f"{card.name}.safetensors") as path:
-        return load_weights(path, expected_sha256=card.sha256).to(device)
-
-
-def _existing(path: str | Path) -> str | Path:
-    """`path` itself, if there is such a file."""
-    if not Path(path).is_file():
-        raise ModelError(f"{path}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
-    return path
+    if card is not None:
+        return Path(__file__).parent / "models" / f"{card.name}.safetensors", card.sha256
+    if not Path(model).is_file():
+        raise ModelError(f"{model}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
+    return Path(model), None
 
 
 def _check_device(device: str) -> None:

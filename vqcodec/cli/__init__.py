@@ -10,6 +10,7 @@ import click
 from vqcodec import __version__
 from vqcodec.cli.decode import decode
 from vqcodec.cli.encode import encode
+from vqcodec.cli.export import export
 from vqcodec.cli.fit_entropy import fit_entropy
 from vqcodec.cli.info import info
 from vqcodec.cli.models import models
@@ -40,5 +41,5 @@ def main() -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
 
 
-for _command in (encode, decode, info, verify, thin, models, train, fit_entropy):
+for _command in (encode, decode, info, verify, thin, models, train, fit_entropy, export):
     main.add_command(_command)

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from vqcodec.zoo import ENGINES
+
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
+)
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 
 

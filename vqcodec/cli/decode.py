@@ -5,8 +5,9 @@ import time
 
 import click
 
-from vqcodec.cli.common import device_option, force_option, progress
+from vqcodec.cli.common import device_option, engine_option, force_option, progress
 from vqcodec.errors import BitstreamError, DamagedError
+from vqcodec.zoo import EngineName
 
 
 @click.command()
@@ -18,6 +19,7 @@ from vqcodec.errors import BitstreamError, DamagedError
 @click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
 @click.option("--model", help="Weights file, for files of a model that is not bundled.")
 @click.option("--conceal", is_flag=True, help="Bridge damaged seconds instead of failing: fade out, then silence.")
+@engine_option
 @device_option
 @force_option
 def decode(
@@ -29,6 +31,7 @@ def decode(
     rate: int | None,
     model: str | None,
     conceal: bool,
+    engine: EngineName,
     device: str,
     force: bool,
 ) -> None:
@@ -52,6 +55,7 @@ def decode(
             start_seconds=start,
             duration_seconds=duration,
             rate_hz=rate,
+            engine=engine,
             device=device,
             force=force,
             on_progress=report,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vqcodec.cli.common import device_option, force_option, progress
+from vqcodec.cli.common import device_option, engine_option, force_option, progress
 from vqcodec.errors import OutputError, VqcodecError
-from vqcodec.zoo import DEFAULT_MODEL
+from vqcodec.zoo import DEFAULT_MODEL, EngineName
 
 if TYPE_CHECKING:
-    from vqcodec.codec import Codec
+    from vqcodec.engine import Engine
 
 
 @click.command()
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=TEXT", help="Tag to add; the input's title etc. are kept.")
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the .vqc of several inputs.")
+@engine_option
 @device_option
 @force_option
 def encode(
@@ -32,6 +33,7 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     out_dir: Path | None,
+    engine: EngineName,
     device: str,
     force: bool,
 ) -> None:
@@ -55,7 +57,7 @@ def encode(
     else:
         raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
     texts = _parse_tags(tags)
-    codec = zoo.load(model, device=device)
+    codec = zoo.load_engine(model, engine=engine, device=device)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
     failures = 0
     for source, target in jobs:
@@ -73,7 +75,7 @@ def encode(
 def _encode_one(
     source: str,
     target: str,
-    codec: "Codec",
+    codec: "Engine",
     kbps: float | None,
     codebooks: int | None,
     tags: dict[str, str],

@@ -49,13 +49,12 @@ class CausalConv1d(Streaming):
 
     def _convolve(self, x: Tensor) -> Tensor:
         conv = self.conv
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or conv.groups > 1:
+        if torch.is_grad_enabled() or conv.groups > 1:
             y: Tensor = conv(x.transpose(1, 2).unsqueeze(-1))
             return y.squeeze(-1).transpose(1, 2)
         # As a matrix product: the kernels of a convolution that mixes channels differ with the number of frames.
-        frames = x.unfold(1, self.kernel_size, self.stride).transpose(2, 3).flatten(2)
         weight = conv.weight.squeeze(3).transpose(1, 2).flatten(1)
-        return linear(frames, weight, conv.bias)
+        return linear(overlapping(x, self.kernel_size, self.stride), weight, conv.bias)
 
 
 def after(past: Tensor | None, x: Tensor, past_shape: Sequence[int]) -> Tensor:
@@ -63,6 +62,16 @@ def after(past: Tensor | None, x: Tensor, past_shape: Sequence[int]) -> Tensor:
     if past is None:
         past = x.new_zeros(x.shape[0], *past_shape)
     return torch.cat((past, x), dim=1)
+
+
+def overlapping(x: Tensor, length: int, step: int) -> Tensor:
+    """Pieces of `length` frames, `step` apart: x [B, F, C] -> [B, (F - length) / step + 1, length * C].
+
+    `length` and F are multiples of `step`.
+    """
+    steps = x.reshape(x.shape[0], -1, step * x.shape[2])
+    count = steps.shape[1] - length // step + 1
+    return torch.cat([steps[:, start : start + count] for start in range(length // step)], dim=2)
 
 
 def run_layers(layers: Iterable[nn.Module], x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -5,10 +5,12 @@ network with an inverse STFT is an order of magnitude cheaper than transposed co
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.nn.blocks import ConvNeXtBlock
 from vqcodec.nn.conv import CausalConv1d, State, Streaming, past_shapes, run_layers
+from vqcodec.nn.encoder import fourier_basis
 from vqcodec.nn.linear import Linear
 
 
@@ -59,12 +61,19 @@ class InverseSpectrum(Streaming):
         """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
         # Magnitudes were raised to 0.3, so this is about the inverse: |r|^3 with the phase of r.
-        spectrum = torch.view_as_complex((0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8)).contiguous())
-        frames = torch.fft.irfft(spectrum, n=self.window_length) * self.window
-        wave = _overlap_add(frames, self.stft_hop)
-        if past is not None:
-            wave[:, : self.delay_samples] += past
+        frames = self._frames(0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8))
+        wave = _overlap_add(frames, self.stft_hop, past)
         return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :]
+
+    def _frames(self, spectrum: Tensor) -> Tensor:
+        """Windowed frames [B, S, window] of real and imaginary parts [B, S, window / 2 + 1, 2]."""
+        if torch.compiler.is_compiling():
+            # All bins but the first and the last stand for two.
+            weights = torch.full((self.window_length + 2, 1), 2 / self.window_length)
+            weights[[0, 1, -2, -1]] /= 2
+            return spectrum.flatten(2) @ (fourier_basis(self.window) * weights)
+        frames: Tensor = torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), n=self.window_length)
+        return frames * self.window
 
     def finish(self, past: Tensor) -> Tensor:
         """Samples [B, delay_samples] that remain when no features follow."""
@@ -116,10 +125,17 @@ class Decoder(nn.Module):
         return self.head.finish(state[-1])
 
 
-def _overlap_add(frames: Tensor, hop: int) -> Tensor:
-    """Sum windows [B, S, window], `hop` apart, to a wave [B, (S - 1) * hop + window]; window a multiple of hop."""
+def _overlap_add(frames: Tensor, hop: int, past: Tensor | None = None) -> Tensor:
+    """Sum windows [B, S, window], `hop` apart, and the `past` [B, window - hop] to a wave [B, (S - 1) * hop + window].
+
+    `window` is a multiple of `hop`.
+    """
     batch, count, window = frames.shape
-    wave = frames.new_zeros(batch, count + window // hop - 1, hop)
-    for offset, piece in enumerate(torch.split(frames, hop, dim=-1)):
-        wave[:, offset : offset + count] += piece
+    overlap = window // hop - 1
+    wave = sum(
+        F.pad(piece, (0, 0, offset, overlap - offset)) for offset, piece in enumerate(torch.split(frames, hop, dim=-1))
+    )
+    assert isinstance(wave, Tensor)
+    if past is not None:
+        wave = wave + F.pad(past.view(batch, overlap, hop), (0, 0, 0, count))
     return wave.flatten(1)

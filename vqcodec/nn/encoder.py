@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, past_shapes, run_layers
+from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, overlapping, past_shapes, run_layers
 from vqcodec.nn.linear import Linear
 
 COMPRESSION = 0.3
@@ -33,11 +33,17 @@ class CompressedSpectrum(Streaming):
     def forward(self, wave: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Analyse `wave` after the samples in `past`."""
         wave = after(past, wave, self.past_shape)
-        frames = wave.unfold(1, self.window_length, self.stft_hop) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames))
+        spectrum = self._spectrum(overlapping(wave.unsqueeze(2), self.window_length, self.stft_hop))
         power = spectrum.square().sum(-1, keepdim=True).clamp(min=1e-8)
         gain = torch.exp(torch.log(power) * ((COMPRESSION - 1) / 2))  # a power, but several times faster
         return (2 * gain * spectrum).flatten(2), wave[:, wave.shape[1] - self.past_shape[0] :].detach()
+
+    def _spectrum(self, frames: Tensor) -> Tensor:
+        """Real and imaginary parts [B, S, window / 2 + 1, 2] of windowed frames [B, S, window]."""
+        if torch.compiler.is_compiling():  # no runtime has a transform as fast as its matrix product
+            spectrum = frames @ fourier_basis(self.window).T
+            return spectrum.view(*spectrum.shape[:2], -1, 2)
+        return torch.view_as_real(torch.fft.rfft(frames * self.window))
 
 
 class Encoder(nn.Module):
@@ -80,3 +86,11 @@ class Encoder(nn.Module):
         """Encode `wave` after the past in `state`; see the class for shapes."""
         features, state = run_layers(self.layers, wave, state)
         return self.to_latent(self.norm(features)), state
+
+
+def fourier_basis(window: Tensor) -> Tensor:
+    """The windowed Fourier transform as a matrix [window + 2, window]: rows of real and imaginary parts in turn."""
+    length = len(window)
+    turns = torch.outer(torch.arange(length // 2 + 1), torch.arange(length)) % length
+    angles = turns.double() * (2 * torch.pi / length)
+    return (torch.stack((angles.cos(), -angles.sin()), dim=1).flatten(0, 1) * window).float()

@@ -1,0 +1,134 @@
+"""A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.engine import Codes, Engine, Wave
+from vqcodec.errors import ConfigError, ModelError
+from vqcodec.weightsfile import file_digest, read_config, read_entropy
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+GRAPH_METADATA = "vqcodec"
+"""Key of the graphs' metadata whose value is the facts of the model, as JSON."""
+
+State = list[NDArray[np.float32]]
+
+
+def graph_path(weights: str | Path, part: str) -> Path:
+    """The graph of `part`, encoder or decoder, that belongs to a weights file."""
+    return Path(weights).with_suffix(f".{part}.onnx")
+
+
+class OnnxCodec(Engine):
+    """A neural audio codec on onnxruntime: sessions, files and `compress` take it as they take a Codec.
+
+    `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`:
+    of the runtime. Raises ModelError if a file is missing, damaged, or not of the others, ConfigError where
+    onnxruntime is missing.
+    """
+
+    def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int = 1) -> None:
+        self._weights, self._threads = Path(weights), threads
+        self.fingerprint = file_digest(weights, expected_sha256=expected_sha256)
+        config = read_config(weights)
+        self.model_name = config["name"]
+        self.sample_rate_hz, self.hop_length = config["sample_rate_hz"], config["hop_length"]
+        self.total_codebooks, self.codebook_size = config["total_codebooks"], config["codebook_size"]
+        self.entropy = read_entropy(weights, self.codebook_size)
+
+    @cached_property
+    def _encoder(self) -> "_Graph":
+        return _Graph(self._weights, "encoder", self._threads, self.fingerprint)
+
+    @cached_property
+    def _decoder(self) -> "_Graph":
+        return _Graph(self._weights, "decoder", self._threads, self.fingerprint)
+
+    @property
+    def delay_samples(self) -> int:
+        """See `Engine`."""
+        return len(self._decoder.facts["tail_gain"])
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """See `Engine`."""
+        frames: int = self._decoder.facts["decoder_context_frames"]
+        return frames
+
+    @property
+    def encoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self._encoder.past_shapes
+
+    @property
+    def decoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self._decoder.past_shapes
+
+    def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
+        """See `Engine.encode_block`; the state is a list of arrays."""
+        codes, *new_state = self._encoder.run(wave, state)
+        return codes[:, :num_codebooks], new_state
+
+    def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
+        """See `Engine.decode_block`."""
+        wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
+        return wave, new_state
+
+    def finish_decoding(self, state: State) -> Wave:
+        """See `Engine.finish_decoding`."""
+        return state[-1] * np.array(self._decoder.facts["tail_gain"], np.float32)
+
+    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+        """See `Engine.arrays_of`."""
+        return list(state)
+
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+        """See `Engine.state_of`."""
+        return list(arrays)
+
+
+class _Graph:
+    """One part of a model, loaded: from its first input and the state to its first output and the new state."""
+
+    def __init__(self, weights: Path, part: str, threads: int, fingerprint: bytes | None) -> None:
+        path = graph_path(weights, part)
+        self._session = _runtime(path, threads)
+        self.facts = json.loads(self._session.get_modelmeta().custom_metadata_map.get(GRAPH_METADATA, "{}"))
+        if fingerprint is None or self.facts.get("sha256") != fingerprint.hex():
+            raise ModelError(f"{path}: not of the weights {weights}; run vqcodec export again")
+        first, *pasts = self._session.get_inputs()
+        self._names = [first.name, *(past.name for past in pasts)]
+        self.past_shapes: list[tuple[int, ...]] = [tuple(past.shape[1:]) for past in pasts]
+
+    def run(self, first: NDArray[Any], state: State | None) -> list[NDArray[Any]]:
+        """The outputs; no state is zeros."""
+        if state is None:
+            state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
+        outputs: list[NDArray[Any]] = self._session.run(None, dict(zip(self._names, (first, *state), strict=True)))
+        return outputs
+
+
+def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":
+    """onnxruntime's session for a graph."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError("the onnx engine needs onnxruntime; pip install 'vqcodec[onnx]'") from None
+    if not path.is_file():
+        raise ModelError(f"{path}: no such graph; vqcodec export writes it from the weights")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        raise ModelError(f"{path}: onnxruntime cannot load it ({' '.join(str(error).split())})") from None

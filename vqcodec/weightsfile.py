@@ -1,0 +1,98 @@
+"""The file of a model's weights: safetensors with the architecture as JSON in the header, named by its SHA-256.
+
+No torch here: `weights` makes a Codec of such a file, `OnnxCodec` lets onnxruntime read it. The fingerprint of a model
+is the SHA-256 of its file; a .vqc carries the first bytes of it.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import ModelError
+
+FORMAT = "vqcodec-weights-1"
+"""The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
+ENTROPY_PREFIX = "entropy."
+"""Start of the names of the entropy model's tensors, which are integers."""
+
+
+@dataclass(frozen=True)
+class TensorPlace:
+    """Where a tensor lies in the file: safetensors' name of its type, and its bytes."""
+
+    dtype: str
+    offset: int
+    length: int
+
+
+def file_digest(path: str | Path, *, expected_sha256: str | None = None) -> bytes:
+    """SHA-256 of a file, 32 bytes. Raises ModelError if it cannot be read or is not the expected one (hex)."""
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the weights ({error.strerror}); give a model name or a file") from None
+    if expected_sha256 is not None and digest.hexdigest() != expected_sha256:
+        raise ModelError(
+            f"{path}: SHA-256 is {digest.hexdigest()}, expected {expected_sha256}; reinstall or fetch it again"
+        )
+    return digest.digest()
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The architecture in the header of a weights file, as it was saved. Raises ModelError for a foreign file."""
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    if FORMAT not in metadata:
+        raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
+    try:
+        config: dict[str, Any] = json.loads(metadata[FORMAT])
+    except ValueError:
+        raise ModelError(f"{path}: the header has no readable config; the file is damaged") from None
+    return config
+
+
+def read_entropy(path: str | Path, codebook_size: int) -> EntropyModel | None:
+    """The entropy model of a weights file, if it has one. Raises ModelError for a wrong one."""
+    with _opened(path) as file:
+        names = [name for name in file.keys() if name.startswith(ENTROPY_PREFIX)]  # noqa: SIM118 - not a dict
+        tensors = {name.removeprefix(ENTROPY_PREFIX): file.get_tensor(name) for name in names}
+    if not tensors:
+        return None
+    try:
+        model = EntropyModel(tensors)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    if model.codebook_size != codebook_size:
+        raise ModelError(f"{path}: the entropy model has {model.codebook_size} codes, the codec {codebook_size}")
+    return model
+
+
+def tensor_places(path: str | Path) -> Mapping[str, TensorPlace]:
+    """Where the tensors of a weights file lie: after eight bytes of length and the JSON header of that length."""
+    with open(path, "rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes))
+    header.pop("__metadata__", None)
+    places = {}
+    for name, entry in header.items():
+        first, end = entry["data_offsets"]
+        places[name] = TensorPlace(entry["dtype"], 8 + header_bytes + first, end - first)
+    return places
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """safetensors' view of the file, with arrays of numpy."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
