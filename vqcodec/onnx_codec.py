@@ -1,6 +1,7 @@
 """A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -131,4 +132,5 @@ def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common class
-        raise ModelError(f"{path}: onnxruntime cannot load it ({' '.join(str(error).split())})") from None
+        why = textwrap.shorten(str(error), 200)
+        raise ModelError(f"{path}: onnxruntime cannot load it; run vqcodec export again ({why})") from None

@@ -68,7 +68,11 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for an unusable device.
     """
-    from vqcodec.weights import load_weights
+    try:
+        from vqcodec.weights import load_weights
+    except ModuleNotFoundError as error:
+        remedy = "pip install vqcodec with its dependencies, or use --engine onnx"
+        raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
 
     _check_device(device)
     path, sha256 = find_weights(model)

@@ -104,6 +104,8 @@ def test_init_starts_from_trained_weights(tmp_path, toy_run, toy_weights):
     assert torch.equal(trainer.codec.encoder.norm.weight, load_weights(toy_weights).encoder.norm.weight)
     with pytest.raises(TrainingError, match="architecture differs"):
         Trainer(toy_run(init=str(toy_weights), model={"channels": 8}), tmp_path)
+    with pytest.raises(TrainingError, match="architecture differs"):
+        Trainer(toy_run(init="speech-16k"), tmp_path)
 
 
 def test_a_nan_stops_with_step_and_files(tmp_path, toy_run, monkeypatch):

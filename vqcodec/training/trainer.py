@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vqcodec import zoo
 from vqcodec.atomic import atomic_output
 from vqcodec.codec import Codec, Reconstruction
 from vqcodec.config import RunConfig
@@ -35,7 +36,7 @@ from vqcodec.training.losses import reconstruction_losses
 from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
 from vqcodec.training.schedule import WeightAverage, learning_rate, make_optimizer, set_rate
 from vqcodec.training.validation import ValidationClip, load_clips, log_round_trips, validate_codec
-from vqcodec.weights import load_weights, save_weights
+from vqcodec.weights import save_weights
 
 _KMEANS_INDEX = 1 << 40
 """First index of the segments that k-means sees: far from those of any step."""
@@ -76,7 +77,7 @@ class Trainer:
 
     def _start_from(self, weights: str) -> None:
         """Start from trained weights: their codebooks are good, so quantization is on from the first step."""
-        source = load_weights(weights)
+        source = zoo.load(weights)
         if source.config.model_copy(update={"name": self.config.model.name}) != self.config.model:
             raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
         self.codec.load_state_dict(source.state_dict())
