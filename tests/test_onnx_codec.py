@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import vqcodec
 from vqcodec.convert import compress, decode_file, decompress, encode_file
@@ -149,3 +150,10 @@ def test_graphs_of_other_weights_are_refused(tmp_path, codec, has_entropy):
     shutil.copy(weights.with_suffix(".encoder.onnx"), tmp_path)
     with pytest.raises(ModelError, match="run vqcodec export again"):
         EncodeSession(OnnxCodec(tmp_path / weights.name)).push(np.zeros((1, 320), np.float32))
+
+
+@pytest.mark.parametrize("config", ['{"name": "x"}', '{"codebook_size": "x"}', "[]", "{"])
+def test_an_impossible_config_is_refused(tmp_path, config):
+    save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"vqcodec-weights-1": config})
+    with pytest.raises(ModelError, match="is damaged"):
+        OnnxCodec(tmp_path / "a.safetensors")

@@ -1,6 +1,7 @@
 """A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
 
 import json
+import os
 import textwrap
 from collections.abc import Sequence
 from functools import cached_property
@@ -31,18 +32,20 @@ def graph_path(weights: str | Path, part: str) -> Path:
 class OnnxCodec(Engine):
     """A neural audio codec on onnxruntime: sessions, files and `compress` take it as they take a Codec.
 
-    `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`:
-    of the runtime. Raises ModelError if a file is missing, damaged, or not of the others, ConfigError where
-    onnxruntime is missing.
+    `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`
+    of the runtime: by default what OMP_NUM_THREADS says, or one. Raises ModelError if a file is missing, damaged, or
+    not of the others, ConfigError where onnxruntime is missing.
     """
 
-    def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int = 1) -> None:
-        self._weights, self._threads = Path(weights), threads
+    def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int | None = None) -> None:
+        self._weights, self._threads = Path(weights), threads or _default_threads()
         self.fingerprint = file_digest(weights, expected_sha256=expected_sha256)
         config = read_config(weights)
-        self.model_name = config["name"]
-        self.sample_rate_hz, self.hop_length = config["sample_rate_hz"], config["hop_length"]
-        self.total_codebooks, self.codebook_size = config["total_codebooks"], config["codebook_size"]
+        numbers = [config.get(name) for name in ("sample_rate_hz", "hop_length", "total_codebooks", "codebook_size")]
+        if not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise ModelError(f"{weights}: its config has impossible values; the file is damaged")
+        self.model_name = str(config.get("name"))
+        self.sample_rate_hz, self.hop_length, self.total_codebooks, self.codebook_size = numbers
         self.entropy = read_entropy(weights, self.codebook_size)
 
     @cached_property
@@ -116,6 +119,12 @@ class _Graph:
             state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
         outputs: list[NDArray[Any]] = self._session.run(None, dict(zip(self._names, (first, *state), strict=True)))
         return outputs
+
+
+def _default_threads() -> int:
+    """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(text)) if text.isdecimal() else 1
 
 
 def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":

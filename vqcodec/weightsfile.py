@@ -53,9 +53,11 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if FORMAT not in metadata:
         raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
     try:
-        config: dict[str, Any] = json.loads(metadata[FORMAT])
+        config = json.loads(metadata[FORMAT])
     except ValueError:
-        raise ModelError(f"{path}: the header has no readable config; the file is damaged") from None
+        config = None
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: the header has no readable config; the file is damaged")
     return config
 
 

@@ -79,10 +79,11 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     return load_weights(path, expected_sha256=sha256).to(device)
 
 
-def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int = 1) -> "OnnxCodec":
+def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":
     """Load a bundled model by name, or a weights file with the graphs of `vqcodec export` beside it, on onnxruntime.
 
-    Imports no torch. Raises ModelError as `load` and for missing graphs, ConfigError where onnxruntime is missing.
+    Imports no torch. `threads`: as in OnnxCodec. Raises ModelError as `load` and for missing graphs, ConfigError where
+    onnxruntime is missing.
     """
     from vqcodec.onnx_codec import OnnxCodec
 

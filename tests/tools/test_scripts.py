@@ -34,16 +34,41 @@ def test_quality_rises_with_the_bitrate(speech_path):
     assert numbers[-1][2] >= 1.6
 
 
-@pytest.mark.slow
-def test_bench_prints_every_row():
-    rows = table(TOOLS / "bench.py", "--seconds", 1, "--rounds", 1)
-    names = [row[0] for row in rows[2:]]
-    assert names[:2] == ["vqcodec encode", "vqcodec decode"]
-    assert all(float(row[1]) > 0 for row in rows[2:])
+def bench(*arguments):
+    """The tables of the benchmark by name: rows of cells without the head."""
+    command = [sys.executable, TOOLS / "bench", *map(str, arguments)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    tables = {}
+    for part in text.strip().split("\n\n\n"):
+        name, _, *lines = part.splitlines()
+        tables[name] = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return tables
 
 
 @pytest.mark.slow
-def test_bench_of_a_long_file_measures_memory():
-    rows = table(TOOLS / "bench.py", "--minutes", 1)
-    assert [row[1] for row in rows[2:]] == ["encode", "decode", "decode 5 s from the middle", "verify", "info"] * 2
-    assert all(20 < float(row[4]) < 1200 for row in rows[2:])
+def test_bench_measures_every_part():
+    tables = bench("--seconds", 1, "--rounds", 1)
+    assert set(tables) == {"speed", "frames", "arithmetic", "start-up", "throughput"}
+    speeds = {row[0]: float(row[1]) for row in tables["speed"]}
+    assert len(speeds) == 14
+    assert all(speed > 0 for speed in speeds.values())
+    assert all(float(row[3]) > 0 for row in tables["frames"])
+    # Operations of a second of audio are a matter of the architecture, not of the machine.
+    operations = [int(row[1]) for row in tables["arithmetic"] if row[1]]
+    assert all(50 < count < 400 for count in operations)
+    assert sum(operations) > 1000
+    assert all(float(row[2]) > 0 for row in tables["throughput"] + tables["start-up"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_bench_of_a_long_file_measures_memory(engine):
+    rows = bench("--minutes", 0.5, "--engine", engine)["long"]
+    assert [row[0] for row in rows] == ["1", "10", "30"]
+    assert all(20 < float(row[4]) < 1200 for row in rows)
+
+
+def test_every_table_of_the_benchmark_has_a_place_in_the_readme():
+    readme = (TOOLS.parent / "README.md").read_text()
+    for name in ("speed", "frames", "arithmetic", "start-up", "throughput", "long"):
+        assert readme.count(f"<!-- bench {name} -->\n") == readme.count(f"<!-- end {name} -->\n") == 1

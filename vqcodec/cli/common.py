@@ -1,6 +1,7 @@
 """What commands share: options and the progress bar."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,19 @@ engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+
+
+_MOST_THREADS = 4
+"""The layers are too small to keep more of them busy."""
+
+
+def limit_threads() -> None:
+    """Let either engine use up to 4 of the cores that this process may use, unless OMP_NUM_THREADS says otherwise.
+
+    To be called before torch is imported.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(_MOST_THREADS, cores)))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import time
 
 import click
 
-from vqcodec.cli.common import device_option, engine_option, force_option, progress
+from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.zoo import EngineName
 
@@ -45,6 +45,7 @@ def decode(
     """
     from vqcodec.convert import decode_file
 
+    limit_threads()
     started = time.monotonic()
     with progress(source) as report:
         summary = decode_file(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vqcodec.cli.common import device_option, engine_option, force_option, progress
+from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress
 from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.zoo import DEFAULT_MODEL, EngineName
 
@@ -40,7 +40,8 @@ def encode(
     """Encode audio to .vqc, by default with all codebooks of the model.
 
     INPUT is a WAV, FLAC, Ogg or MP3 file, of any rate from 4 to 192 kHz and any number of channels. With --out-dir
-    there may be many, also folders, globs, and CSV or JSONL manifests. "-" is standard input or output.
+    there may be many, also folders, globs, and CSV or JSONL manifests. "-" is standard input or output. At most 4
+    threads compute; OMP_NUM_THREADS in the environment sets another number.
 
     \b
     vqcodec encode speech.wav speech.vqc --kbps 3
@@ -57,6 +58,7 @@ def encode(
     else:
         raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
     texts = _parse_tags(tags)
+    limit_threads()
     codec = zoo.load_engine(model, engine=engine, device=device)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
     failures = 0

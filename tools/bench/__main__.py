@@ -1,0 +1,66 @@
+"""How fast vqcodec is on one CPU thread, beside the architectures of other codecs in the same process.
+
+python tools/bench                          every table but the long one (the peers need transformers)
+python tools/bench --only speed frames      some of them
+python tools/bench --minutes 120            cost and memory from 1 s to two hours
+python tools/bench --readme                 put what is measured between the markers of the README
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+# Before any library reads it: all is measured on one thread, but for what says otherwise.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import parts
+import processes
+import torch
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def main() -> None:
+    """Parse the options, measure, print, and put the tables into the README if asked to."""
+    options = _options()
+    torch.set_num_threads(1)
+    jobs: dict[str, Callable[[], str]] = {
+        "speed": lambda: parts.speed(options.seconds, options.rounds),
+        "frames": lambda: parts.frames(options.seconds),
+        "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
+        "start-up": lambda: processes.start_up(options.rounds),
+        "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
+        "long": lambda: processes.long_files(options.minutes, options.engine),
+    }
+    chosen = options.only or (["long"] if options.minutes else [name for name in jobs if name != "long"])
+    for name in chosen:
+        text = jobs[name]()
+        print(f"{name}\n\n{text}\n\n", flush=True)
+        if options.readme:
+            _put(name, text)
+
+
+def _put(name: str, text: str) -> None:
+    """Replace what stands between the markers of `name` in the README."""
+    begin, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
+    before, rest = README.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=["speed", "frames", "arithmetic", "start-up", "throughput", "long"]
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--minutes", type=float, help="longest file of the table `long`")
+    parser.add_argument("--engine", choices=["torch", "onnx"], default="torch", help="of the table `long`")
+    parser.add_argument("--readme", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
