@@ -41,7 +41,9 @@ class OnnxCodec(Engine):
         self._weights, self._threads = Path(weights), threads or _default_threads()
         self.fingerprint = file_digest(weights, expected_sha256=expected_sha256)
         config = read_config(weights)
-        numbers = [config.get(name) for name in ("sample_rate_hz", "hop_length", "total_codebooks", "codebook_size")]
+        numbers: list[Any] = [
+            config.get(name) for name in ("sample_rate_hz", "hop_length", "total_codebooks", "codebook_size")
+        ]
         if not all(isinstance(number, int) and number > 0 for number in numbers):
             raise ModelError(f"{weights}: its config has impossible values; the file is damaged")
         self.model_name = str(config.get("name"))
