@@ -187,14 +187,22 @@ def test_a_claimed_gap_gives_no_more_lost_frames_than_the_bound():
     assert sum(item is None for item in items) == MAX_GAP_FRAMES - 1
 
 
-def test_a_sender_who_starts_anew_far_away_is_followed_at_the_second_packet():
+@pytest.mark.parametrize("first_frame", [20_000, 65_535])
+def test_a_sender_who_starts_anew_far_away_is_followed_at_the_second_packet(first_frame):
     codes = make_codes(6)
-    packets = packetize(codes) + packetize(codes, first_frame=20_000)
+    packets = packetize(codes, first_frame=1000) + packetize(codes, first_frame=first_frame)
     wanted = np.concatenate((codes, codes[:, :, 1:]), axis=2)
     assert np.array_equal(receive(packets), wanted)
     # What waits behind a loss is not forgotten.
     del packets[4]
     assert np.array_equal(receive(packets), with_lost(wanted, 4))
+
+
+def test_strays_between_packets_of_the_stream_are_not_followed():
+    codes = make_codes(10)
+    strays = packetize(codes, first_frame=20_000)
+    mixed = [packet for pair in zip(packetize(codes), strays, strict=True) for packet in pair]
+    assert np.array_equal(receive(mixed), codes)
 
 
 def test_every_damaged_byte_and_every_truncation_is_our_error():

@@ -197,6 +197,14 @@ def test_a_short_gap_fades_in_from_where_the_fade_had_come():
     assert np.abs(np.diff(wave)).max() < 0.06
 
 
+def test_a_stream_that_ends_in_a_gap_ends_as_quietly_and_the_next_one_knows_nothing_of_it():
+    session = DecodeSession(Loud())
+    wave = decode(session, [frames(2), None])[0]
+    assert np.allclose(wave[-3:], 0.9)
+    assert not session.push(None).any()
+    assert (session.push(frames(1)) == 1).all()
+
+
 def test_silence_costs_no_decoding_and_the_decoder_starts_anew_behind_it(monkeypatch):
     engine, decoded_frames, states = Loud(), [], []
 

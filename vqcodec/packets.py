@@ -110,8 +110,7 @@ class Depacketizer:
         if abs(ahead) > MAX_GAP_FRAMES:
             return self._stray(number, codes)
         self._restart = None
-        if ahead + codes.shape[2] > 0:
-            self._waiting.setdefault(self._next + ahead, codes)
+        self._waiting[self._next + ahead] = codes
         return self._ready(self.reorder_packets)
 
     def skip(self) -> list[Codes | None]:
@@ -152,7 +151,7 @@ class Depacketizer:
         return [*rest, codes]
 
     def _ready(self, reorder_packets: int) -> list[Codes | None]:
-        """What follows directly, and the first packets as long as more than `reorder_packets` wait."""
+        """What follows directly, and the first packets as long as more than `reorder_packets` wait; none twice."""
         ready: list[Codes | None] = []
         while self._waiting and self._next is not None:
             start = min(self._waiting)
