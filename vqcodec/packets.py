@@ -66,7 +66,7 @@ class Depacketizer:
     """Packets as they arrive in, what `DecodeSession.push` takes out, in order: codes [C, K, n], None for a lost frame.
 
     A lost packet is waited for until more than `reorder_packets` behind it have come: nothing waits without a loss.
-    Repeated and late packets are passed over. One push gives at most 250 lost frames for each packet that waited.
+    Repeated and late packets are passed over. One push gives at most 250 lost frames.
     Packets more than 250 frames away are passed over until two follow each other: then the sender has started anew,
     or the network was away for longer, and the stream goes on there. Memory: at most `reorder_packets` packets.
 
