@@ -17,6 +17,7 @@ FLOORS = {
     "nn": 2,
     "audio": 2,
     "engine": 3,
+    "packets": 3,
     "metrics": 3,
     "codec": 4,
     "stream": 4,

@@ -8,6 +8,7 @@ from vqcodec.errors import VqcodecError
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
     from vqcodec.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.packets import Depacketizer, depacketize, packetize
     from vqcodec.stream import DecodeSession, EncodeSession
     from vqcodec.zoo import load, load_onnx
 
@@ -16,27 +17,33 @@ __version__ = "0.1.0"
 __all__ = [
     "Codec",
     "DecodeSession",
+    "Depacketizer",
     "EncodeSession",
     "VqcodecError",
     "__version__",
     "compress",
     "decode_file",
     "decompress",
+    "depacketize",
     "encode_file",
     "load",
     "load_onnx",
+    "packetize",
 ]
 
 _HOMES = {
     "Codec": "vqcodec.codec",
     "DecodeSession": "vqcodec.stream",
+    "Depacketizer": "vqcodec.packets",
     "EncodeSession": "vqcodec.stream",
     "compress": "vqcodec.convert",
     "decode_file": "vqcodec.convert",
     "decompress": "vqcodec.convert",
+    "depacketize": "vqcodec.packets",
     "encode_file": "vqcodec.convert",
     "load": "vqcodec.zoo",
     "load_onnx": "vqcodec.zoo",
+    "packetize": "vqcodec.packets",
 }
 
 

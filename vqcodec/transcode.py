@@ -5,9 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
@@ -17,8 +14,6 @@ from vqcodec.stream import DecodeSession, EncodeSession
 
 _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
-_CONCEALED_FRAMES = 10
-"""Frames over which the last good sound fades where frames are lost, 0.2 s at 50 Hz."""
 _RESAMPLER_FRAMES = 8
 """Frames on either side of an excerpt that cover the resampler's filter."""
 
@@ -88,31 +83,12 @@ def _synthesized(chunks: Iterable[Chunk], engine: Engine, channels: int) -> Iter
     """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
     session = DecodeSession(engine, batch=channels)
-    last = None
     for chunk in chunks:
         _, layers, frames = chunk.codes.shape
-        if layers == 0:
-            concealed = min(frames, _CONCEALED_FRAMES)
-            yield _faded(session, last, concealed * engine.hop_length)
-            last = None
-            for start in range(concealed, frames, step):
-                yield np.zeros((channels, min(step, frames - start) * engine.hop_length), np.float32)
-            continue
         for start in range(0, frames, step):
             part = chunk.codes[:, :, start : start + step]
-            yield session.push(part)
-            last = part[:, :, -1:]
+            yield session.push(part) if layers else session.conceal(part.shape[2])
     yield session.flush()
-
-
-def _faded(session: DecodeSession, last: NDArray[np.uint16] | None, length_samples: int) -> Wave:
-    """What the session still owes, and `length_samples` samples in which frame `last` [C, K, 1] goes on and fades."""
-    if last is None:
-        return np.zeros((session.batch, length_samples), np.float32)
-    frames = length_samples // session.engine.hop_length
-    wave = np.concatenate((session.push(np.repeat(last, frames, axis=2)), session.flush()), axis=1)
-    wave[:, wave.shape[1] - length_samples :] *= np.linspace(1, 0, length_samples, dtype=np.float32)
-    return wave
 
 
 def _resampled(waves: Iterable[Wave], resampler: Resampler) -> Iterator[Wave]:

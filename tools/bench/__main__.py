@@ -14,10 +14,12 @@ from pathlib import Path
 # Before any library reads it: all is measured on one thread, but for what says otherwise.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import loss
 import parts
 import processes
 import torch
 
+_PARTS = ("speed", "frames", "arithmetic", "start-up", "throughput", "loss", "long")
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -31,6 +33,7 @@ def main() -> None:
         "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
         "start-up": lambda: processes.start_up(options.rounds),
         "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
+        "loss": loss.loss,
         "long": lambda: processes.long_files(options.minutes, options.engine),
     }
     chosen = options.only or (["long"] if options.minutes else [name for name in jobs if name != "long"])
@@ -51,9 +54,7 @@ def _put(name: str, text: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--only", nargs="+", choices=["speed", "frames", "arithmetic", "start-up", "throughput", "long"]
-    )
+    parser.add_argument("--only", nargs="+", choices=_PARTS)
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--minutes", type=float, help="longest file of the table `long`")

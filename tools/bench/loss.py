@@ -1,0 +1,42 @@
+"""What concealment is worth: packets of 20 ms lost at random, ESTOI against zeros in their place."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from measure import CLIP, table
+
+import vqcodec
+from vqcodec.engine import Engine
+from vqcodec.metrics import estoi
+
+_SEEDS = range(5)
+
+
+def loss() -> str:
+    """ESTOI by bitrate and share of lost packets, mean over two clips and five draws."""
+    codec = vqcodec.load()
+    clips = [soundfile.read(path, dtype="float32")[0] for path in (CLIP, Path(CLIP).with_name("kerstin.flac"))]
+    rows = []
+    for kbps in (1.5, 6):
+        for share in (0.0, 0.05, 0.1, 0.2):
+            scores = [_scores(codec, wave, kbps, share, seed) for wave in clips for seed in _SEEDS]
+            concealed, silent = np.mean(scores, axis=0)
+            rows.append([kbps, f"{share:.0%}", f"{concealed:.3f}", f"{silent:.3f}"])
+    return table(["nominal kbps", "lost", "concealed", "zeros"], rows)
+
+
+def _scores(codec: Engine, wave: np.ndarray, kbps: float, share: float, seed: int) -> tuple[float, float]:
+    """ESTOI of `wave` [T] through packets with concealment, and with zeros for lost frames."""
+    session = vqcodec.EncodeSession(codec, kbps=kbps)
+    codes = np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+    gone = np.random.default_rng(seed).random(codes.shape[2]) < share
+    packets = [packet for packet, lost in zip(vqcodec.packetize(codes), gone, strict=True) if not lost]
+    items = list(vqcodec.depacketize(packets, vqcodec.Depacketizer(first_frame=0)))
+    items += [None] * (codes.shape[2] - sum(1 if item is None else item.shape[2] for item in items))
+    concealing, zeroing = vqcodec.DecodeSession(codec), vqcodec.DecodeSession(codec)
+    zeros = np.zeros((1, codec.hop_length), np.float32)
+    heard = [*(concealing.push(item) for item in items), concealing.flush()]
+    silent = [*(zeros if item is None else zeroing.push(item) for item in items), zeroing.flush()]
+    waves = [np.concatenate(pieces, axis=1)[0, : len(wave)] for pieces in (heard, silent)]
+    return estoi(wave, waves[0], 16000), estoi(wave, waves[1], 16000)
