@@ -64,6 +64,10 @@ class ByteSource:
             self._held += data
         return data
 
+    def read_ahead(self, least_bytes: int) -> bytes:
+        """`least_bytes` bytes, and a block more where that waits for nothing; fewer only at the end of the file."""
+        return self.read(least_bytes + READ_BLOCK_BYTES if self.seekable else least_bytes)
+
     def give_back(self, data: bytes) -> None:
         """Let the next reads start with `data`."""
         self._returned = data + self._returned
