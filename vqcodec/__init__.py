@@ -8,6 +8,7 @@ from vqcodec.errors import VqcodecError
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
     from vqcodec.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.live import decode_live, encode_live
     from vqcodec.stream import DecodeSession, EncodeSession
     from vqcodec.zoo import load
 
@@ -21,8 +22,10 @@ __all__ = [
     "__version__",
     "compress",
     "decode_file",
+    "decode_live",
     "decompress",
     "encode_file",
+    "encode_live",
     "load",
 ]
 
@@ -32,8 +35,10 @@ _HOMES = {
     "EncodeSession": "vqcodec.stream",
     "compress": "vqcodec.convert",
     "decode_file": "vqcodec.convert",
+    "decode_live": "vqcodec.live",
     "decompress": "vqcodec.convert",
     "encode_file": "vqcodec.convert",
+    "encode_live": "vqcodec.live",
     "load": "vqcodec.zoo",
 }
 

@@ -5,6 +5,7 @@ what was written before an error stays. The samples and the codes are the same.
 """
 
 import contextlib
+import functools
 import io
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ from vqcodec.convert import (
 from vqcodec.engine import Engine
 from vqcodec.errors import AudioError, ConfigError
 from vqcodec.frames import ceil_div
-from vqcodec.pipes import Stop, StoppableFile, write_all
+from vqcodec.pipes import Stop, StoppableFile, is_at_hand, write_all
 from vqcodec.transcode import block_frames, decode_stream, encode_blocks
 
 DEFAULT_CHUNK_MS = 80
@@ -119,7 +120,8 @@ def decode_live(
         with _opened_target(target) as out:
             writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=header.channels, raw=raw)
             try:
-                for wave in decode_stream(reader, engine, rate, depth, on_damage):
+                more = functools.partial(is_at_hand, file)
+                for wave in decode_stream(reader, engine, rate, depth, on_damage, is_more_at_hand=more):
                     writer.write(wave)
             finally:
                 if out.is_own_file:
@@ -140,7 +142,7 @@ def _chunk_frames(header: Header, chunk_ms: int) -> int:
     frame_ms = 1000 * header.hop_length / header.sample_rate_hz
     frames, most = chunk_ms * header.sample_rate_hz // (1000 * header.hop_length), max_frames_per_chunk(header)
     if not 1 <= frames <= most:
-        raise ConfigError(f"chunks of {chunk_ms} ms are not in {frame_ms:g}..{most * frame_ms:g} ms, a frame to {most}")
+        raise ConfigError(f"chunks of {chunk_ms} ms are not in {frame_ms:.10g}..{most * frame_ms:.10g} ms")
     return frames
 
 

@@ -59,6 +59,10 @@ class StoppableFile(io.RawIOBase):
         """True."""
         return True
 
+    def fileno(self) -> int:
+        """That of `file`."""
+        return self._file.fileno()
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read what is there into `buffer`, after waiting for something."""
         if not self._stop.wait_for(self._file):
@@ -71,6 +75,14 @@ class StoppableFile(io.RawIOBase):
 def read_some(file: IO[bytes] | io.RawIOBase, most_bytes: int) -> bytes:
     """At least one byte and at most `most_bytes`: what can be had without waiting for more; none at the end."""
     return cast(bytes, getattr(file, "read1", file.read)(most_bytes) or b"")
+
+
+def is_at_hand(file: IO[bytes]) -> bool:
+    """Whether reading `file` waits for nothing: it has bytes or has ended."""
+    try:
+        return bool(select.select([file], [], [], 0)[0])
+    except (OSError, ValueError, TypeError):  # no file of the system, such as BytesIO: never waits
+        return True
 
 
 def read_exactly(file: IO[bytes], length_bytes: int) -> bytes:

@@ -1,7 +1,7 @@
 """Blocks of samples <-> chunks of codes: resampling, sessions and container joined, in bounded memory."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -99,18 +99,26 @@ def decode_span(
 
 
 def decode_stream(
-    reader: VqcReader, engine: Engine, rate_hz: int, num_codebooks: int, on_damage: OnDamage | None
+    reader: VqcReader,
+    engine: Engine,
+    rate_hz: int,
+    num_codebooks: int,
+    on_damage: OnDamage | None,
+    *,
+    is_more_at_hand: Callable[[], bool],
 ) -> Iterator[Wave]:
     """The waves [C, n] of a stream from its beginning, as its chunks come; the length may show only at the end.
 
+    While `is_more_at_hand` says that the next chunk need not be waited for, it is decoded together with those before.
     Damage as in `decode_span`; without `on_damage` its error is raised after all that was whole before it.
     """
     header = reader.header
     failures: list[BitstreamError] = []
     resampler = Resampler(engine.sample_rate_hz, rate_hz, header.channels)
-    chunks = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    chunks = _joined(_before(read, failures), is_more_at_hand, block_frames(header.channels))
     position = 0
-    for wave in _resampled(_synthesized(_before(chunks, failures), engine, header.channels), resampler):
+    for wave in _resampled(_synthesized(chunks, engine, header.channels), resampler):
         left = wave.shape[1]
         if reader.samples is not None:
             left = resampled_length(reader.samples, header.original_rate_hz, rate_hz) - position
@@ -127,6 +135,28 @@ def _before(chunks: Iterable[Chunk], failures: list[BitstreamError]) -> Iterator
         yield from chunks
     except BitstreamError as error:
         failures.append(error)
+
+
+def _joined(chunks: Iterable[Chunk], is_more_at_hand: Callable[[], bool], most_frames: int) -> Iterator[Chunk]:
+    """`chunks`, those at hand joined up to some `most_frames`.
+
+    Many frames at once take a model little longer than one: whoever lags behind catches up.
+    """
+    waiting: list[Chunk] = []
+    for chunk in chunks:
+        if waiting and waiting[-1].codes.shape[1] != chunk.codes.shape[1]:  # lost frames have no layers
+            yield _one(waiting)
+            waiting = []
+        waiting.append(chunk)
+        if sum(part.codes.shape[2] for part in waiting) >= most_frames or not is_more_at_hand():
+            yield _one(waiting)
+            waiting = []
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(chunks: list[Chunk]) -> Chunk:
+    return Chunk(chunks[0].start_frame, np.concatenate([chunk.codes for chunk in chunks], axis=2))
 
 
 def _synthesized(chunks: Iterable[Chunk], engine: Engine, channels: int) -> Iterator[Wave]:

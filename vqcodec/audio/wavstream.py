@@ -183,10 +183,10 @@ class SampleWriter:
             self._send(wav_header(rate_hz, channels))
 
     def write(self, wave: Wave) -> None:
-        """Append `wave`, clipped to [-1, 1] and rounded as libsndfile does."""
+        """Append `wave`, clipped to [-1, 1] and rounded down, as libsndfile does."""
         self.samples += wave.shape[1]
-        scaled = np.clip(wave.T, -1.0, 1.0) * np.float32(0x7FFF)
-        self._send(np.rint(scaled).astype("<i2").tobytes())
+        scaled = np.floor(wave.T * np.float32(0x8000))
+        self._send(np.clip(scaled, -0x8000, 0x7FFF).astype("<i2").tobytes())
 
     def fill_in_length(self) -> None:
         """Write the length into the header, at the start of a file that can seek, unless WAV cannot hold it."""
