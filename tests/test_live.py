@@ -100,8 +100,10 @@ def test_the_bundled_model_says_the_same_live(codec, speech):
     assert np.abs(decoded(entropy_coded) - offline(whole)).max() <= 1
 
 
+@pytest.mark.parametrize("at_hand", [True, False])
 @pytest.mark.parametrize("rate_hz", [8000, 11025, 48000])
-def test_every_length_comes_back(toy_codec, noise, rate_hz):
+def test_every_length_comes_back(toy_codec, noise, monkeypatch, rate_hz, at_hand):
+    monkeypatch.setattr("vqcodec.live.is_at_hand", lambda file: at_hand)  # False: each chunk is decoded as it comes
     frame = rate_hz // 50
     for samples in (0, 1, frame - 1, frame, frame + 1, 2 * frame, 5 * frame, 5 * frame + 1):
         data = encoded(noise(1, samples), rate_hz, model=toy_codec, chunk_ms=20)

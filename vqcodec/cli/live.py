@@ -1,6 +1,7 @@
 """What --live means for encode and decode: the options of both, and streams that signals end."""
 
 import contextlib
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -66,8 +67,9 @@ class LiveEncoding:
                 stop=stop,
                 on_ready=_teller("ready", quiet=self.quiet),
             )
-        rate = f"{summary.duration_seconds:.2f} s, {summary.file_bytes} bytes, {summary.kbps:.2f} kbps"
-        _teller(f"{target}: {rate}", quiet=self.quiet)()
+        rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
+        line = f"{target}: {summary.duration_seconds:.2f} s, {summary.file_bytes} bytes{rate}"
+        _teller(line, quiet=self.quiet)()
 
 
 @dataclass(frozen=True)
