@@ -46,6 +46,7 @@ def test_the_commands_run(tmp_path, speech, speech_path):
     )
     assert result.returncode == 0, result.stderr.decode()
     assert soundfile.info(tmp_path / "again.wav").frames == len(speech)
+    assert soundfile.info(tmp_path / "live.wav").frames == len(speech)
     assert soundfile.info(tmp_path / "part.wav").duration == pytest.approx(1.5)
 
 

@@ -8,6 +8,7 @@ from vqcodec.errors import VqcodecError
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
     from vqcodec.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.live import decode_live, encode_live
     from vqcodec.packets import Depacketizer, depacketize, packetize
     from vqcodec.stream import DecodeSession, EncodeSession
     from vqcodec.zoo import load, load_onnx
@@ -23,9 +24,11 @@ __all__ = [
     "__version__",
     "compress",
     "decode_file",
+    "decode_live",
     "decompress",
     "depacketize",
     "encode_file",
+    "encode_live",
     "load",
     "load_onnx",
     "packetize",
@@ -38,9 +41,11 @@ _HOMES = {
     "EncodeSession": "vqcodec.stream",
     "compress": "vqcodec.convert",
     "decode_file": "vqcodec.convert",
+    "decode_live": "vqcodec.live",
     "decompress": "vqcodec.convert",
     "depacketize": "vqcodec.packets",
     "encode_file": "vqcodec.convert",
+    "encode_live": "vqcodec.live",
     "load": "vqcodec.zoo",
     "load_onnx": "vqcodec.zoo",
     "packetize": "vqcodec.packets",

@@ -63,22 +63,18 @@ def encode_file(
     `device` are for a model given by name. Raises AudioError, OutputError, ModelError and ConfigError; a failing call
     leaves no file.
     """
-    _check_target(source, target, force=force)
+    check_target(source, target, force=force)
     with AudioReader(source) as audio:
-        codec = _codec(model, engine, device)
+        codec = codec_for(model, engine, device)
         block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
-        header = _header(
+        header = new_header(
             codec,
             rate_hz=audio.rate_hz,
             channels=audio.channels,
             samples=audio.length_samples if audio.is_length_exact else None,
             num_codebooks=codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
         )
-        kept = {name: text for name, text in (audio.tags | dict(tags or {})).items() if text}
-        try:
-            check_tags(kept)
-        except BitstreamError as error:
-            raise ConfigError(str(error)) from None
+        kept = usable_tags(audio.tags | dict(tags or {}))
         blocks = _reported(audio.blocks(block_samples), audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=force) as path:
             with path.open("wb") as file:
@@ -111,13 +107,13 @@ def decode_file(
     Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a format that cannot hold the audio) and
     ConfigError; a failing call leaves no file behind.
     """
-    _check_target(source, target, force=force)
+    check_target(source, target, force=force)
     with open_vqc(source) as reader:
         span = _span(reader, start_seconds, duration_seconds, rate_hz, on_damage)
         if isinstance(target, str | Path):
             check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
-        codec = _codec_of(reader.header, model, engine, device)
-        waves = decode_span(reader, codec, span, _depth(reader.header, num_codebooks), on_damage)
+        codec = codec_of(reader.header, model, engine, device)
+        waves = decode_span(reader, codec, span, depth_of(reader.header, num_codebooks), on_damage)
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=force) as path:
             written = 0
@@ -143,10 +139,10 @@ def compress(
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave = _checked_wave(wave, rate_hz)
-    codec = _codec(model, engine)
+    codec = codec_for(model, engine)
     channels, samples = wave.shape
     count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-    header = _header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
+    header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
     step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
     file = io.BytesIO()
     encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), codec, header, file)
@@ -164,15 +160,16 @@ def decompress(
     reader = VqcReader(io.BytesIO(data))
     header = reader.header
     span = _span(reader)
-    codec = _codec_of(header, model, engine)
-    waves = list(decode_span(reader, codec, span, _depth(header, num_codebooks), None))
+    codec = codec_of(header, model, engine)
+    waves = list(decode_span(reader, codec, span, depth_of(header, num_codebooks), None))
     return np.concatenate([np.zeros((header.channels, 0), np.float32), *waves], axis=1), span.rate_hz
 
 
 # What is asked for
 
 
-def _header(codec: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
+def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
+    """The header of a new file. Raises ModelError for a model that no file can name."""
     return Header(
         fingerprint=_fingerprint(codec),
         sample_rate_hz=codec.sample_rate_hz,
@@ -235,7 +232,7 @@ def _stream_samples(reader: VqcReader, *, conceal: bool) -> int:
     return reader.samples
 
 
-def _depth(header: Header, num_codebooks: int | None) -> int:
+def depth_of(header: Header, num_codebooks: int | None) -> int:
     """Layers to decode. Raises ConfigError for more than the file has."""
     depth = header.num_codebooks if num_codebooks is None else num_codebooks
     if not 1 <= depth <= header.num_codebooks:
@@ -243,14 +240,25 @@ def _depth(header: Header, num_codebooks: int | None) -> int:
     return depth
 
 
+def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of `tags` that have a text. Raises ConfigError for what a file cannot hold."""
+    kept = {name: text for name, text in tags.items() if text}
+    try:
+        check_tags(kept)
+    except BitstreamError as error:
+        raise ConfigError(str(error)) from None
+    return kept
+
+
 # Models
 
 
-def _codec(model: Model, engine: zoo.EngineName, device: str = "cpu") -> Engine:
+def codec_for(model: Model, engine: zoo.EngineName, device: str = "cpu") -> Engine:
+    """`model`, loaded unless it is."""
     return model if isinstance(model, Engine) else zoo.load_engine(model, engine=engine, device=device)
 
 
-def _codec_of(header: Header, model: Model | None, engine: zoo.EngineName, device: str = "cpu") -> Engine:
+def codec_of(header: Header, model: Model | None, engine: zoo.EngineName, device: str = "cpu") -> Engine:
     """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
     card = zoo.find(header.fingerprint)
     if model is None and card is None:
@@ -258,7 +266,7 @@ def _codec_of(header: Header, model: Model | None, engine: zoo.EngineName, devic
             f"written by a model that is not bundled (fingerprint {header.fingerprint.hex()}); give its weights file"
         )
     wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
-    codec = _codec(wanted, engine, device)
+    codec = codec_for(wanted, engine, device)
     if _fingerprint(codec) != header.fingerprint:
         writer = card.name if card else f"another model (fingerprint {header.fingerprint.hex()})"
         raise ModelError(f"written by {writer}, not by {codec.model_name} ({_fingerprint(codec).hex()})")
@@ -279,7 +287,7 @@ def _fingerprint(codec: Engine) -> bytes:
 # Files
 
 
-def _check_target(source: Source, target: Target, *, force: bool) -> None:
+def check_target(source: Source, target: Target, *, force: bool) -> None:
     """Refuse a bad target before any work is done."""
     if not isinstance(target, str | Path):
         return

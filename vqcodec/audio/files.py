@@ -65,7 +65,7 @@ class AudioReader:
                 block = self._file.read(block_samples, dtype="float32", always_2d=True).T
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise AudioError(f"{self.name}: unreadable after {done / self.rate_hz:.2f} s ({error})") from None
-            self._check_finite(block, done)
+            check_finite(block, self.name, first=done, rate_hz=self.rate_hz)
             done += block.shape[1]
             if block.shape[1]:
                 yield block
@@ -127,12 +127,6 @@ class AudioReader:
             raise AudioError(f"{self.name}: its header says 0 samples, yet it has {self._size_bytes} bytes; repair it")
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise AudioError(f"{self.name}: {self.channels} channels, more than {MAX_CHANNELS}; split the file")
-
-    def _check_finite(self, block: Wave, done: int) -> None:
-        finite = np.isfinite(block).all(axis=0)
-        if not finite.all():
-            second = (done + int(np.argmin(finite))) / self.rate_hz
-            raise AudioError(f"{self.name}: a sample at {second:.3f} s is NaN or infinite; repair the file")
 
 
 class AudioWriter:
@@ -210,3 +204,11 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
         raise AudioError(
             f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"
         ) from None
+
+
+def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
+    """Raise the AudioError of `name` if a sample of `wave` [C, n] is NaN or infinite; `first` is its first sample."""
+    finite = np.isfinite(wave).all(axis=0)
+    if not finite.all():
+        second = (first + int(np.argmin(finite))) / rate_hz
+        raise AudioError(f"{name}: a sample at {second:.3f} s is NaN or infinite; repair the file")

@@ -1,4 +1,4 @@
-"""Bytes in and out of file objects that may return or take fewer than asked, and the three checksums of .vqc."""
+"""Bytes of file objects that may return fewer than asked, and the three checksums of .vqc."""
 
 import binascii
 import io
@@ -64,6 +64,10 @@ class ByteSource:
             self._held += data
         return data
 
+    def read_ahead(self, least_bytes: int) -> bytes:
+        """`least_bytes` bytes, and a block more where that waits for nothing; fewer only at the end of the file."""
+        return self.read(least_bytes + READ_BLOCK_BYTES if self.seekable else least_bytes)
+
     def give_back(self, data: bytes) -> None:
         """Let the next reads start with `data`."""
         self._returned = data + self._returned
@@ -95,14 +99,6 @@ class ByteSource:
             self._file.seek(self._start)
         elif self._moved:
             raise ValueError("this .vqc comes from a stream that cannot seek: it can be read only once")
-
-
-def write_all(file: IO[bytes], data: bytes) -> None:
-    """Write every byte of `data`, also to a raw stream that takes fewer at a time."""
-    view = memoryview(data)
-    while view:
-        written = file.write(view)
-        view = view[len(view) if written is None else written :]
 
 
 def uint_to_bytes(value: int, length_bytes: int) -> bytes:

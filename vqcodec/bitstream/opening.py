@@ -22,11 +22,18 @@ def open_vqc(source: str | Path | BinaryIO) -> Iterator[VqcReader]:
             file = stack.enter_context(_opened(source))
         except OSError as error:
             raise BitstreamError(f"{name}: cannot read ({error.strerror}); give a .vqc file") from None
-        try:
+        with content_errors(name):
             yield VqcReader(file)
-        except (BitstreamError, ModelError) as error:
-            error.args = (f"{name}: {error}",)
-            raise
+
+
+@contextlib.contextmanager
+def content_errors(name: str) -> Iterator[None]:
+    """Let errors about the content of a .vqc start with the file's name."""
+    try:
+        yield
+    except (BitstreamError, ModelError) as error:
+        error.args = (f"{name}: {error}",)
+        raise
 
 
 def _opened(source: str | Path | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:

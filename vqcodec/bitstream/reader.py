@@ -1,6 +1,7 @@
 """Reading .vqc files chunk by chunk, by seeking or in one pass; the format is described in `spec`."""
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.binary import READ_BLOCK_BYTES, ByteSource, bytes_to_uint
+from vqcodec.bitstream.binary import ByteSource, bytes_to_uint
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import read_header
 from vqcodec.bitstream.payload import split_layers, unpack_codes
@@ -186,11 +187,8 @@ class VqcReader:
         if len(data) < _SHORTEST_RECORD_BYTES:
             raise self._truncated(position)
         self._source.back(0)
-        for candidate in repaired_heads(data):
-            try:
-                length_bytes = candidate.body_bytes(self.header) + spec.CRC_BYTES
-            except BitstreamError:
-                continue
+        # The shortest first: a pipe may take long to give the bytes that a long one asks for.
+        for length_bytes, candidate in sorted(self._possible(repaired_heads(data)), key=lambda pair: pair[0]):
             rest = self._source.read(candidate.head_bytes + length_bytes)[candidate.head_bytes :]
             self._source.back(0)
             body = rest[: -spec.CRC_BYTES]
@@ -198,6 +196,12 @@ class VqcReader:
                 self._source.read(candidate.head_bytes)
                 return candidate
         raise self._damaged(position, None)
+
+    def _possible(self, heads: Iterable[Head]) -> Iterator[tuple[int, Head]]:
+        """Those of `heads` that can be, each after the bytes between it and the next."""
+        for head in heads:
+            with contextlib.suppress(BitstreamError):
+                yield head.body_bytes(self.header) + spec.CRC_BYTES, head
 
     def _check_chunk(self, head: Head, position: int) -> None:
         """Raise BitstreamError if no such chunk may stand after `position` frames."""
@@ -243,7 +247,7 @@ class VqcReader:
         while True:
             self._source.hold()
             kept = len(data)
-            data += self._source.read(READ_BLOCK_BYTES)
+            data += self._source.read_ahead(_SHORTEST_RECORD_BYTES)
             searched = len(data)
             for place, head in find_chunks(data):
                 try:
@@ -252,7 +256,9 @@ class VqcReader:
                 except BitstreamError:
                     continue
                 # The record and the head after it, which must be one as well.
-                data += self._source.read(max(0, end + READ_BLOCK_BYTES - len(data)))
+                missing = end + spec.HEAD_BYTES + spec.SIZE_BYTES - len(data)
+                if missing > 0:
+                    data += self._source.read_ahead(missing)
                 if end > len(data) or (end < len(data) and head_from_bytes(data[end:]) is None):
                     continue
                 body, stored = data[place + head.head_bytes : end - spec.CRC_BYTES], data[end - spec.CRC_BYTES : end]

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import IO
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.binary import write_all
 from vqcodec.bitstream.payload import join_layers, split_layers
 from vqcodec.bitstream.reader import VqcReader
 from vqcodec.bitstream.records import checksum, chunk_head
+from vqcodec.pipes import write_all
 
 
 def thin(reader: VqcReader, file: IO[bytes], num_codebooks: int) -> None:

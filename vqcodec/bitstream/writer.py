@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.binary import uint_to_bytes, write_all
+from vqcodec.bitstream.binary import uint_to_bytes
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import Header
 from vqcodec.bitstream.payload import pack_codes
 from vqcodec.bitstream.records import Head, checksum, chunk_head
 from vqcodec.bitstream.tags import tags_to_bytes
+from vqcodec.pipes import write_all
 
 
 class VqcWriter:
@@ -20,8 +21,10 @@ class VqcWriter:
 
     The bytes depend on the arguments and the codes only, not on how the codes were split over calls.
     `frames_per_chunk`: None for 256, or fewer where so many would not fit into a chunk. `entropy`: the model's, to
-    store chunks entropy-coded where that is smaller. `tags`: names (a-z, 0-9, "_", ".", "-") and texts. Raises
-    BitstreamError for tags and ValueError for a number of frames that a file cannot hold.
+    store chunks entropy-coded where that is smaller. `tags`: names (a-z, 0-9, "_", ".", "-") and texts. `live`: every
+    chunk leaves as soon as it is full and the file object is flushed behind it; for headers of unknown samples only,
+    since the last chunk may then be one of no frames. Raises BitstreamError for tags and ValueError for a number of
+    frames that a file cannot hold.
     """
 
     def __init__(
@@ -32,7 +35,10 @@ class VqcWriter:
         frames_per_chunk: int | None = None,
         entropy: EntropyModel | None = None,
         tags: Mapping[str, str] | None = None,
+        live: bool = False,
     ) -> None:
+        if live and header.samples is not None:
+            raise ValueError(f"the header says {header.samples} samples: a live stream does not know its length")
         most = max_frames_per_chunk(header)
         if frames_per_chunk is None:
             frames_per_chunk = min(spec.DEFAULT_FRAMES_PER_CHUNK, most)
@@ -47,8 +53,9 @@ class VqcWriter:
         self._written_frames = 0
         self._closed = False
         self._entropy = entropy
+        self._live = live
         tags_body = tags_to_bytes(tags or {})
-        write_all(file, header.to_bytes())
+        self._send(header.to_bytes())
         if tags_body:
             self._write_record(Head(spec.TAG_TAGS, len(tags_body)), tags_body)
 
@@ -63,23 +70,21 @@ class VqcWriter:
         Raises ValueError for another shape or type, codes out of range, or more frames than the header's samples
         need.
         """
-        self._check_codes(codes)
-        waiting = np.concatenate([self._waiting, codes.astype(np.uint16)], axis=2)
-        start = 0
         # The last full chunk waits for more frames, since only `close` knows whether it is the last of all.
-        while waiting.shape[2] - start > self._frames_per_chunk:
-            self._write_chunk(waiting[:, :, start : start + self._frames_per_chunk])
-            start += self._frames_per_chunk
-        self._waiting = waiting[:, :, start:].copy()
+        self._append(codes, most_waiting=self._frames_per_chunk - 1 if self._live else self._frames_per_chunk)
 
-    def close(self, samples: int | None = None) -> None:
+    def close(self, samples: int | None = None, *, tail: NDArray[Any] | None = None) -> None:
         """Write what waits and end the audio; a second call does nothing.
 
         `samples`: the length per channel at the original rate if the header leaves it unknown; None then stands
-        for all that the frames cover. Raises ValueError if the frames written are not those that the samples need.
+        for all that the frames cover. `tail`: the last codes [C, K, F], as if they were written before; also of a live
+        stream the last chunk then has frames, so that who reads frame by frame knows before the last one where the
+        audio ends. Raises ValueError if the frames written are not those that the samples need.
         """
         if self._closed:
             return
+        if tail is not None:
+            self._append(tail, most_waiting=self._frames_per_chunk)
         samples = self._final_samples(samples)
         if self._header.frames_for(samples) != self.frames:
             needed = self._header.frames_for(samples)
@@ -91,6 +96,16 @@ class VqcWriter:
             self._write_chunk(self._waiting)
         self._waiting = self._waiting[:, :, :0]
         self._closed = True
+
+    def _append(self, codes: NDArray[Any], *, most_waiting: int) -> None:
+        """Add `codes`, and write full chunks until at most `most_waiting` frames wait."""
+        self._check_codes(codes)
+        waiting = np.concatenate([self._waiting, codes.astype(np.uint16)], axis=2)
+        start = 0
+        while waiting.shape[2] - start > most_waiting:
+            self._write_chunk(waiting[:, :, start : start + self._frames_per_chunk])
+            start += self._frames_per_chunk
+        self._waiting = waiting[:, :, start:].copy()
 
     def _final_samples(self, samples: int | None) -> int:
         header = self._header
@@ -124,7 +139,12 @@ class VqcWriter:
         self._written_frames += codes.shape[2]
 
     def _write_record(self, head: Head, body: bytes) -> None:
-        write_all(self._file, head.to_bytes() + body + checksum(head, body, position=self._written_frames))
+        self._send(head.to_bytes() + body + checksum(head, body, position=self._written_frames))
+
+    def _send(self, data: bytes) -> None:
+        write_all(self._file, data)
+        if self._live:
+            self._file.flush()
 
 
 def max_frames_per_chunk(header: Header) -> int:

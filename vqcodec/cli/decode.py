@@ -6,6 +6,7 @@ import time
 import click
 
 from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress
+from vqcodec.cli.live import LiveDecoding, live_decode_options
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.zoo import EngineName
 
@@ -19,6 +20,7 @@ from vqcodec.zoo import EngineName
 @click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
 @click.option("--model", help="Weights file, for files of a model that is not bundled.")
 @click.option("--conceal", is_flag=True, help="Bridge damaged seconds instead of failing: fade out, then silence.")
+@live_decode_options
 @engine_option
 @device_option
 @force_option
@@ -31,6 +33,9 @@ def decode(
     rate: int | None,
     model: str | None,
     conceal: bool,
+    live: bool,
+    raw: bool,
+    quiet: bool,
     engine: EngineName,
     device: str,
     force: bool,
@@ -39,13 +44,34 @@ def decode(
 
     Length, sampling rate and channels are those of the original. "-" is standard input or output (WAV).
 
+    With --live INPUT is decoded chunk by chunk as it comes, to WAV of unknown length or raw samples; what was decoded
+    before an error is written.
+
     \b
     vqcodec decode speech.vqc speech.wav
     vqcodec decode talk.vqc minute.flac --start 3600 --duration 60
+    nc -l 5000 | vqcodec decode --live - - | aplay
     """
     from vqcodec.convert import decode_file
 
+    on_damage = _warn if conceal else None
+    stream = LiveDecoding(live, raw, quiet)
     limit_threads()
+    if live:
+        if start or duration is not None:
+            raise click.UsageError("--live decodes a stream from its beginning, without --start and --duration")
+        stream.decode(
+            source,
+            target,
+            model=model,
+            num_codebooks=codebooks,
+            rate_hz=rate,
+            engine=engine,
+            device=device,
+            force=force,
+            on_damage=on_damage,
+        )
+        return
     started = time.monotonic()
     with progress(source) as report:
         summary = decode_file(
@@ -60,7 +86,7 @@ def decode(
             device=device,
             force=force,
             on_progress=report,
-            on_damage=_warn if conceal else None,
+            on_damage=on_damage,
         )
     speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
     click.echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)

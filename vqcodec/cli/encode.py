@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress
+from vqcodec.cli.live import LiveEncoding, live_encode_options
 from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.zoo import DEFAULT_MODEL, EngineName
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=TEXT", help="Tag to add; the input's title etc. are kept.")
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the .vqc of several inputs.")
+@live_encode_options
 @engine_option
 @device_option
 @force_option
@@ -33,6 +35,11 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     out_dir: Path | None,
+    live: bool,
+    chunk_ms: int | None,
+    raw_rate: int | None,
+    raw_channels: int | None,
+    quiet: bool,
     engine: EngineName,
     device: str,
     force: bool,
@@ -43,14 +50,22 @@ def encode(
     there may be many, also folders, globs, and CSV or JSONL manifests. "-" is standard input or output. At most 4
     threads compute; OMP_NUM_THREADS in the environment sets another number.
 
+    With --live INPUT is a stream of WAV, its length unknown, or of raw samples; it ends with its input, Ctrl-C or
+    SIGTERM, and OUTPUT then is complete. Chunks cost 64 bits each, 0.8 kbps at 80 ms and 3.2 at 20, and only
+    multiples of 4 frames (80 ms) waste no bits of codes: all codebooks are 6.8 kbps at 80 ms and 12.8 at 20.
+
     \b
     vqcodec encode speech.wav speech.vqc --kbps 3
     vqcodec encode recordings/ --out-dir coded/
+    arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
     from vqcodec import zoo
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
+    stream = LiveEncoding(live, chunk_ms, raw_rate, raw_channels, quiet)
+    if live and out_dir is not None:
+        raise click.UsageError("--live encodes one stream, not a folder")
     if out_dir is not None:
         jobs = _jobs(paths, out_dir)
     elif len(paths) == 2:
@@ -61,6 +76,9 @@ def encode(
     limit_threads()
     codec = zoo.load_engine(model, engine=engine, device=device)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
+    if live:
+        stream.encode(*jobs[0], model=codec, kbps=kbps, num_codebooks=codebooks, tags=texts, force=force)
+        return
     failures = 0
     for source, target in jobs:
         try:
