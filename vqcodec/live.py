@@ -32,7 +32,6 @@ from vqcodec.convert import (
     new_header,
     usable_tags,
 )
-from vqcodec.engine import Engine
 from vqcodec.errors import AudioError, ConfigError
 from vqcodec.frames import ceil_div
 from vqcodec.pipes import Stop, StoppableFile, is_at_hand, write_all
