@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ def shapes(codec):
     return found | {(codec.codebook_size, codec.config.latent_dim)}
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_a_row_is_the_same_to_the_bit_whatever_rows_come_with_it(codec):
     """What rules out that a stream and a file choose different codes; a change of kernels would show here."""
     torch.manual_seed(0)
@@ -35,6 +37,7 @@ def test_equals_torchs_layer(shape, gelu):
     wanted = functional.gelu(wanted) if gelu else wanted
     with torch.inference_mode():
         fast = layer(x, gelu=gelu)
+        assert torch.equal(layer(x, gelu=gelu), fast)
     assert fast.shape == wanted.shape
     assert torch.allclose(fast, wanted, atol=1e-6)
     assert torch.equal(layer(x, gelu=gelu), wanted)
@@ -45,3 +48,32 @@ def test_gradients_reach_input_and_weights():
     linear(x, weight, None, gelu=True).sum().backward()
     assert np.all(x.grad.numpy() != 0)
     assert np.all(weight.grad.numpy() != 0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", ["in place", "data", "load_state_dict", "to"])
+def test_what_is_kept_of_weights_follows_them(change):
+    """The packed weights of the fast kernel are made again when the weights change, however that happens."""
+    layer, x = Linear(64, 64), torch.randn(8, 64)
+    layer(x)
+    if change == "in place":
+        layer.weight.mul_(2)
+    elif change == "data":
+        layer.weight.data = layer.weight.data * 2
+    elif change == "load_state_dict":
+        layer.load_state_dict(Linear(64, 64).state_dict())
+    else:
+        layer.to(torch.float64)
+        layer.weight.add_(1)
+        layer.to(torch.float32)
+    assert torch.allclose(layer(x), functional.linear(x, layer.weight, layer.bias), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_copy_of_a_module_keeps_nothing_of_the_original():
+    layer, x = Linear(16, 16), torch.randn(8, 16)
+    layer(x)
+    copy = deepcopy(layer)
+    copy.weight.mul_(2)
+    assert torch.allclose(copy(x), functional.linear(x, copy.weight, copy.bias), atol=1e-5)
+    assert torch.allclose(layer(x), functional.linear(x, layer.weight, layer.bias), atol=1e-5)

@@ -8,6 +8,7 @@ equals feeding x at once.
 from collections.abc import Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.nn.linear import linear
@@ -48,13 +49,15 @@ class CausalConv1d(Streaming):
         return self._convolve(x), x[:, x.shape[1] - self.context :].detach()
 
     def _convolve(self, x: Tensor) -> Tensor:
-        conv = self.conv
-        if torch.is_grad_enabled() or conv.groups > 1:
-            y: Tensor = conv(x.transpose(1, 2).unsqueeze(-1))
-            return y.squeeze(-1).transpose(1, 2)
+        weight, bias, groups = self.conv.weight, self.conv.bias, self.conv.groups
+        if torch.is_grad_enabled() or groups > 1:
+            # [B, F, C] with a dimension of 1 is [B, C, 1, F] in channels-last order: nothing is copied.
+            columns = x.unsqueeze(1).permute(0, 3, 1, 2)
+            y = F.conv2d(columns, weight.transpose(2, 3), bias, stride=(1, self.stride), groups=groups)
+            return y.squeeze(2).transpose(1, 2)
         # As a matrix product: the kernels of a convolution that mixes channels differ with the number of frames.
-        weight = conv.weight.squeeze(3).transpose(1, 2).flatten(1)
-        return linear(overlapping(x, self.kernel_size, self.stride), weight, conv.bias)
+        rows = weight.squeeze(3).transpose(1, 2).flatten(1)
+        return linear(overlapping(x, self.kernel_size, self.stride), rows, bias, owner=weight)
 
 
 def after(past: Tensor | None, x: Tensor, past_shape: Sequence[int]) -> Tensor:

@@ -60,19 +60,21 @@ class InverseSpectrum(Streaming):
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
-        # Magnitudes were raised to 0.3, so this is about the inverse: |r|^3 with the phase of r.
-        frames = self._frames(0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8))
-        wave = _overlap_add(frames, self.stft_hop, past)
+        wave = _overlap_add(self._frames(parts), self.stft_hop, past)
         return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :]
 
-    def _frames(self, spectrum: Tensor) -> Tensor:
-        """Windowed frames [B, S, window] of real and imaginary parts [B, S, window / 2 + 1, 2]."""
-        if torch.compiler.is_compiling():
+    def _frames(self, parts: Tensor) -> Tensor:
+        """Windowed frames [B, S, window] of compressed real and imaginary parts [B, S, window / 2 + 1, 2]."""
+        # Magnitudes were raised to 0.3, so this is about the inverse: |r|^3 with the phase of r.
+        if torch.compiler.is_compiling():  # exported, as in the encoder
+            spectrum = 0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8)
             # All bins but the first and the last stand for two.
             weights = torch.full((self.window_length + 2, 1), 2 / self.window_length)
             weights[[0, 1, -2, -1]] /= 2
             return spectrum.flatten(2) @ (fourier_basis(self.window) * weights)
-        frames: Tensor = torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), n=self.window_length)
+        real, imaginary = parts.unbind(-1)
+        gain = 0.2 * (real * real + imaginary * imaginary + 1e-8)
+        frames: Tensor = torch.fft.irfft(torch.view_as_complex(parts) * gain, n=self.window_length)
         return frames * self.window
 
     def finish(self, past: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ products of a row in one order for any number of rows, except for very few, wher
 their own; so very few are filled up. tests/nn/test_linear.py checks it for every shape that the bundled model has.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +15,13 @@ from torch import Tensor, nn
 _LEAST_ROWS = 4
 """Below: kernels for vectors (1 row with oneDNN, up to 3 with MKL), which add in another order."""
 
+_PACKED_ROWS = 256
+"""Rows that the packed layout is made for; it serves any number."""
+
 # The kernel that torch.compile uses: twice as fast as F.linear on AMD processors, where MKL keeps to AVX2.
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
+_ONEDNN = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
+    hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
+)
 
 
 class Linear(nn.Linear):
@@ -25,8 +32,13 @@ class Linear(nn.Linear):
         return linear(input, self.weight, self.bias, gelu=gelu)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> Tensor:
-    """x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for."""
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False, owner: Tensor | None = None
+) -> Tensor:
+    """x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for.
+
+    `owner`: the parameter that `weight` is a view of, if it is one.
+    """
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
         y = F.linear(x, weight, bias)
         return F.gelu(y) if gelu else y
@@ -34,13 +46,27 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False
     count = len(rows)
     if count < _LEAST_ROWS:
         rows = F.pad(rows, (0, 0, 0, _LEAST_ROWS - count))
-    y = _product(rows, weight, bias, gelu)
+    y = _product(rows, weight, bias, gelu, weight if owner is None else owner)
     return y[:count].view(*x.shape[:-1], len(weight))
 
 
-def _product(rows: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+def _product(rows: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool, owner: Tensor) -> Tensor:
     if _ONEDNN and rows.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "gelu" if gelu else "none", [], "none")
+        packed = kept(owner, "packed", lambda: torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_ROWS))
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "gelu" if gelu else "none", [], "none")
         return y
     y = F.linear(rows, weight, bias)
     return F.gelu(y) if gelu else y
+
+
+def kept(weight: Tensor, name: str, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` computes from `weight`, kept with it until it changes."""
+    if weight.is_inference():  # nobody counts its changes
+        return make()
+    attribute, state = f"_kept_{name}", (weight.data_ptr(), weight._version)
+    found = getattr(weight, attribute, None)
+    if found is None or found[0] != state:
+        found = (state, make())
+        setattr(weight, attribute, found)
+    result: Tensor = found[1]
+    return result
