@@ -4,10 +4,12 @@ The graphs hold no weights: their initializers point into the safetensors file b
 that every runtime loads the weights that the fingerprint names, in half precision, once. `OnnxCodec` runs them.
 """
 
+import contextlib
 import json
 import logging
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec import zoo
-from vqcodec.atomic import atomic_output
+from vqcodec.atomic import atomic_output, check_output
 from vqcodec.codec import Codec
 from vqcodec.errors import ConfigError, OutputError
 from vqcodec.onnx_codec import GRAPH_METADATA, graph_path
@@ -49,22 +51,23 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     weights, sha256 = zoo.find_weights(model)
     codec = load_weights(weights, expected_sha256=sha256)
     copy = _folder(folder) / weights.name
-    if not (copy.exists() and copy.samefile(weights)):
-        with atomic_output(copy, force=force) as temporary:
-            shutil.copyfile(weights, temporary)
-    written = [copy]
-    for part, program in (("encoder", _encoder_program(codec)), ("decoder", _decoder_program(codec))):
+    is_there = copy.exists() and copy.samefile(weights)
+    targets = [graph_path(copy, "encoder"), graph_path(copy, "decoder")]
+    for target in targets if is_there else (copy, *targets):
+        check_output(target, force=force)
+    for target, program in zip(targets, (_encoder_program(codec), _decoder_program(codec)), strict=True):
         # What the exporter leaves around scalars is in the way of the runtimes' own folding.
         onnxscript.optimizer.optimize_ir(program.model, output_size_limit=_SCALARS, should_fold=_of_scalars)
         graph = program.model_proto
         _clean(graph)
-        _link_weights(graph, copy)
+        _link_weights(graph, weights)
         onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec))})
-        target = graph_path(copy, part)
         with atomic_output(target, force=force) as temporary:
-            Path(temporary).write_bytes(graph.SerializeToString())
-        written.append(target)
-    return written
+            temporary.write_bytes(graph.SerializeToString())
+    if not is_there:
+        with atomic_output(copy, force=force) as temporary:
+            shutil.copyfile(weights, temporary)
+    return [copy, *targets]
 
 
 def _folder(path: str | Path) -> Path:
@@ -112,8 +115,7 @@ def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], na
     """torch's ONNXProgram of `module(first, *state)`; the batch and all dimensions of `first` may vary."""
     state = [torch.zeros(2, *shape) for shape in shapes]
     dynamic = torch.export.Dim.DYNAMIC
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), _silence("torch.onnx"), torch.no_grad():
         warnings.simplefilter("ignore")
         return torch.onnx.export(
             module.eval(),
@@ -126,6 +128,18 @@ def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], na
             input_names=[names[0], *(f"past.{number}" for number in range(len(state)))],
             output_names=[names[1], *(f"new_past.{number}" for number in range(len(state)))],
         )
+
+
+@contextlib.contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Errors only from the logger of `name`."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _of_scalars(node: Any) -> bool | None:
