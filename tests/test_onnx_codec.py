@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import save_file
 
@@ -152,7 +153,40 @@ def test_graphs_of_other_weights_are_refused(tmp_path, codec, has_entropy):
         EncodeSession(OnnxCodec(tmp_path / weights.name)).push(np.zeros((1, 320), np.float32))
 
 
-@pytest.mark.parametrize("config", ['{"name": "x"}', '{"codebook_size": "x"}', "[]", "{"])
+def test_graphs_of_weights_by_another_name_are_refused(tmp_path):
+    """They would compute with whatever lies under the name that they were made for."""
+    weights, _ = find_weights("speech-16k")
+    shutil.copy(weights, tmp_path / "renamed.safetensors")
+    shutil.copy(weights, tmp_path)
+    shutil.copy(weights.with_suffix(".encoder.onnx"), tmp_path / "renamed.encoder.onnx")
+    with pytest.raises(ModelError, match="run vqcodec export again"):
+        EncodeSession(OnnxCodec(tmp_path / "renamed.safetensors")).push(np.zeros((1, 320), np.float32))
+
+
+def test_the_graph_of_the_other_part_is_refused(tmp_path):
+    weights, _ = find_weights("speech-16k")
+    shutil.copy(weights, tmp_path)
+    shutil.copy(weights.with_suffix(".decoder.onnx"), tmp_path / "speech-16k.encoder.onnx")
+    with pytest.raises(ModelError, match="not the encoder of the weights"):
+        EncodeSession(OnnxCodec(tmp_path / weights.name)).push(np.zeros((1, 320), np.float32))
+
+
+@pytest.mark.parametrize(
+    "facts", [None, "", "{", "[]", "[" * 100_000, "{}", '{"tail_gain": "x", "decoder_context_frames": 3}']
+)
+def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
+    weights, _ = find_weights("speech-16k")
+    shutil.copy(weights, tmp_path)
+    graph = onnx.load(weights.with_suffix(".encoder.onnx"), load_external_data=False)
+    onnx.helper.set_model_props(graph, {} if facts is None else {"vqcodec": facts})
+    (tmp_path / "speech-16k.encoder.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError, match="not the encoder of the weights"):
+        EncodeSession(OnnxCodec(tmp_path / weights.name)).push(np.zeros((1, 320), np.float32))
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 100_000, '{"sample_rate_hz": true}', '{"name": "x"}', '{"codebook_size": "x"}', "[]", "{"]
+)
 def test_an_impossible_config_is_refused(tmp_path, config):
     save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"vqcodec-weights-1": config})
     with pytest.raises(ModelError, match="is damaged"):

@@ -1,4 +1,5 @@
 import io
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vqcodec.codec import Codec
 from vqcodec.engine import Engine
 from vqcodec.metrics import estoi
 from vqcodec.packets import Depacketizer, depacketize, packetize
 from vqcodec.stream import DecodeSession, EncodeSession
+from vqcodec.weights import load_weights, save_weights
 
 splits = st.lists(st.integers(0, 1500), max_size=5).map(sorted)
 
@@ -136,11 +139,66 @@ def test_a_restored_session_goes_on_where_the_saved_one_stood(toy_codec, noise, 
     assert np.allclose(np.concatenate((before, rest), axis=1), decoded(toy_codec, codes), atol=1e-5)
 
 
+def test_a_session_holds_no_more_than_its_past(codec, toy_codec):
+    """A view of what was computed would keep all of it in memory."""
+    encoding, decoding = EncodeSession(codec), DecodeSession(codec)
+    codes = encoding.push(np.zeros((1, 320 * 700 + 5), np.float32))
+    decoding.push(codes)
+    tensors = [*encoding._state, *decoding._state]
+    assert sum(tensor.untyped_storage().nbytes() for tensor in tensors) < 400_000
+    assert encoding._waiting.base is None
+
+
+def test_a_used_codec_can_be_copied_and_saved(toy_weights, noise, tmp_path):
+    codec = load_weights(toy_weights)
+    wave = noise(1, 1600)
+    codes = EncodeSession(codec).push(wave)
+    assert np.array_equal(EncodeSession(deepcopy(codec)).push(wave), codes)
+    save_weights(codec.config, codec.state_dict(), tmp_path / "again.safetensors")
+
+
+def test_codes_in_any_memory_order_are_decoded_alike(toy_codec):
+    codes = np.random.default_rng(0).integers(0, 16, (1, 3, 9))
+    wanted = DecodeSession(toy_codec).push(codes)
+    backwards = np.ascontiguousarray(codes[:, :, ::-1])[:, :, ::-1]
+    read_only = codes.astype(np.uint16)
+    read_only.flags.writeable = False
+    for same in (backwards, read_only, np.asfortranarray(codes)):
+        assert np.array_equal(DecodeSession(toy_codec).push(same), wanted)
+
+
+def test_the_state_of_another_model_of_the_same_shape_is_refused(toy_codec, toy_config, tmp_path, noise):
+    save_weights(toy_config, Codec(toy_config).state_dict(), tmp_path / "other.safetensors")
+    other = load_weights(tmp_path / "other.safetensors")
+    session, decoding = EncodeSession(toy_codec), DecodeSession(toy_codec)
+    decoding.push(session.push(noise(1, 1600)))
+    for theirs, saved in ((EncodeSession(other), session.save()), (DecodeSession(other), decoding.save())):
+        with pytest.raises(ValueError, match="another model"):
+            theirs.restore(saved)
+    for ahead in (-5, 10**9):
+        with pytest.raises(ValueError, match="samples ahead"):
+            DecodeSession(toy_codec).restore(decoding.save() | {"ahead_samples": np.array(ahead)})
+    with pytest.raises(ValueError, match="damaged"):
+        DecodeSession(toy_codec).restore(
+            {n: a.astype(np.float64) if "layer" in n else a for n, a in decoding.save().items()}
+        )
+
+
+def test_nan_and_no_streams_are_refused(toy_codec):
+    session = EncodeSession(toy_codec)
+    with pytest.raises(ValueError, match="NaN"):
+        session.push(np.full((1, 400), np.nan, np.float32))
+    assert session.flush().shape[2] == 0
+    for kind in (EncodeSession, DecodeSession):
+        with pytest.raises(ValueError, match="batch 0"):
+            kind(toy_codec, batch=0)
+
+
 def test_what_another_session_left_is_refused(toy_codec, codec, noise):
     session = EncodeSession(toy_codec, batch=2)
     session.push(noise(2, 200))
     for other in (EncodeSession(toy_codec), EncodeSession(codec, batch=2)):
-        with pytest.raises(ValueError, match="saved session"):
+        with pytest.raises(ValueError, match="the saved session"):
             other.restore(session.save())
     with pytest.raises(ValueError, match="not of this kind"):
         DecodeSession(toy_codec, batch=2).restore(session.save())

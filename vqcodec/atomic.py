@@ -95,9 +95,9 @@ def _copied_to(file: BinaryIO, suffix: str) -> Iterator[Path]:
         path = Path(folder) / f"output{suffix}"
         with output_errors(path):
             yield path
-        with path.open("rb") as written:
+        with path.open("rb") as written, output_errors("standard output"):
             shutil.copyfileobj(written, file)
-        file.flush()
+            file.flush()
 
 
 def _is_special(path: Path) -> bool:

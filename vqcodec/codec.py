@@ -144,7 +144,7 @@ class Codec(nn.Module, Engine):
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
         """See `Engine.decode_block`."""
-        indices = torch.from_numpy(codes.astype(np.int64, copy=False)).to(self.device)
+        indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
 

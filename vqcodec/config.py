@@ -21,18 +21,18 @@ class _Section(BaseModel):
 class ModelConfig(_Section):
     """Architecture of a codec: everything that the shape of its weights depends on."""
 
-    name: str = "speech-16k"
+    name: str = Field("speech-16k", pattern=r"^[\w.+-]{1,64}$")
     sample_rate_hz: int = Field(16000, ge=4000, le=192000)
-    hop_length: int = Field(320, ge=1, description="samples per frame of codes")
-    window_length: int = Field(320, ge=4, description="samples of the spectral window")
-    stft_hop: int = Field(80, ge=1, description="samples between spectral windows")
-    stft_channels: int = Field(192, ge=1, description="width of the layers at the STFT rate")
-    channels: int = Field(256, ge=1, description="width of the layers at the frame rate")
-    encoder_stft_blocks: int = Field(2, ge=0)
-    encoder_blocks: int = Field(4, ge=0)
-    decoder_blocks: int = Field(7, ge=0)
-    decoder_stft_blocks: int = Field(3, ge=0)
-    latent_dim: int = Field(64, ge=1)
+    hop_length: int = Field(320, ge=1, le=1048576, description="samples per frame of codes")
+    window_length: int = Field(320, ge=4, le=65536, description="samples of the spectral window")
+    stft_hop: int = Field(80, ge=1, le=65536, description="samples between spectral windows")
+    stft_channels: int = Field(192, ge=1, le=8192, description="width of the layers at the STFT rate")
+    channels: int = Field(256, ge=1, le=8192, description="width of the layers at the frame rate")
+    encoder_stft_blocks: int = Field(2, ge=0, le=256)
+    encoder_blocks: int = Field(4, ge=0, le=256)
+    decoder_blocks: int = Field(7, ge=0, le=256)
+    decoder_stft_blocks: int = Field(3, ge=0, le=256)
+    latent_dim: int = Field(64, ge=1, le=8192)
     total_codebooks: int = Field(12, ge=1, le=255)
     codebook_size: int = Field(1024, ge=2, le=65536)
     codebook_kind: Literal["ema", "gradient"] = "ema"
@@ -94,7 +94,7 @@ class DiscriminatorConfig(_Section):
     """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
 
     start_step: int | None = Field(None, ge=0, description="step at which it switches on; null: never")
-    channels: int = Field(32, ge=1)
+    channels: int = Field(32, ge=1, le=8192)
     windows: list[int] = [2048, 1024, 512, 256, 128]
     learning_rate: float = Field(3e-4, gt=0)
     adversarial: float = Field(1.0, ge=0)

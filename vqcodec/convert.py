@@ -117,7 +117,9 @@ def decode_file(
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=force) as path:
             written = 0
-            with AudioWriter(path, rate_hz=span.rate_hz, channels=reader.header.channels, tags=reader.tags) as audio:
+            options = {"rate_hz": span.rate_hz, "channels": reader.header.channels}
+            name = str(target) if isinstance(target, str | Path) else "standard output"
+            with AudioWriter(path, **options, tags=reader.tags, name=name) as audio:
                 for wave in waves:
                     audio.write(wave)
                     written += wave.shape[1]
@@ -268,8 +270,9 @@ def codec_of(header: Header, model: Model | None, engine: zoo.EngineName, device
     wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
     codec = codec_for(wanted, engine, device)
     if _fingerprint(codec) != header.fingerprint:
-        writer = card.name if card else f"another model (fingerprint {header.fingerprint.hex()})"
-        raise ModelError(f"written by {writer}, not by {codec.model_name} ({_fingerprint(codec).hex()})")
+        writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
+        own = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
+        raise ModelError(f"written by {writer}, not by {own}; give the weights that wrote it")
     shape = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
     if shape != (header.sample_rate_hz, header.hop_length, header.codebook_size):
         raise BitstreamError("the header of the .vqc contradicts the model that it names")

@@ -55,13 +55,14 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     targets = [graph_path(copy, "encoder"), graph_path(copy, "decoder")]
     for target in targets if is_there else (copy, *targets):
         check_output(target, force=force)
-    for target, program in zip(targets, (_encoder_program(codec), _decoder_program(codec)), strict=True):
+    programs = {"encoder": _encoder_program(codec), "decoder": _decoder_program(codec)}
+    for target, (part, program) in zip(targets, programs.items(), strict=True):
         # What the exporter leaves around scalars is in the way of the runtimes' own folding.
         onnxscript.optimizer.optimize_ir(program.model, output_size_limit=_SCALARS, should_fold=_of_scalars)
         graph = program.model_proto
         _clean(graph)
         _link_weights(graph, weights)
-        onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec))})
+        onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec, part, weights.name))})
         with atomic_output(target, force=force) as temporary:
             temporary.write_bytes(graph.SerializeToString())
     if not is_there:
@@ -148,10 +149,12 @@ def _of_scalars(node: Any) -> bool | None:
     return False if any(constant.size > _SCALARS for constant in constants) else None
 
 
-def _facts(codec: Codec) -> dict[str, Any]:
-    """What OnnxCodec must know beside the config of the weights."""
+def _facts(codec: Codec, part: str, weights_name: str) -> dict[str, Any]:
+    """What OnnxCodec must know beside the config of the weights, and what it checks."""
     assert codec.fingerprint is not None
     return {
+        "part": part,
+        "weights": weights_name,
         "sha256": codec.fingerprint.hex(),
         "decoder_context_frames": codec.decoder_context_frames,
         "tail_gain": codec.decoder.head.tail_gain.tolist(),

@@ -34,7 +34,7 @@ from vqcodec.convert import (
 )
 from vqcodec.errors import AudioError, ConfigError
 from vqcodec.frames import ceil_div
-from vqcodec.pipes import Stop, StoppableFile, is_at_hand, write_all
+from vqcodec.pipes import Stop, StoppableFile, is_at_hand, open_unless_stopped, write_all
 from vqcodec.transcode import block_frames, decode_stream, encode_blocks
 
 DEFAULT_CHUNK_MS = 80
@@ -78,7 +78,7 @@ def encode_live(
         header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=None, num_codebooks=count)
         frames = _chunk_frames(header, chunk_ms)
         most_samples = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
-        with _opened_target(target) as out:
+        with _opened_target(target, stop) as out:
             blocks = stream.blocks(most_samples)
             samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
     return Summary(samples / rate_hz, out.written_bytes)
@@ -120,7 +120,7 @@ def decode_live(
         codec = codec_of(header, None if is_other else codec, engine, device)
         rate = _output_rate(header, rate_hz)
         depth = depth_of(header, num_codebooks)
-        with _opened_target(target) as out:
+        with _opened_target(target, stop) as out:
             writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=header.channels, raw=raw)
             try:
                 more = functools.partial(is_at_hand, file)
@@ -165,7 +165,7 @@ def _opened_source(source: Source, stop: Stop | None) -> Iterator[BinaryIO]:
         file: IO[bytes]
         if isinstance(source, str | Path):
             try:
-                file = cast(BinaryIO, stack.enter_context(open(source, "rb", buffering=0)))
+                file = cast(BinaryIO, stack.enter_context(open_unless_stopped(source, "rb", stop)))
             except OSError as error:
                 raise AudioError(f"{source}: cannot read ({error.strerror}); give a file or named pipe") from None
         else:
@@ -174,13 +174,13 @@ def _opened_source(source: Source, stop: Stop | None) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _opened_target(target: Target) -> Iterator["_Output"]:
+def _opened_target(target: Target, stop: Stop | None) -> Iterator["_Output"]:
     if not isinstance(target, str | Path):
         yield _Output(target, "standard output")
         return
     with contextlib.ExitStack() as stack:
         with output_errors(target):
-            file = stack.enter_context(open(target, "wb", buffering=0))
+            file = stack.enter_context(open_unless_stopped(target, "wb", stop))
         yield _Output(cast(BinaryIO, file), str(target), is_own_file=Path(target).is_file())
 
 

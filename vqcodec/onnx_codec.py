@@ -44,7 +44,7 @@ class OnnxCodec(Engine):
         numbers: list[Any] = [
             config.get(name) for name in ("sample_rate_hz", "hop_length", "total_codebooks", "codebook_size")
         ]
-        if not all(isinstance(number, int) and number > 0 for number in numbers):
+        if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
             raise ModelError(f"{weights}: its config has impossible values; the file is damaged")
         self.model_name = str(config.get("name"))
         self.sample_rate_hz, self.hop_length, self.total_codebooks, self.codebook_size = numbers
@@ -108,9 +108,11 @@ class _Graph:
     def __init__(self, weights: Path, part: str, threads: int, fingerprint: bytes | None) -> None:
         path = graph_path(weights, part)
         self._session = _runtime(path, threads)
-        self.facts = json.loads(self._session.get_modelmeta().custom_metadata_map.get(GRAPH_METADATA, "{}"))
-        if fingerprint is None or self.facts.get("sha256") != fingerprint.hex():
-            raise ModelError(f"{path}: not of the weights {weights}; run vqcodec export again")
+        self.facts = _facts(self._session)
+        # The name as well: it is by name that the graph finds the weights that it computes with.
+        expected = {"part": part, "weights": weights.name, "sha256": None if fingerprint is None else fingerprint.hex()}
+        if any(self.facts.get(key) != value for key, value in expected.items()):
+            raise ModelError(f"{path}: not the {part} of the weights {weights}; run vqcodec export again")
         first, *pasts = self._session.get_inputs()
         self._names = [first.name, *(past.name for past in pasts)]
         self.past_shapes: list[tuple[int, ...]] = [tuple(past.shape[1:]) for past in pasts]
@@ -123,10 +125,20 @@ class _Graph:
         return outputs
 
 
+def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
+    """What the metadata of a graph says; nothing where it is not what `vqcodec export` writes."""
+    try:
+        facts = json.loads(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
+        np.array(facts["tail_gain"], np.float32)
+        return facts if isinstance(facts["decoder_context_frames"], int) else {}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}
+
+
 def _default_threads() -> int:
     """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
     text = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(text)) if text.isdecimal() else 1
+    return min(max(1, int(text)), os.cpu_count() or 1) if text.isdecimal() else 1
 
 
 def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":

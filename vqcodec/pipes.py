@@ -1,10 +1,15 @@
 """Pipes: reading their bytes as they come and only until told to stop, and writing all of what they take in parts."""
 
+import errno
 import io
 import os
 import select
 import time
-from typing import IO, cast
+from pathlib import Path
+from typing import IO, Literal, cast
+
+_LOOK_SECONDS = 0.05
+"""Between looks for the reader of a named pipe."""
 
 
 class Stop:
@@ -25,6 +30,11 @@ class Stop:
             self._end_seconds = time.monotonic() + self._grace_seconds
             os.write(self._waker, b"s")
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it was told to stop."""
+        return self._end_seconds is not None
+
     def wait_for(self, file: io.RawIOBase) -> bool:
         """Wait until `file` has bytes or has ended; False if it was told to stop first."""
         try:
@@ -43,6 +53,24 @@ class Stop:
         """Give the file descriptors back."""
         os.close(self._wake)
         os.close(self._waker)
+
+
+def open_unless_stopped(path: str | Path, mode: Literal["rb", "wb"], stop: Stop | None) -> io.FileIO:
+    """Open a file, unbuffered, or a named pipe without waiting for its other end for longer than until `stop` is set.
+
+    Raises OSError: where the file cannot be opened, and where a pipe still had no reader.
+    """
+    if stop is None or not Path(path).is_fifo():
+        return open(path, mode, buffering=0)
+    while True:
+        try:
+            descriptor = os.open(path, (os.O_RDONLY if mode == "rb" else os.O_WRONLY) | os.O_NONBLOCK)
+            os.set_blocking(descriptor, True)
+            return io.FileIO(descriptor, mode)
+        except OSError as error:
+            if error.errno != errno.ENXIO or stop.is_set:
+                raise
+        time.sleep(_LOOK_SECONDS)
 
 
 class StoppableFile(io.RawIOBase):

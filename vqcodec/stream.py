@@ -15,6 +15,9 @@ from vqcodec.engine import Codes, Engine, State, Wave
 Saved = dict[str, NDArray[Any]]
 """A session at rest: arrays by name, for `numpy.savez`."""
 
+_MOST_FRAMES = 512
+"""Frames that are computed at once: more are no faster, and memory must not grow with the length of a push."""
+
 # Measured at 5 to 20 % loss: in bursts a shorter fade costs PESQ and a longer one ESTOI; random loss hardly cares.
 _FADE_FRAMES = 10
 
@@ -30,26 +33,28 @@ class EncodeSession:
     ) -> None:
         self.engine = engine
         self.num_codebooks = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-        self.batch = batch
+        self.batch = _checked_batch(batch)
         self._waiting = np.zeros((batch, 0), np.float32)
         self._state: State = None
 
     def push(self, wave: Wave) -> Codes:
         """Encode the next samples: wave [B, T] floats, any T -> codes [B, K, n] int64 of the frames now full.
 
-        Raises ValueError for another shape or type.
+        Raises ValueError for another shape or type and for NaN.
         """
         if wave.ndim != 2 or len(wave) != self.batch or wave.dtype.kind != "f":
             raise ValueError(f"wave is {wave.dtype} {list(wave.shape)}, expected floats [{self.batch}, T]")
-        waiting = np.concatenate((self._waiting, wave), axis=1, dtype=np.float32)
-        full = waiting.shape[1] // self.engine.hop_length * self.engine.hop_length
-        self._waiting = waiting[:, full:]
-        if full == 0:
-            return np.zeros((self.batch, self.num_codebooks, 0), np.int64)
-        codes, self._state = self.engine.encode_block(
-            np.ascontiguousarray(waiting[:, :full]), self.num_codebooks, self._state
-        )
-        return codes
+        waiting = np.concatenate((self._waiting, wave.astype(np.float32, copy=False)), axis=1)
+        if not np.isfinite(waiting).all():
+            raise ValueError("wave has samples that are NaN or infinite")
+        hop, codes = self.engine.hop_length, [np.zeros((self.batch, self.num_codebooks, 0), np.int64)]
+        full = waiting.shape[1] // hop * hop
+        for start in range(0, full, _MOST_FRAMES * hop):
+            block = np.ascontiguousarray(waiting[:, start : min(start + _MOST_FRAMES * hop, full)])
+            more, self._state = self.engine.encode_block(block, self.num_codebooks, self._state)
+            codes.append(more)
+        self._waiting = waiting[:, full:].copy()
+        return np.concatenate(codes, axis=2)
 
     def flush(self) -> Codes:
         """Encode what is left, padded with silence to a frame: codes [B, K, 0 or 1]. The next push starts anew."""
@@ -60,13 +65,14 @@ class EncodeSession:
 
     def save(self) -> Saved:
         """Everything that the codes to come depend on beside the samples to come; see `restore`."""
-        return {"waiting": self._waiting.copy()} | _saved_layers(self.engine, self._state)
+        return _saved(self.engine, self._state) | {"waiting": self._waiting.copy()}
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go on where the session that was saved stood, in another process or with another engine of the same model.
 
         Raises ValueError for what another model or number of streams left.
         """
+        _check_model(self.engine, saved)
         waiting = _entry(saved, "waiting")
         if waiting.ndim != 2 or len(waiting) != self.batch or waiting.shape[1] >= self.engine.hop_length:
             raise ValueError(f"the saved session has {list(waiting.shape)} waiting samples, not [{self.batch}, n]")
@@ -83,7 +89,7 @@ class DecodeSession:
 
     def __init__(self, engine: Engine, *, batch: int = 1) -> None:
         self.engine = engine
-        self.batch = batch
+        self.batch = _checked_batch(batch)
         self._state: State = None
         self._ahead_samples = engine.delay_samples
         self._last: NDArray[Any] | None = None
@@ -99,11 +105,14 @@ class DecodeSession:
         self._check(codes)
         if codes.shape[2] == 0:
             return np.zeros((self.batch, 0), np.float32)
-        wave, self._state = self.engine.decode_block(codes, self._state)
+        waves = []
+        for start in range(0, codes.shape[2], _MOST_FRAMES):
+            block = np.ascontiguousarray(codes[:, :, start : start + _MOST_FRAMES])
+            more, self._state = self.engine.decode_block(block, self._state)
+            waves.append(more)
+        wave = np.concatenate(waves, axis=1)
         if self._lost_frames:
-            gain = np.ones(wave.shape[1], np.float32)
-            gain[: self.engine.hop_length] = _ramp(self._gain, 1, self.engine.hop_length)
-            wave = wave * gain
+            wave[:, : self.engine.hop_length] *= _ramp(self._gain, 1, self.engine.hop_length)
         self._last, self._lost_frames = codes[:, :, -1:].copy(), 0
         return self._after_start(wave)
 
@@ -137,11 +146,14 @@ class DecodeSession:
         """Everything that the samples to come depend on beside the codes to come; see `restore`."""
         last = {} if self._last is None else {"last": self._last.copy()}
         counts = {"ahead_samples": np.array(self._ahead_samples), "lost_frames": np.array(self._lost_frames)}
-        return counts | last | _saved_layers(self.engine, self._state)
+        return _saved(self.engine, self._state) | counts | last
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go on where the session that was saved stood; as `EncodeSession.restore`."""
+        _check_model(self.engine, saved)
         ahead_samples, lost_frames = int(_entry(saved, "ahead_samples")), int(_entry(saved, "lost_frames"))
+        if not 0 <= ahead_samples <= self.engine.delay_samples:
+            raise ValueError(f"the saved session is {ahead_samples} samples ahead, not 0..{self.engine.delay_samples}")
         if not 0 <= lost_frames <= _FADE_FRAMES:
             raise ValueError(f"the saved session has faded for {lost_frames} frames, not 0..{_FADE_FRAMES}")
         state = _restored_layers(self.engine, saved, self.engine.decoder_shapes, self.batch)
@@ -179,9 +191,22 @@ def _entry(saved: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     return saved[name]
 
 
-def _saved_layers(engine: Engine, state: State) -> Saved:
+def _checked_batch(batch: int) -> int:
+    if batch < 1:
+        raise ValueError(f"batch {batch} is not 1 or more")
+    return batch
+
+
+def _saved(engine: Engine, state: State) -> Saved:
+    """What both kinds of session save: whose state it is, and the state."""
     arrays = [] if state is None else engine.arrays_of(state)
-    return {f"layer.{number}": array.copy() for number, array in enumerate(arrays)}
+    layers = {f"layer.{number}": array.copy() for number, array in enumerate(arrays)}
+    return {"fingerprint": np.frombuffer(engine.fingerprint or b"", np.uint8), **layers}
+
+
+def _check_model(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> None:
+    if _entry(saved, "fingerprint").tobytes() != (engine.fingerprint or b""):
+        raise ValueError("the saved session is one of another model")
 
 
 def _restored_layers(
@@ -190,7 +215,7 @@ def _restored_layers(
     arrays = [saved[name].copy() for number in range(len(shapes)) if (name := f"layer.{number}") in saved]
     if not arrays:
         return None
-    expected = [(batch, *shape) for shape in shapes]
-    if [array.shape for array in arrays] != expected:
-        raise ValueError("the saved session is one of another model or of another number of streams")
+    expected = [(np.dtype(np.float32), (batch, *shape)) for shape in shapes]
+    if [(array.dtype, array.shape) for array in arrays] != expected:
+        raise ValueError("the saved session is one of another number of streams, or damaged")
     return engine.state_of(arrays)

@@ -54,7 +54,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
     try:
         config = json.loads(metadata[FORMAT])
-    except ValueError:
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         raise ModelError(f"{path}: the header has no readable config; the file is damaged")

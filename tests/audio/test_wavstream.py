@@ -195,3 +195,24 @@ def test_raw_output_is_the_samples_alone(noise):
     writer.write(noise(2, 100))
     writer.fill_in_length()
     assert len(file.getvalue()) == 400
+
+
+def test_what_follows_long_or_no_data_is_not_sound():
+    samples = np.arange(-500, 500, dtype="<i2")
+    after = chunk(b"LIST", b"INFO" + b"x" * 400)
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 0, samples.nbytes, len(samples), 0))
+    long = b"RF64" + b"\xff" * 4 + b"WAVE" + sizes + chunk(b"fmt ", format_body()) + b"data" + b"\xff" * 4
+    assert np.array_equal(read(long + samples.tobytes() + after)[1][0] * 32768, samples)
+    empty = chunk(b"fmt ", format_body()) + chunk(b"data", b"") + after
+    whole = b"RIFF" + struct.pack("<I", 4 + len(empty)) + b"WAVE" + empty
+    assert read(whole)[1].shape == (1, 0)
+
+
+def test_samples_before_one_that_is_no_number_are_given():
+    samples = np.zeros(1000, "<f4")
+    samples[700] = np.nan
+    stream = SampleStream(io.BytesIO(samples.tobytes()), name="it", raw=SampleFormat(16000, 1, 32, 3))
+    blocks, given = stream.blocks(5000), []
+    with pytest.raises(AudioError, match="NaN"):
+        given.extend(blocks)
+    assert sum(block.shape[1] for block in given) == 700

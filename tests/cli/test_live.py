@@ -224,3 +224,20 @@ def test_options_that_do_not_go_together_are_wrong_usage(arguments, message):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["encode", "--raw-rate", "16000", "pipe", "a.vqc"], 0), (["decode", "whole.vqc", "pipe"], 1)],
+)
+def test_a_signal_ends_the_wait_for_the_other_end_of_a_named_pipe(tmp_path, speech_path, arguments, code):
+    os.mkfifo(tmp_path / "pipe")
+    run("encode", speech_path, tmp_path / "whole.vqc")
+    command = [sys.executable, "-m", "vqcodec", arguments[0], "--live", "--engine", "onnx", *arguments[1:]]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert told.count("\n") == 1

@@ -1,10 +1,15 @@
 """The installed command as a stranger runs it: pipes, exit codes, read-only folders, a full disk."""
 
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
+import pytest
 import soundfile
 
 COMMAND = [sys.executable, "-m", "vqcodec"]
@@ -75,3 +80,43 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path, speech_path):
         process.wait()
     assert b"Traceback" not in error
     assert process.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("command", "closed"), [("encode", 0), ("encode", 1), ("decode", 0), ("decode", 1), ("info", 0)]
+)
+def test_a_closed_standard_stream_is_told_in_a_line(command, closed):
+    target = [] if command == "info" else ["-"]
+    result = subprocess.run(
+        [*COMMAND, command, "-", *target],
+        preexec_fn=lambda: os.close(closed),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "is closed; give a file instead of -" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_full_device_behind_a_pipe_is_named(speech_path):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [*COMMAND, "encode", speech_path, "-"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: standard output: cannot write (no space left")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_no_temporary_file(tmp_path, number):
+    soundfile.write(tmp_path / "long.wav", np.zeros(16000 * 900, np.int16), 16000)
+    process = subprocess.Popen(
+        [*COMMAND, "encode", "long.wav", "a.vqc"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not list(tmp_path.glob(".a.*.vqc")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]

@@ -2,7 +2,7 @@
 
 python tools/bench                          every table but the long one (the peers need transformers)
 python tools/bench --only speed frames      some of them
-python tools/bench --minutes 120            cost and memory from 1 s to two hours
+python tools/bench --only long              cost and memory from 1 s to two hours
 python tools/bench --readme                 put what is measured between the markers of the README
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
         "loss": loss.loss,
         "long": lambda: processes.long_files(options.minutes, options.engine),
     }
-    chosen = options.only or (["long"] if options.minutes else [name for name in jobs if name != "long"])
+    chosen = options.only or [name for name in jobs if name != "long"]
     for name in chosen:
         text = jobs[name]()
         print(f"{name}\n\n{text}\n\n", flush=True)
@@ -57,7 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=_PARTS)
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--minutes", type=float, help="longest file of the table `long`")
+    parser.add_argument("--minutes", type=float, default=120.0, help="longest file of the table `long`")
     parser.add_argument("--engine", choices=["torch", "onnx"], default="torch", help="of the table `long`")
     parser.add_argument("--readme", action="store_true")
     return parser.parse_args()

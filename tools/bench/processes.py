@@ -1,6 +1,7 @@
 """The parts of the benchmark that start programs: start-up, throughput on several cores, long files."""
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -95,7 +96,8 @@ def _run_workers(threads: Sequence[int], repeats: int) -> float:
         worker.stdin.write("go\n")
         worker.stdin.flush()
     for worker in workers:
-        worker.wait()
+        if worker.wait():
+            raise SystemExit("a worker failed; its error stands above")
     return time.perf_counter() - started
 
 
@@ -106,7 +108,7 @@ def long_files(minutes: float, engine: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         for seconds in lengths:
             with soundfile.SoundFile(str(Path(folder) / "long.wav"), "w", 16000, 1, "PCM_16") as file:
-                for start in range(0, round(seconds), 60):
+                for start in range(0, math.ceil(seconds), 60):
                     file.write(speech(16000, min(60, seconds - start)))
             job = command(sys.executable, "-c", _LONG, engine, str(seconds), folder=folder)
             encode, decode, part, peak_mb = json.loads(job())

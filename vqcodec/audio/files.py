@@ -134,11 +134,20 @@ class AudioWriter:
 
     A context manager; use it inside `atomic_output`. Samples are clipped to [-1, 1]. Of `tags`, those that libsndfile
     knows (title, artist, album, date, genre, comment, copyright, license, tracknumber) are written. Raises AudioError
-    for a suffix, rate or channel count that cannot be, OutputError when writing fails.
+    for a suffix, rate or channel count that cannot be, OutputError of `name` (by default the path) when writing fails.
     """
 
-    def __init__(self, path: str | Path, *, rate_hz: int, channels: int, tags: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        rate_hz: int,
+        channels: int,
+        tags: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._name = name or str(path)
         check_format(self.path, rate_hz=rate_hz, channels=channels)
         container, encoding = _ENCODINGS[self.path.suffix.lower()]
         self._bytes_per_sample = 2 * channels
@@ -146,16 +155,17 @@ class AudioWriter:
         try:
             self._file = soundfile.SoundFile(str(self.path), "w", rate_hz, channels, subtype=encoding, format=container)
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise OutputError(f"{self.path}: cannot write ({error}); choose another target") from None
-        for name in _TAGS:
-            if tags and name in tags:
-                setattr(self._file, name, tags[name])
+            why = str(error).replace(repr(str(self.path)), "the file")
+            raise OutputError(f"{self._name}: cannot write ({why}); choose another target") from None
+        for tag in _TAGS:
+            if tags and tag in tags:
+                setattr(self._file, tag, tags[tag])
 
     def write(self, wave: Wave) -> None:
         """Append `wave` [C, n]."""
         self._written += wave.shape[1]
         if self.path.suffix.lower() == ".wav" and self._written * self._bytes_per_sample > _WAV_LIMIT_BYTES:
-            raise OutputError(f"{self.path}: longer than a WAV file can be (4 GiB); write .flac")
+            raise OutputError(f"{self._name}: longer than a WAV file can be (4 GiB); write .flac")
         try:
             self._file.write(np.clip(wave.T, -1.0, 1.0))
         except (soundfile.LibsndfileError, RuntimeError, AssertionError) as error:
@@ -189,7 +199,7 @@ class AudioWriter:
             raise self._failed(f"only {present} of {self._written} samples arrived")
 
     def _failed(self, why: object) -> OutputError:
-        return OutputError(f"{self.path}: cannot write ({why}); is there space left on the disk?")
+        return OutputError(f"{self._name}: cannot write ({why}); is there space left on the disk?")
 
 
 def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
@@ -206,9 +216,15 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
         ) from None
 
 
+def first_bad(wave: Wave) -> int:
+    """The first sample of `wave` [C, n] that is NaN or infinite in a channel; n if there is none."""
+    finite = np.isfinite(wave).all(axis=0)
+    return wave.shape[1] if finite.all() else int(np.argmin(finite))
+
+
 def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
     """Raise the AudioError of `name` if a sample of `wave` [C, n] is NaN or infinite; `first` is its first sample."""
-    finite = np.isfinite(wave).all(axis=0)
-    if not finite.all():
-        second = (first + int(np.argmin(finite))) / rate_hz
+    bad = first_bad(wave)
+    if bad < wave.shape[1]:
+        second = (first + bad) / rate_hz
         raise AudioError(f"{name}: a sample at {second:.3f} s is NaN or infinite; repair the file")

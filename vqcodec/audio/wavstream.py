@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite
+from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, first_bad
 from vqcodec.errors import AudioError
 from vqcodec.pipes import read_exactly, read_some, write_all
 
@@ -24,6 +24,8 @@ _FIRST_UNKNOWN_BYTES = 0x7FFF_0000
 _RIFF_HEAD_BYTES, _CHUNK_HEAD_BYTES, _HEADER_BYTES = 12, 8, 44
 _SHORTEST_FORMAT_BYTES, _EXTENSIBLE_BYTES, _LONGEST_FORMAT_BYTES = 16, 40, 4096
 _SKIP_BYTES = 1 << 16
+_LONG_SIZES_BYTES = 16
+"""The sizes of an RF64 file and of its data, 64 bits each, at the start of its ds64."""
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _SUBFORMAT_END = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format's number in the GUID of a WAVE_FORMAT_EXTENSIBLE."""
@@ -106,7 +108,7 @@ class SampleStream:
     def blocks(self, most_samples: int) -> Iterator[Wave]:
         """What has come, as waves [C, n], 1 <= n <= most_samples, to the end of the stream or of its WAV data.
 
-        A sample that is cut at the end is dropped. Raises AudioError for NaN or Inf.
+        A sample that is cut at the end is dropped. Raises AudioError for NaN or Inf, after the samples before it.
         """
         data, done = b"", 0
         while more := self._next(most_samples * self.format.frame_bytes - len(data)):
@@ -114,10 +116,12 @@ class SampleStream:
             whole = len(data) - len(data) % self.format.frame_bytes
             if whole:
                 wave = self.format.to_wave(data[:whole])
+                good = first_bad(wave)
+                if good:
+                    yield wave[:, :good]
                 check_finite(wave, self._name, first=done, rate_hz=self.format.rate_hz)
                 done += wave.shape[1]
                 data = data[whole:]
-                yield wave
 
     def _next(self, most_bytes: int) -> bytes:
         if self._left_bytes is None:
@@ -133,21 +137,32 @@ class SampleStream:
             raise AudioError("empty stream; give WAV or raw samples")
         if len(start) == _RIFF_HEAD_BYTES and (start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE"):
             raise AudioError(f"no WAV stream (it starts with {start!r}); give WAV, or the rate of raw samples")
-        found = None
+        found, passed = None, _RIFF_HEAD_BYTES
+        riff_bytes = int.from_bytes(start[4:8], "little") + _CHUNK_HEAD_BYTES
+        long_bytes: int | None = None
         while True:
             head = self._exactly(_CHUNK_HEAD_BYTES)
             size = int.from_bytes(head[4:], "little")
+            passed += _CHUNK_HEAD_BYTES
             if head[:4] == b"data" and found is not None:
-                if 0 < size < _FIRST_UNKNOWN_BYTES:
+                # 0 is unknown as well, unless the file is known to go on: then there is no sound before what follows.
+                is_empty = size == 0 and passed < riff_bytes < _FIRST_UNKNOWN_BYTES
+                if is_empty or 0 < size < _FIRST_UNKNOWN_BYTES:
                     self._left_bytes = size
+                elif long_bytes:
+                    self._left_bytes = long_bytes
                 return found
             if head[:4] == b"data":
                 raise AudioError("a WAV stream without a format before its data")
             if head[:4] == b"fmt ":
                 found = self._read_format(size)
+            elif head[:4] == b"ds64" and size >= _LONG_SIZES_BYTES:
+                long_bytes = int.from_bytes(self._exactly(_LONG_SIZES_BYTES)[8:], "little")
+                self._skip(size - _LONG_SIZES_BYTES)
             else:
                 self._skip(size)
             self._skip(size % 2)
+            passed += size + size % 2
 
     def _read_format(self, size: int) -> SampleFormat:
         if not _SHORTEST_FORMAT_BYTES <= size <= _LONGEST_FORMAT_BYTES:

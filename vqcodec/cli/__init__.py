@@ -3,6 +3,11 @@
 Exit codes: 0, 1 for bad input (every VqcodecError), 2 for wrong usage.
 """
 
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -26,13 +31,29 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _unwound_by_signals():
+                return super().invoke(ctx)
         except VqcodecError as error:
             raise click.ClickException(str(error)) from None
         except BrokenPipeError:  # the reader of a pipe went away: click ends quietly
             raise
         except OSError as error:
             raise click.ClickException(str(error)) from None
+
+
+@contextlib.contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the process as an exception would, so that no temporary file stays behind."""
+    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        heeded = []
+    for number in heeded:
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

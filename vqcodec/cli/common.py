@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import BinaryIO, TextIO
 
 import click
 
@@ -14,6 +15,22 @@ engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+
+
+def source_of(path: str) -> str | BinaryIO:
+    """The path itself, or standard input for "-". Raises ClickException if that is closed."""
+    return _standard(sys.stdin, "input") if path == "-" else path
+
+
+def target_of(path: str) -> str | BinaryIO:
+    """The path itself, or standard output for "-". Raises ClickException if that is closed."""
+    return _standard(sys.stdout, "output") if path == "-" else path
+
+
+def _standard(stream: TextIO | None, name: str) -> BinaryIO:
+    if stream is None:
+        raise click.ClickException(f"standard {name} is closed; give a file instead of -")
+    return stream.buffer
 
 
 _MOST_THREADS = 4

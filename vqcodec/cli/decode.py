@@ -1,11 +1,10 @@
 """vqcodec decode: .vqc -> an audio file."""
 
-import sys
 import time
 
 import click
 
-from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress
+from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
 from vqcodec.cli.live import LiveDecoding, live_decode_options
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.zoo import EngineName
@@ -75,8 +74,8 @@ def decode(
     started = time.monotonic()
     with progress(source) as report:
         summary = decode_file(
-            sys.stdin.buffer if source == "-" else source,
-            sys.stdout.buffer if target == "-" else target,
+            source_of(source),
+            target_of(target),
             model=model,
             num_codebooks=codebooks,
             start_seconds=start,

@@ -1,14 +1,13 @@
 """vqcodec encode: audio files -> .vqc."""
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress
+from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
 from vqcodec.cli.live import LiveEncoding, live_encode_options
 from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.zoo import DEFAULT_MODEL, EngineName
@@ -107,8 +106,8 @@ def _encode_one(
     started = time.monotonic()
     with progress(source) as report:
         summary = encode_file(
-            sys.stdin.buffer if source == "-" else source,
-            sys.stdout.buffer if target == "-" else target,
+            source_of(source),
+            target_of(target),
             model=codec,
             kbps=kbps,
             num_codebooks=codebooks,

@@ -1,13 +1,13 @@
 """vqcodec info: what a .vqc holds, from its heads alone."""
 
 import json
-import sys
 from typing import Any
 
 import click
 
 from vqcodec.bitstream.opening import open_vqc
 from vqcodec.bitstream.spec import VERSION
+from vqcodec.cli.common import source_of
 from vqcodec.zoo import find
 
 
@@ -35,7 +35,7 @@ def info(path: str, as_json: bool) -> None:
 
 def _facts(path: str) -> dict[str, Any]:
     """Every fact by name; None where there is none."""
-    with open_vqc(sys.stdin.buffer if path == "-" else path) as reader:
+    with open_vqc(source_of(path)) as reader:
         header, tags, scan, file_bytes = reader.header, reader.tags, reader.scan(), reader.file_bytes
     card = find(header.fingerprint)
     duration_seconds = scan.samples / header.original_rate_hz

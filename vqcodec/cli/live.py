@@ -3,7 +3,6 @@
 import contextlib
 import math
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from vqcodec.bitstream.reader import OnDamage
+from vqcodec.cli.common import source_of, target_of
 from vqcodec.engine import Engine
 from vqcodec.pipes import Stop
 from vqcodec.zoo import EngineName
@@ -56,8 +56,8 @@ class LiveEncoding:
         raw = None if self.raw_rate_hz is None else SampleFormat(self.raw_rate_hz, self.raw_channels or 1)
         with _stop_at_signals() as stop:
             summary = encode_live(
-                sys.stdin.buffer if source == "-" else source,
-                sys.stdout.buffer if target == "-" else target,
+                source_of(source),
+                target_of(target),
                 model=model,
                 kbps=kbps,
                 num_codebooks=num_codebooks,
@@ -102,8 +102,8 @@ class LiveDecoding:
 
         with _stop_at_signals(grace_seconds=_GRACE_SECONDS) as stop:
             summary = decode_live(
-                sys.stdin.buffer if source == "-" else source,
-                sys.stdout.buffer if target == "-" else target,
+                source_of(source),
+                target_of(target),
                 model=model,
                 num_codebooks=num_codebooks,
                 rate_hz=rate_hz,
@@ -163,7 +163,8 @@ def _stop_at_signals(*, grace_seconds: float = 0.0) -> Iterator[Stop]:
         restore()
         stop.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, handle) for number in heeded}
 
     def restore() -> None:
         for number, handler in before.items():

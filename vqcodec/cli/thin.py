@@ -1,13 +1,11 @@
 """vqcodec thin: a .vqc with fewer codebooks, without its model."""
 
-import sys
-
 import click
 
 from vqcodec.atomic import atomic_output, check_output
 from vqcodec.bitstream.opening import open_vqc
 from vqcodec.bitstream.thin import thin as thin_file
-from vqcodec.cli.common import force_option
+from vqcodec.cli.common import force_option, source_of, target_of
 from vqcodec.errors import ConfigError
 from vqcodec.frames import codebooks_for_kbps
 
@@ -31,7 +29,7 @@ def thin(source: str, target: str, kbps: float | None, codebooks: int | None, fo
         raise click.UsageError("give --kbps or --codebooks")
     if target != "-":
         check_output(target, force=force)
-    with open_vqc(sys.stdin.buffer if source == "-" else source) as reader:
+    with open_vqc(source_of(source)) as reader:
         header = reader.header
         if codebooks is None:
             codebooks = codebooks_for_kbps(
@@ -43,7 +41,7 @@ def thin(source: str, target: str, kbps: float | None, codebooks: int | None, fo
             )
         if codebooks > header.num_codebooks:
             raise ConfigError(f"{codebooks} codebooks are not in 1..{header.num_codebooks}, what this file has")
-        output = sys.stdout.buffer if target == "-" else target
+        output = target_of(target)
         with atomic_output(output, suffix=".vqc", force=force) as path:
             with path.open("wb") as file:
                 thin_file(reader, file, codebooks)

@@ -1,10 +1,9 @@
 """vqcodec verify: whether .vqc files are whole, and which seconds are not."""
 
-import sys
-
 import click
 
 from vqcodec.bitstream.opening import open_vqc
+from vqcodec.cli.common import source_of
 from vqcodec.errors import BitstreamError
 
 
@@ -28,7 +27,7 @@ def _verify_one(path: str) -> bool:
     """Tell what is wrong with a file; True if nothing is."""
     damage: list[BitstreamError] = []
     try:
-        with open_vqc(sys.stdin.buffer if path == "-" else path) as reader:
+        with open_vqc(source_of(path)) as reader:
             chunks = sum(record.frames > 0 for record in reader.records(on_damage=damage.append))
             seconds = (reader.samples or 0) / reader.header.original_rate_hz
     except BitstreamError as error:  # the header itself; its message names the file

@@ -46,7 +46,7 @@ class CausalConv1d(Streaming):
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Convolve `x` after the frames in `past`; see the class for shapes."""
         x = after(past, x, self.past_shape)
-        return self._convolve(x), x[:, x.shape[1] - self.context :].detach()
+        return self._convolve(x), x[:, x.shape[1] - self.context :].detach().clone()  # a view would hold all of x
 
     def _convolve(self, x: Tensor) -> Tensor:
         weight, bias, groups = self.conv.weight, self.conv.bias, self.conv.groups

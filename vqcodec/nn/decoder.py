@@ -61,7 +61,7 @@ class InverseSpectrum(Streaming):
         """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
         wave = _overlap_add(self._frames(parts), self.stft_hop, past)
-        return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :]
+        return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :].clone()
 
     def _frames(self, parts: Tensor) -> Tensor:
         """Windowed frames [B, S, window] of compressed real and imaginary parts [B, S, window / 2 + 1, 2]."""

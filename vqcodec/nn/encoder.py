@@ -34,7 +34,7 @@ class CompressedSpectrum(Streaming):
         """Analyse `wave` after the samples in `past`."""
         wave = after(past, wave, self.past_shape)
         frames = overlapping(wave.unsqueeze(2), self.window_length, self.stft_hop)
-        return self._compressed(frames), wave[:, wave.shape[1] - self.past_shape[0] :].detach()
+        return self._compressed(frames), wave[:, wave.shape[1] - self.past_shape[0] :].detach().clone()
 
     def _compressed(self, frames: Tensor) -> Tensor:
         """Real and imaginary parts in turn, [B, S, window + 2], of frames [B, S, window]."""

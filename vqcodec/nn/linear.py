@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 _LEAST_ROWS = 4
 """Below: kernels for vectors (1 row with oneDNN, up to 3 with MKL), which add in another order."""
@@ -59,14 +60,19 @@ def _product(rows: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool, owne
     return F.gelu(y) if gelu else y
 
 
+_KEPT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # type: ignore[no-untyped-call]
+
+
 def kept(weight: Tensor, name: str, make: Callable[[], Tensor]) -> Tensor:
-    """What `make` computes from `weight`, kept with it until it changes."""
+    """What `make` computes from `weight`, kept as long as that lives and is not changed.
+
+    Changes through `weight.data` are the exception: torch does not count them.
+    """
     if weight.is_inference():  # nobody counts its changes
         return make()
-    attribute, state = f"_kept_{name}", (weight.data_ptr(), weight._version)
-    found = getattr(weight, attribute, None)
+    state = (weight.data_ptr(), weight._version)
+    results: dict[str, tuple[tuple[int, int], Tensor]] = _KEPT.setdefault(weight, {})  # type: ignore[no-untyped-call]
+    found = results.get(name)
     if found is None or found[0] != state:
-        found = (state, make())
-        setattr(weight, attribute, found)
-    result: Tensor = found[1]
-    return result
+        found = results[name] = (state, make())
+    return found[1]
