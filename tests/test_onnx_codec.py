@@ -16,6 +16,11 @@ from vqcodec.weights import save_weights
 from vqcodec.zoo import find_weights, load_engine
 
 
+def len_of(text):
+    """A short name for a test on a text of any length."""
+    return f"{len(text or '')}-characters"
+
+
 @pytest.fixture(scope="module")
 def onnx_codec():
     return vqcodec.load_onnx()
@@ -172,7 +177,7 @@ def test_the_graph_of_the_other_part_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "facts", [None, "", "{", "[]", "[" * 100_000, "{}", '{"tail_gain": "x", "decoder_context_frames": 3}']
+    "facts", [None, "", "{", "[]", "[" * 100_000, "{}", '{"tail_gain": "x", "decoder_context_frames": 3}'], ids=len_of
 )
 def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
     weights, _ = find_weights("speech-16k")
@@ -185,7 +190,9 @@ def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
 
 
 @pytest.mark.parametrize(
-    "config", ["[" * 100_000, '{"sample_rate_hz": true}', '{"name": "x"}', '{"codebook_size": "x"}', "[]", "{"]
+    "config",
+    ["[" * 100_000, '{"sample_rate_hz": true}', '{"name": "x"}', '{"codebook_size": "x"}', "[]", "{"],
+    ids=len_of,
 )
 def test_an_impossible_config_is_refused(tmp_path, config):
     save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"vqcodec-weights-1": config})
