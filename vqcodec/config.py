@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vqcodec.errors import ConfigError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
 
 
 class ModelConfig(_Section):
@@ -152,6 +151,8 @@ def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
 
 def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """Read a recipe and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
+    import yaml
+
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -167,6 +168,8 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
     """Set one dotted key of the nested mapping `values`."""
+    import yaml
+
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"{override!r}: an override is key=value, e.g. optimizer.learning_rate=3e-4")
