@@ -10,8 +10,8 @@ import soundfile
 import torch
 
 import vqcodec
+from vqcodec.architecture import ModelConfig
 from vqcodec.codec import Codec
-from vqcodec.config import ModelConfig
 from vqcodec.weights import load_weights, save_weights
 
 DATA = Path(__file__).parent / "data"

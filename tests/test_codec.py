@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.codec import Codec
-from vqcodec.config import ModelConfig, QuantizerConfig
+from vqcodec.config import QuantizerConfig
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div
 
@@ -89,7 +92,7 @@ def test_decoded_speech_is_aligned_with_the_original(codec, speech):
 @pytest.mark.parametrize("kind", ["ema", "gradient"])
 def test_every_parameter_receives_a_gradient(toy_config, kind):
     torch.manual_seed(0)
-    codec = Codec(toy_config.model_copy(update={"codebook_kind": kind}), QuantizerConfig())
+    codec = Codec(replace(toy_config, codebook_kind=kind), QuantizerConfig())
     wave = torch.randn(4, 1, 800)
     out = codec(wave, torch.full((4,), 3), torch.zeros(4, dtype=torch.bool))
     loss = (out.wave_hat - wave).abs().mean() + out.quantized.commitment_loss + out.quantized.codebook_loss

@@ -191,10 +191,10 @@ def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
 
 @pytest.mark.parametrize(
     "config",
-    ["[" * 100_000, '{"sample_rate_hz": true}', '{"name": "x"}', '{"codebook_size": "x"}', "[]", "{"],
+    ["[" * 100_000, '{"sample_rate_hz": true}', '{"codebook_size": "x"}', "[]", "{"],
     ids=len_of,
 )
 def test_an_impossible_config_is_refused(tmp_path, config):
     save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"vqcodec-weights-1": config})
-    with pytest.raises(ModelError, match="is damaged"):
+    with pytest.raises((ModelError, ConfigError), match=r"a\.safetensors: "):
         OnnxCodec(tmp_path / "a.safetensors")

@@ -52,7 +52,7 @@ def test_foreign_and_unfitting_weights_are_refused(tmp_path, toy_weights, toy_co
         load_weights(foreign)
     tensors = load_file(toy_weights)
     tensors.pop("encoder.norm.weight")
-    meta = {"vqcodec-weights-1": toy_config.model_dump_json()}
+    meta = {"vqcodec-weights-1": toy_config.to_json()}
     save_file(tensors, foreign, metadata=meta)
     with pytest.raises(ModelError, match="do not fit"):
         load_weights(foreign)

@@ -7,7 +7,7 @@ changes no earlier frame and a stream gives the codes of the whole file. A decod
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.bitstream.entropy import EntropyModel
-from vqcodec.config import ModelConfig, QuantizerConfig
 from vqcodec.engine import Codes, Engine, Wave
 from vqcodec.frames import num_frames
 from vqcodec.nn.conv import CausalConv1d, State
@@ -24,6 +24,9 @@ from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import Encoder
 from vqcodec.nn.quantizer import Codebook, EmaCodebook, GradientCodebook
 from vqcodec.nn.residual import Quantized, ResidualQuantizer
+
+if TYPE_CHECKING:
+    from vqcodec.config import QuantizerConfig
 
 _CODEBOOKS: dict[str, type[EmaCodebook] | type[GradientCodebook]] = {
     "ema": EmaCodebook,
@@ -43,9 +46,9 @@ class Reconstruction:
 class Codec(nn.Module, Engine):
     """A neural audio codec: encoder, residual vector quantizer, decoder. The engine that runs on torch."""
 
-    def __init__(self, config: ModelConfig, quantizer: QuantizerConfig | None = None) -> None:
+    def __init__(self, config: ModelConfig, quantizer: "QuantizerConfig | None" = None) -> None:
         super().__init__()
-        learning = quantizer or QuantizerConfig()
+        learning = {} if quantizer is None else {"decay": quantizer.decay, "revive_below": quantizer.revive_below}
         self.config = config
         self.model_name = config.name
         self.fingerprint: bytes | None = None  # SHA-256 of the weights file, set by vqcodec.weights
@@ -66,13 +69,7 @@ class Codec(nn.Module, Engine):
         self.decoder = Decoder(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
         kind = _CODEBOOKS[config.codebook_kind]
         codebooks: list[Codebook] = [
-            kind(
-                config.codebook_size,
-                config.latent_dim,
-                decay=learning.decay,
-                revive_below=learning.revive_below,
-            )
-            for _ in range(config.total_codebooks)
+            kind(config.codebook_size, config.latent_dim, **learning) for _ in range(config.total_codebooks)
         ]
         self.quantizer = ResidualQuantizer(codebooks)
 

@@ -1,4 +1,6 @@
-"""Validated configuration of a model and of its training; unknown keys and impossible values are ConfigErrors.
+"""Validated configuration of a training run; `architecture` has that of a model.
+
+Unknown keys and impossible values are ConfigErrors.
 
 A recipe is a YAML file with only what differs from the defaults here. `load_run_config` reads one and applies
 `key=value` overrides such as `optimizer.learning_rate=3e-4`.
@@ -8,43 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.errors import ConfigError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
-
-
-class ModelConfig(_Section):
-    """Architecture of a codec: everything that the shape of its weights depends on."""
-
-    name: str = Field("speech-16k", pattern=r"^[\w.+-]{1,64}$")
-    sample_rate_hz: int = Field(16000, ge=4000, le=192000)
-    hop_length: int = Field(320, ge=1, le=1048576, description="samples per frame of codes")
-    window_length: int = Field(320, ge=4, le=65536, description="samples of the spectral window")
-    stft_hop: int = Field(80, ge=1, le=65536, description="samples between spectral windows")
-    stft_channels: int = Field(192, ge=1, le=8192, description="width of the layers at the STFT rate")
-    channels: int = Field(256, ge=1, le=8192, description="width of the layers at the frame rate")
-    encoder_stft_blocks: int = Field(2, ge=0, le=256)
-    encoder_blocks: int = Field(4, ge=0, le=256)
-    decoder_blocks: int = Field(7, ge=0, le=256)
-    decoder_stft_blocks: int = Field(3, ge=0, le=256)
-    latent_dim: int = Field(64, ge=1, le=8192)
-    total_codebooks: int = Field(12, ge=1, le=255)
-    codebook_size: int = Field(1024, ge=2, le=65536)
-    codebook_kind: Literal["ema", "gradient"] = "ema"
-
-    @model_validator(mode="after")
-    def _check_lengths(self) -> "ModelConfig":
-        if self.hop_length % self.stft_hop:
-            raise ValueError(f"hop_length {self.hop_length} is not a multiple of stft_hop {self.stft_hop}")
-        if self.window_length % self.stft_hop or self.window_length < 2 * self.stft_hop:
-            raise ValueError(f"window_length {self.window_length} is not 2 or more times stft_hop {self.stft_hop}")
-        if self.codebook_size & (self.codebook_size - 1):
-            raise ValueError(f"codebook_size {self.codebook_size} is not a power of two")
-        return self
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class QuantizerConfig(_Section):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.engine import Codes, Engine, Wave
 from vqcodec.errors import ConfigError, ModelError
 from vqcodec.weightsfile import file_digest, read_config, read_entropy
@@ -40,14 +41,10 @@ class OnnxCodec(Engine):
     def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int | None = None) -> None:
         self._weights, self._threads = Path(weights), threads or _default_threads()
         self.fingerprint = file_digest(weights, expected_sha256=expected_sha256)
-        config = read_config(weights)
-        numbers: list[Any] = [
-            config.get(name) for name in ("sample_rate_hz", "hop_length", "total_codebooks", "codebook_size")
-        ]
-        if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
-            raise ModelError(f"{weights}: its config has impossible values; the file is damaged")
-        self.model_name = str(config.get("name"))
-        self.sample_rate_hz, self.hop_length, self.total_codebooks, self.codebook_size = numbers
+        config = ModelConfig.from_dict(read_config(weights), where=str(weights))
+        self.model_name = config.name
+        self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
+        self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
         self.entropy = read_entropy(weights, self.codebook_size)
 
     @cached_property

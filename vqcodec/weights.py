@@ -12,9 +12,9 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.atomic import atomic_output
 from vqcodec.codec import Codec
-from vqcodec.config import ModelConfig, validate
 from vqcodec.errors import ModelError
 from vqcodec.weightsfile import ENTROPY_PREFIX, FORMAT, file_digest, read_config, read_entropy
 
@@ -40,7 +40,7 @@ def save_weights(
         if not name.endswith(_TRAINING_STATE)
     }
     tensors |= {ENTROPY_PREFIX + name: torch.from_numpy(value) for name, value in (entropy or {}).items()}
-    data = save(tensors, metadata={FORMAT: config.model_dump_json()})
+    data = save(tensors, metadata={FORMAT: config.to_json()})
     with atomic_output(path, force=True) as temporary:
         Path(temporary).write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -52,7 +52,7 @@ def load_weights(path: str | Path, *, expected_sha256: str | None = None) -> Cod
     Raises ModelError if the file is missing, no weights file, or its SHA-256 is not `expected_sha256`.
     """
     digest = file_digest(path, expected_sha256=expected_sha256)
-    config = validate(ModelConfig, read_config(path), where=str(path))
+    config = ModelConfig.from_dict(read_config(path), where=str(path))
     try:
         with safe_open(str(path), framework="pt") as file:
             names = [name for name in file.keys() if not name.startswith(ENTROPY_PREFIX)]  # noqa: SIM118 - not a dict

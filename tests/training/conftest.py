@@ -1,5 +1,7 @@
 """A recipe so small that a run takes seconds."""
 
+from dataclasses import asdict
+
 import pytest
 
 from vqcodec.config import RunConfig, validate
@@ -11,7 +13,7 @@ def toy_run(toy_config, speech_path):
 
     def make(**changes):
         values = {
-            "model": toy_config.model_dump(),
+            "model": asdict(toy_config),
             "quantizer": {"start_step": 4, "kmeans_batches": 8},
             "data": {
                 "train": [str(speech_path.parent)],

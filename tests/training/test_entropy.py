@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,5 +77,5 @@ def test_weights_with_a_broken_entropy_model_are_refused(tmp_path, toy_config, t
     small = fit_entropy(
         toy_codec, list(structured_codes(0, clips=1)), EntropyFit(layers=1, epochs=1), report=json.dumps
     )
-    save_weights(toy_config.model_copy(update={"codebook_size": 16}), toy_codec.state_dict(), path, entropy=small)
+    save_weights(replace(toy_config, codebook_size=16), toy_codec.state_dict(), path, entropy=small)
     assert load_weights(path).entropy.num_layers == 1

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,7 +42,7 @@ def test_it_solves_an_ill_conditioned_problem():
 
 
 def test_matrices_that_mix_channels_and_nothing_else_get_it(toy_config):
-    codec = Codec(toy_config.model_copy(update={"codebook_kind": "gradient"}))
+    codec = Codec(replace(toy_config, codebook_kind="gradient"))
     optimizer = muon(codec, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
     matrices, others = ({id(p) for p in group["params"]} for group in optimizer.param_groups)
     names = {name: id(parameter) for name, parameter in codec.named_parameters()}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_half_precision_trains_with_every_stage(tmp_path, toy_run):
 
 
 def test_gradient_codebooks_train_too(tmp_path, toy_run, toy_config):
-    model = toy_config.model_copy(update={"codebook_kind": "gradient"}).model_dump()
+    model = asdict(replace(toy_config, codebook_kind="gradient"))
     result = Trainer(toy_run(model=model), tmp_path).fit()
     assert records(tmp_path)[-1]["codebook"] > 0
     assert load_weights(result.weights).config.codebook_kind == "gradient"

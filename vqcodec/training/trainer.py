@@ -7,7 +7,7 @@ Every random number of a step comes from a seed made of (seed, step, process), a
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class Trainer:
     def _start_from(self, weights: str) -> None:
         """Start from trained weights: their codebooks are good, so quantization is on from the first step."""
         source = zoo.load(weights)
-        if source.config.model_copy(update={"name": self.config.model.name}) != self.config.model:
+        if replace(source.config, name=self.config.model.name) != self.config.model:
             raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
         self.codec.load_state_dict(source.state_dict())
         self.quantizing = True
