@@ -1,6 +1,7 @@
 """Fixtures that many tests share: real speech, the bundled model, and a model small enough to train in a test."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,11 @@ import vqcodec
 from vqcodec.architecture import ModelConfig
 from vqcodec.codec import Codec
 from vqcodec.weights import load_weights, save_weights
+
+# Who starts the tests in the background lets them ignore signals, and so what they start: tests send some.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parent.parent
