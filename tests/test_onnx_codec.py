@@ -189,12 +189,15 @@ def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
         EncodeSession(OnnxCodec(tmp_path / weights.name)).push(np.zeros((1, 320), np.float32))
 
 
-@pytest.mark.parametrize(
-    "config",
-    ["[" * 100_000, '{"sample_rate_hz": true}', '{"codebook_size": "x"}', "[]", "{"],
-    ids=len_of,
-)
+@pytest.mark.parametrize("config", ["[" * 100_000, "[]", "{"], ids=len_of)
+def test_an_unreadable_config_is_refused(tmp_path, config):
+    save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"vqcodec-weights-1": config})
+    with pytest.raises(ModelError, match="is damaged"):
+        OnnxCodec(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("config", ['{"sample_rate_hz": true}', '{"codebook_size": "x"}'])
 def test_an_impossible_config_is_refused(tmp_path, config):
     save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"vqcodec-weights-1": config})
-    with pytest.raises((ModelError, ConfigError), match=r"a\.safetensors: "):
+    with pytest.raises(ConfigError, match="is not an integer in"):
         OnnxCodec(tmp_path / "a.safetensors")

@@ -66,7 +66,7 @@ class DiscriminatorConfig(_Section):
     """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
 
     start_step: int | None = Field(None, ge=0, description="step at which it switches on; null: never")
-    channels: int = Field(32, ge=1, le=8192)
+    channels: int = Field(32, ge=1)
     windows: list[int] = [2048, 1024, 512, 256, 128]
     learning_rate: float = Field(3e-4, gt=0)
     adversarial: float = Field(1.0, ge=0)

@@ -35,7 +35,7 @@ class OnnxCodec(Engine):
 
     `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`
     of the runtime: by default what OMP_NUM_THREADS says, or one. Raises ModelError if a file is missing, damaged, or
-    not of the others, ConfigError where onnxruntime is missing.
+    not of the others, ConfigError for impossible values in its config and where onnxruntime is missing.
     """
 
     def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int | None = None) -> None:

@@ -66,7 +66,8 @@ def find(fingerprint: bytes) -> ModelCard | None:
 def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     """Load a bundled model by name, or any weights file by path, ready to encode and decode on `device`.
 
-    Raises ModelError if there is no such model or its weights are damaged, ConfigError for an unusable device.
+    Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
+    config and for an unusable device.
     """
     try:
         from vqcodec.weights import load_weights

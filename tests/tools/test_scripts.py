@@ -67,6 +67,8 @@ def test_bench_of_a_long_file_measures_memory(engine):
     rows = bench("--only", "long", "--minutes", 0.5, "--engine", engine)["long"]
     assert [row[0] for row in rows] == ["1", "10", "30"]
     assert all(20 < float(row[4]) < 1200 for row in rows)
+    assert all(float(seconds) > 0 for row in rows for seconds in row[5:7])
+    assert {len(row) for row in rows} == {7}
 
 
 def test_every_table_of_the_benchmark_has_a_place_in_the_readme():

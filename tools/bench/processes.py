@@ -113,5 +113,9 @@ def long_files(minutes: float, engine: str) -> str:
             job = command(sys.executable, "-c", _LONG, engine, str(seconds), folder=folder)
             encode, decode, part, peak_mb = json.loads(job())
             costs = (f"{1000 * encode / seconds:.2f}", f"{1000 * decode / seconds:.2f}", f"{part:.2f}")
-            rows.append([f"{seconds:g}", *costs, f"{peak_mb:.0f}"])
-    return table(["seconds", "encode, ms per s", "decode, ms per s", "5 s from the middle, s", "peak MB"], rows)
+            whole = medians(
+                {name: command(*_VQCODEC, name, "long.vqc", folder=folder) for name in ("verify", "info")}, 1
+            )
+            rows.append([f"{seconds:g}", *costs, f"{peak_mb:.0f}", *(f"{taken:.2f}" for taken in whole.values())])
+    head = ["seconds", "encode, ms per s", "decode, ms per s", "5 s from the middle, s", "peak MB"]
+    return table([*head, "`vqcodec verify`, s", "`vqcodec info`, s"], rows)
