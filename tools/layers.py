@@ -33,6 +33,7 @@ FLOORS = {
     "export": 7,
     "live": 8,
     "training": 8,
+    "tokens": 8,
     "cli": 9,
     "__main__": 10,
 }

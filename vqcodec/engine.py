@@ -3,7 +3,7 @@ model and the three steps they take, on numpy arrays. `Codec` is one (torch), `O
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,22 +99,7 @@ class Engine:
 
         All of them when neither is given. Raises ConfigError for both at once or for values out of range.
         """
-        if kbps is not None and num_codebooks is not None:
-            raise ConfigError("give kbps or num_codebooks, not both")
-        if kbps is not None:
-            if not 0 < kbps < float("inf"):
-                raise ConfigError(f"kbps {kbps} is not a positive number")
-            return codebooks_for_kbps(
-                kbps,
-                sample_rate_hz=self.sample_rate_hz,
-                hop_length=self.hop_length,
-                codebook_size=self.codebook_size,
-                total_codebooks=self.total_codebooks,
-            )
-        count = self.total_codebooks if num_codebooks is None else num_codebooks
-        if not 1 <= count <= self.total_codebooks:
-            raise ConfigError(f"num_codebooks {count} is not in 1..{self.total_codebooks}, what this model has")
-        return count
+        return codebooks_for(self, kbps=kbps, num_codebooks=num_codebooks)
 
     def check_codes(self, codes: NDArray[Any]) -> None:
         """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
@@ -124,3 +109,36 @@ class Engine:
             raise ValueError(f"codes are {codes.dtype}, expected integers")
         if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
             raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")
+
+
+class CodebookFacts(Protocol):
+    """What bitrates follow from: an Engine or the config of a model."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...  # noqa: D102
+    @property
+    def hop_length(self) -> int: ...  # noqa: D102
+    @property
+    def codebook_size(self) -> int: ...  # noqa: D102
+    @property
+    def total_codebooks(self) -> int: ...  # noqa: D102
+
+
+def codebooks_for(facts: CodebookFacts, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
+    """See `Engine.codebooks_for`."""
+    if kbps is not None and num_codebooks is not None:
+        raise ConfigError("give kbps or num_codebooks, not both")
+    if kbps is not None:
+        if not 0 < kbps < float("inf"):
+            raise ConfigError(f"kbps {kbps} is not a positive number")
+        return codebooks_for_kbps(
+            kbps,
+            sample_rate_hz=facts.sample_rate_hz,
+            hop_length=facts.hop_length,
+            codebook_size=facts.codebook_size,
+            total_codebooks=facts.total_codebooks,
+        )
+    count = facts.total_codebooks if num_codebooks is None else num_codebooks
+    if not 1 <= count <= facts.total_codebooks:
+        raise ConfigError(f"num_codebooks {count} is not in 1..{facts.total_codebooks}, what this model has")
+    return count

@@ -9,6 +9,7 @@ VqcodecError
 ├── ConfigError            a config or recipe with unknown keys or impossible values
 ├── ModelError             weights that are missing, damaged, or not the ones that wrote a file
 ├── OutputError            a target that exists, is read-only or does not fit on the disk
+├── TokensError            a folder of tokens that is unfinished, damaged or of other settings
 └── TrainingError          a run that cannot go on: NaN loss, no data, no checkpoint
 """
 
@@ -52,6 +53,10 @@ class ModelError(VqcodecError):
 
 class OutputError(VqcodecError):
     """A target that exists already, is read-only or does not fit on the disk."""
+
+
+class TokensError(VqcodecError):
+    """A folder of tokens that is unfinished, damaged, or was made with other settings."""
 
 
 class TrainingError(VqcodecError):

@@ -37,6 +37,8 @@ def test_csv_and_jsonl_manifests_name_files_beside_them(tree):
     rows = [{"audio_filepath": "a.flac", "duration": 5.1}, {"audio_filepath": "b.flac"}]
     (tree / "m.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     assert names(find_audio([tree / "m.jsonl"])) == ["a.flac", "b.flac"]
+    (tree / "m.jsonl").write_text(json.dumps({"path": "a.flac", "text": "a\u2028b"}, ensure_ascii=False))
+    assert find_audio([tree / "m.jsonl"])[0].columns == {"text": "a\u2028b"}
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def _read_manifest(manifest: Path) -> Iterator[Clip]:
 def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Numbered rows of a manifest, values as text."""
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        lines = manifest.read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at rarer separators
     except (OSError, UnicodeDecodeError) as error:
         raise AudioError(f"{manifest}: cannot read the manifest ({error})") from None
     if manifest.suffix.lower() == ".csv":

@@ -37,13 +37,14 @@ class AudioReader:
     """An audio file, opened; a context manager.
 
     `source` is a path or a binary file object; one that cannot seek (a pipe) is copied to a temporary file first.
+    `name` is what errors call it.
     `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3),
     more or fewer samples may come. `tags` are the file's title, artist and so on. Samples of float files beyond
     [-1, 1] are kept. Raises AudioError for anything that is no sound, or no sound that we code (4 to 192 kHz).
     """
 
-    def __init__(self, source: str | Path | BinaryIO) -> None:
-        self.name = str(source) if isinstance(source, str | Path) else "standard input"
+    def __init__(self, source: str | Path | BinaryIO, *, name: str | None = None) -> None:
+        self.name = name or (str(source) if isinstance(source, str | Path) else "standard input")
         self._cleanup = contextlib.ExitStack()
         try:
             self._file = self._cleanup.enter_context(self._open(source))
@@ -61,11 +62,7 @@ class AudioReader:
         """The samples from the beginning, as waves [C, n], n <= block_samples. Raises AudioError for NaN or Inf."""
         done = 0
         while True:
-            try:
-                block = self._file.read(block_samples, dtype="float32", always_2d=True).T
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                raise AudioError(f"{self.name}: unreadable after {done / self.rate_hz:.2f} s ({error})") from None
-            check_finite(block, self.name, first=done, rate_hz=self.rate_hz)
+            block = self._read(block_samples, done)
             done += block.shape[1]
             if block.shape[1]:
                 yield block
@@ -76,6 +73,31 @@ class AudioReader:
                 f"{self.name}: ends after {done / self.rate_hz:.2f} of {self.length_samples / self.rate_hz:.2f} s; "
                 "the file is cut or damaged"
             )
+
+    def excerpt(self, block_samples: int, *, start_samples: int, length_samples: int | None) -> Iterator[Wave]:
+        """As `blocks`, from `start_samples` on and at most `length_samples`; nothing lies behind the end."""
+        try:
+            done = self._file.seek(min(start_samples, self.length_samples))
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(
+                f"{self.name}: cannot be read from {start_samples / self.rate_hz:.2f} s ({_reason(error)})"
+            ) from None
+        end = None if length_samples is None else done + length_samples
+        while end is None or done < end:
+            block = self._read(block_samples if end is None else min(block_samples, end - done), done)
+            if not block.shape[1]:
+                break
+            done += block.shape[1]
+            yield block
+
+    def _read(self, samples: int, first: int) -> Wave:
+        """The next samples [C, n], of which sample `first` is the first."""
+        try:
+            block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(f"{self.name}: unreadable after {first / self.rate_hz:.2f} s ({_reason(error)})") from None
+        check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
+        return block
 
     def __enter__(self) -> "AudioReader":
         return self
@@ -98,7 +120,7 @@ class AudioReader:
             return soundfile.SoundFile(opened)
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             raise AudioError(
-                f"{self.name}: no audio that libsndfile reads ({error}); give WAV, FLAC, Ogg or MP3"
+                f"{self.name}: no audio that libsndfile reads ({_reason(error)}); give WAV, FLAC, Ogg or MP3"
             ) from None
 
     def _open_path(self, path: Path) -> BinaryIO:
@@ -214,6 +236,11 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
         raise AudioError(
             f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says, without the address of the file object."""
+    return str(getattr(error, "error_string", error)).rstrip(".")
 
 
 def first_bad(wave: Wave) -> int:

@@ -20,6 +20,7 @@ from vqcodec.cli.fit_entropy import fit_entropy
 from vqcodec.cli.info import info
 from vqcodec.cli.models import models
 from vqcodec.cli.thin import thin
+from vqcodec.cli.tokenize import tokenize
 from vqcodec.cli.train import train
 from vqcodec.cli.verify import verify
 from vqcodec.errors import VqcodecError
@@ -62,5 +63,5 @@ def main() -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
 
 
-for _command in (encode, decode, info, verify, thin, models, train, fit_entropy, export):
+for _command in (encode, decode, info, verify, thin, tokenize, models, train, fit_entropy, export):
     main.add_command(_command)

@@ -1,0 +1,233 @@
+"""tokenize as a whole: what it writes, what it refuses, and that nothing is lost whatever happens to it."""
+
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError
+from vqcodec.tokens import local
+from vqcodec.tokens.index import index_path
+from vqcodec.tokens.plan import FORMATS
+from vqcodec.tokens.run import tokenize
+
+
+def ids_of(out):
+    """Ids in the index, and the failed ones."""
+    lines = [json.loads(line) for path in sorted((out / "index").iterdir()) for line in path.read_text().splitlines()]
+    return [line["id"] for line in lines if "error" not in line], [line["id"] for line in lines if "error" in line]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, make_clips):
+    return make_clips(tmp_path_factory.mktemp("clips") / "in", 40)
+
+
+@pytest.mark.parametrize("kind", ["parquet", *(pytest.param(one, marks=pytest.mark.slow) for one in FORMATS[1:])])
+def test_workers_batches_and_parts_give_the_same_bytes(tmp_path, clips, tokenize_toy, bytes_of, kind):
+    totals = tokenize_toy(clips, tmp_path / "one", format=kind, shard_size=7)
+    tokenize_toy(clips, tmp_path / "two", format=kind, shard_size=7, workers=2, batch_seconds=0.3)
+    for part in range(2):
+        tokenize_toy(clips, tmp_path / "parts", format=kind, shard_size=7, shard=(part, 2))
+    assert totals.utterances == 40
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two") == bytes_of(tmp_path / "parts")
+    for name in ("index.json", "failures.jsonl", "plan.jsonl"):
+        assert len({(tmp_path / out / name).read_bytes() for out in ("one", "two", "parts")}) == 1
+    if kind in ("npy", "vqc"):
+        lines = (tmp_path / "one" / "manifest.jsonl").read_text().splitlines()
+        assert [json.loads(line)["id"] for line in lines] == ids_of(tmp_path / "one")[0]
+
+
+def test_bad_audio_among_good_is_listed(tmp_path, make_clips, tokenize_toy, speech):
+    folder = make_clips(tmp_path / "in", 30)
+    (folder / "corrupt.flac").write_bytes(os.urandom(5000))
+    (folder / "empty.wav").touch()
+    soundfile.write(folder / "none.wav", np.zeros(0), 16000)
+    soundfile.write(folder / "nan.wav", np.full(2000, np.nan), 16000, subtype="FLOAT")
+    soundfile.write(folder / "six.wav", np.tile(speech[:9600, None], 6), 96000)
+    (folder / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (folder / "cut.flac").write_bytes((folder / "clip000.flac").read_bytes()[:-200])
+    totals = tokenize_toy(folder, tmp_path / "out", workers=2, shard_size=8)
+    good, bad = ids_of(tmp_path / "out")
+    assert bad == ["corrupt", "cut", "empty", "gone", "nan", "none"]
+    assert sorted(good + bad) == sorted(path.stem for path in folder.iterdir())
+    assert (totals.utterances, totals.failures) == (31, 6)
+    failures = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in failures] == bad
+    assert all(line["error"] and line["source"] for line in failures)
+
+
+def test_an_unreadable_file_is_a_failure(tmp_path, make_clips, tokenize_toy):
+    folder = make_clips(tmp_path / "in", 3)
+    tokenize_toy(folder, tmp_path / "out", plan_only=True)
+    (folder / "clip001.flac").unlink()  # as one that vanishes after the plan, and for root, one without permission
+    (folder / "clip002.flac").unlink()
+    (folder / "clip002.flac").mkdir()
+    totals = tokenize_toy(folder, tmp_path / "out", resume=True)
+    assert (totals.utterances, totals.failures) == (1, 2)
+
+
+def test_stop_on_error_stops(tmp_path, make_clips, tokenize_toy):
+    folder = make_clips(tmp_path / "in", 9)
+    (folder / "clip004.flac").write_bytes(b"junk")
+    with pytest.raises(AudioError, match="clip004: .*no audio"):
+        tokenize_toy(folder, tmp_path / "out", shard_size=3, stop_on_error=True)
+    assert not list((tmp_path / "out" / "shards").glob(".*"))
+    assert not (tmp_path / "out" / "index.json").exists()
+    assert tokenize_toy(folder, tmp_path / "out", shard_size=3, resume=True).failures == 1
+
+
+def test_resume_does_what_is_missing_and_nothing_else(tmp_path, clips, tokenize_toy, bytes_of):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, shard_size=7)
+    before = bytes_of(out)
+    kept = out / "shards" / "shard-000001.parquet"
+    stamp = kept.stat().st_mtime_ns
+    index_path(out, 2).unlink()
+    (out / "shards" / "shard-000004.parquet").unlink()  # lost although the index says it is there
+    told = []
+    tokenize_toy(clips, out, shard_size=7, resume=True, on_progress=told.append)
+    assert bytes_of(out) == before
+    assert kept.stat().st_mtime_ns == stamp
+    assert (told[-1].shards, told[-1].all_shards, told[-1].utterances) == (6, 6, 14)
+
+
+def test_another_setting_is_refused(tmp_path, clips, tokenize_toy, codec):
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, num_codebooks=2)
+    with pytest.raises(OutputError, match="holds tokens already; --resume"):
+        tokenize_toy(clips, tmp_path / "out")
+    with pytest.raises(TokensError, match="planned with num_codebooks 2, not 3"):
+        tokenize_toy(clips, tmp_path / "out", resume=True)
+    with pytest.raises(TokensError, match="planned with format parquet, not npy"):
+        tokenize_toy(clips, tmp_path / "out", resume=True, num_codebooks=2, format="npy")
+    with pytest.raises(TokensError, match="planned with model toy, not speech-16k"):
+        tokenize_toy(clips, tmp_path / "out", resume=True, num_codebooks=2, model="speech-16k")
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path, clips, tokenize_toy):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="is no output of vqcodec tokenize"):
+        tokenize_toy(clips, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(AudioError, match="no audio found"):
+        tokenize_toy(tmp_path / "in", tmp_path / "out")
+    soundfile.write(tmp_path / "in" / "a.wav", np.zeros(800), 16000)
+    assert tokenize_toy(tmp_path / "in", tmp_path / "out").utterances == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_seconds": 0}, "batch_seconds 0"),
+        ({"batch_seconds": float("nan")}, "batch_seconds nan"),
+        ({"workers": 0}, "workers 0"),
+        ({"shard_size": 0}, "shard_size 0"),
+        ({"shard": (2, 2)}, "shard 2/2"),
+        ({"format": "hdf5"}, "format 'hdf5' is none of parquet"),
+        ({"format": "npy", "entropy_coded": True}, "the format vqc"),
+        ({"num_codebooks": 4}, "num_codebooks 4"),
+        ({"engine": "slurm"}, "engine 'slurm' is none of local, ray"),
+    ],
+)
+def test_impossible_options_are_refused_before_any_work(tmp_path, clips, tokenize_toy, options, message):
+    with pytest.raises(ConfigError, match=message):
+        tokenize_toy(clips, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_read_only_folder_is_an_output_error(read_only_folder, clips, tokenize_toy):
+    with pytest.raises(OutputError, match="cannot write"):
+        tokenize_toy(clips, read_only_folder / "out", model="speech-16k")
+
+
+# Deaths
+
+
+def test_a_worker_that_is_killed_costs_nothing(tmp_path, clips, tokenize_toy, bytes_of):
+    tokenize_toy(clips, tmp_path / "calm", shard_size=4)
+    killed = set()
+
+    def kill(_):
+        fresh = [one for one in multiprocessing.active_children() if one.pid not in killed]
+        if fresh and len(killed) < 3:
+            killed.add(fresh[0].pid)
+            fresh[0].kill()
+
+    totals = tokenize_toy(clips, tmp_path / "out", shard_size=4, workers=2, on_progress=kill)
+    assert len(killed) == 3
+    assert (totals.utterances, totals.failures) == (40, 0)
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "calm")
+
+
+def test_an_utterance_that_kills_is_found_and_left_out(tmp_path, clips, tokenize_toy):
+    rows = [{"path": str(path), "id": path.stem} for path in sorted(clips.iterdir())[:12]]
+    (tmp_path / "wav.scp").write_text(
+        "".join(f"{row['id']} {'kill -9 $PPID |' if n == 7 else row['path']}\n" for n, row in enumerate(rows))
+    )
+    totals = tokenize_toy(tmp_path / "wav.scp", tmp_path / "out", shard_size=4, workers=2, run_commands=True)
+    good, bad = ids_of(tmp_path / "out")
+    assert bad == [rows[7]["id"]]
+    assert len(good) == totals.utterances == 11
+    assert "a worker died of it" in (tmp_path / "out" / "failures.jsonl").read_text()
+
+
+def test_workers_that_cannot_start_end_the_run(tmp_path, clips, tokenize_toy, monkeypatch):
+    monkeypatch.setattr(local, "_serve", os.abort)
+    with pytest.raises(TokensError, match="workers die while they start"):
+        tokenize_toy(clips, tmp_path / "out")
+
+
+def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, clips, tokenize_toy, toy_weights, bytes_of):
+    tokenize_toy(clips, tmp_path / "calm", shard_size=10, format="webdataset")
+    tokenize_toy(clips, tmp_path / "out", shard_size=10, plan_only=True, format="webdataset")
+    command = f"ulimit -f 8; exec {sys.executable} -m vqcodec tokenize {clips} {tmp_path / 'out'} --resume"
+    command += f" --model {toy_weights} --workers 1 --format webdataset"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no space left on the disk" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out" / "shards").iterdir()) == []
+    tokenize_toy(clips, tmp_path / "out", resume=True, format="webdataset")
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "calm")
+
+
+@pytest.mark.slow
+def test_kills_at_random_times_leave_every_utterance_exactly_once(tmp_path, make_clips, toy_weights, bytes_of):
+    folder = make_clips(tmp_path / "in", 50)
+    rows = [
+        {"path": str(path), "id": f"{copy:03}/{path.stem}"} for copy in range(40) for path in sorted(folder.iterdir())
+    ]
+    manifest = tmp_path / "many.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenize(manifest, tmp_path / "calm", model=toy_weights, workers=2)
+    command = [sys.executable, "-m", "vqcodec", "tokenize", str(manifest), str(tmp_path / "out")]
+    command += ["--model", str(toy_weights), "--workers", "2", "--resume"]
+    chance = random.Random(0)
+    kills = 0
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=chance.uniform(0.1, 5) if kills < 10 else None)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        if process.wait() == 0:
+            break
+        time.sleep(0.1)
+    assert kills >= 5
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "calm")
+    good, bad = ids_of(tmp_path / "out")
+    assert good == [row["id"] for row in rows]
+    assert bad == []

@@ -1,0 +1,79 @@
+"""How a long run gets on: a line that changes on a terminal, JSON lines for a log."""
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vqcodec.tokens.run import Progress
+
+_TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
+
+
+class Display:
+    """Shows Progress on stderr: hours done, hours per hour, time left, failures. A context manager."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._shown = float("-inf")
+        self._waiting: Progress | None = None
+
+    def show(self, progress: "Progress") -> None:
+        """Take in where the run is; not every one is shown."""
+        self._waiting = progress
+        if time.monotonic() - self._shown >= (_TERMINAL_SECONDS if self._is_terminal else _LOG_SECONDS):
+            self._write()
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._waiting is not None:
+            self._write()
+        if self._is_terminal and self._shown > 0:
+            click.echo(err=True)
+
+    def _write(self) -> None:
+        progress, self._waiting, self._shown = self._waiting, None, time.monotonic()
+        assert progress is not None
+        facts = facts_of(progress, time.monotonic() - self._started)
+        if not self._is_terminal:
+            click.echo(json.dumps(facts), err=True)
+            return
+        left = "" if facts["seconds_left"] is None else f", {_clock(facts['seconds_left'])} left"
+        failures = f", {facts['failures']} failed" if facts["failures"] else ""
+        line = (
+            f"{facts['hours']:.2f} h, {facts['hours_per_hour']:.0f} h/h{left}, {facts['utterances']} of "
+            f"{facts['planned']} utterances, {facts['shards']} of {facts['all_shards']} shards{failures}"
+        )
+        click.echo(f"\r\033[K{line}", nl=False, err=True)
+
+
+def facts_of(progress: "Progress", elapsed_seconds: float) -> dict[str, float | int | None]:
+    """What is shown. The time left supposes that utterances go on to take as long."""
+    done = progress.utterances + progress.failures
+    left = elapsed_seconds * (progress.planned - done) / done if done else None
+    return {
+        "hours": round(progress.seconds / 3600, 4),
+        "hours_per_hour": round(progress.seconds / max(elapsed_seconds, 1e-9), 1),
+        "seconds_left": None if left is None else round(left, 1),
+        "utterances": progress.utterances,
+        "planned": progress.planned,
+        "failures": progress.failures,
+        "shards": progress.shards,
+        "all_shards": progress.all_shards,
+        "elapsed_seconds": round(elapsed_seconds, 1),
+    }
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

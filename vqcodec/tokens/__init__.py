@@ -1,0 +1,1 @@
+"""Speech datasets as tokens."""

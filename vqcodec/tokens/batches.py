@@ -1,0 +1,161 @@
+"""Many clips at once: utterances of similar length share a batch, and each has the codes that it has alone.
+
+The encoder is causal and a row of every product is the same whatever rows come with it (see `codec`, `nn.linear`): a
+clip padded on the right keeps its first frames. What is longer than a batch goes through alone, as a stream.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vqcodec.audio.files import Wave
+from vqcodec.codec import Codec
+from vqcodec.errors import AudioError
+from vqcodec.frames import num_frames
+from vqcodec.stream import EncodeSession
+from vqcodec.tokens.loading import Loaded, load
+from vqcodec.tokens.utterances import TokenizedUtterance, Utterance
+
+_WINDOW_BATCHES = 8
+"""Batches' worth of clips that are read before they are sorted by length."""
+_BLOCK_FRAMES = 512
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An utterance that could not be tokenized, and why."""
+
+    utterance: Utterance
+    error: str
+
+
+Outcome = TokenizedUtterance | Failure
+
+
+def tokenize(
+    utterances: Sequence[Utterance], codec: Codec, num_codebooks: int, *, batch_seconds: float
+) -> Iterator[Outcome]:
+    """The outcome of each utterance, in order; memory is bounded by some batches, however many or long they are.
+
+    `batch_seconds` of audio, padding included, are computed at once; the codes do not depend on it.
+    """
+    most_samples = max(codec.hop_length, round(batch_seconds * codec.sample_rate_hz))
+    for window in _prefetched(_windows(utterances, codec, most_samples)):
+        clips = [item for item in window if isinstance(item, _Clip)]
+        codes = _encode_clips(clips, codec, num_codebooks, most_samples)
+        for item in window:
+            if isinstance(item, _Clip):
+                yield item.outcome(codes[id(item)])
+            else:
+                yield item if isinstance(item, Failure) else _encode_long(item, codec, num_codebooks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """A short utterance, read: wave [T] at the model's rate, samples at the original one."""
+
+    utterance: Utterance
+    wave: NDArray[np.float32]
+    samples: int
+    rate_hz: int
+
+    def outcome(self, codes: NDArray[np.uint16]) -> TokenizedUtterance:
+        return _outcome(self.utterance, codes, self.samples, self.rate_hz)
+
+
+@dataclass(frozen=True, eq=False)
+class _Long:
+    """An utterance of more than a batch, of which only the beginning, `waves`, has been read."""
+
+    utterance: Utterance
+    waves: list[Wave]
+    rest: Loaded
+
+
+def _outcome(utterance: Utterance, codes: NDArray[np.uint16], samples: int, rate_hz: int) -> TokenizedUtterance:
+    return TokenizedUtterance(utterance.id, codes, samples, rate_hz, utterance.source, utterance.columns)
+
+
+def _windows(
+    utterances: Sequence[Utterance], codec: Codec, most_samples: int
+) -> Iterator[list[_Clip | _Long | Failure]]:
+    """Runs of utterances, read, each of some batches of clips."""
+    window: list[_Clip | _Long | Failure] = []
+    waiting = 0
+    for utterance in utterances:
+        item = _read(utterance, codec, most_samples)
+        window.append(item)
+        waiting += len(item.wave) if isinstance(item, _Clip) else most_samples
+        if waiting >= _WINDOW_BATCHES * most_samples:
+            yield window
+            window, waiting = [], 0
+    if window:
+        yield window
+
+
+def _read(utterance: Utterance, codec: Codec, most_samples: int) -> _Clip | _Long | Failure:
+    try:
+        loaded = load(utterance, codec.sample_rate_hz, block_seconds=_BLOCK_FRAMES / codec.frame_rate)
+        waves: list[Wave] = []
+        for wave in loaded.blocks:
+            waves.append(wave)
+            if sum(part.shape[1] for part in waves) > most_samples:
+                return _Long(utterance, waves, loaded)
+        return _Clip(utterance, np.concatenate(waves, axis=1)[0], loaded.samples, loaded.rate_hz)
+    except AudioError as error:
+        return Failure(utterance, str(error))
+
+
+def _encode_long(item: _Long, codec: Codec, num_codebooks: int) -> Outcome:
+    session = EncodeSession(codec, num_codebooks=num_codebooks, batch=1)
+    parts: list[NDArray[np.uint16]] = []
+    try:
+        for block in itertools.chain(item.waves, item.rest.blocks):
+            parts.append(session.push(block).astype(np.uint16))
+    except AudioError as error:
+        return Failure(item.utterance, str(error))
+    parts.append(session.flush().astype(np.uint16))
+    return _outcome(item.utterance, np.concatenate(parts, axis=2)[0], item.rest.samples, item.rest.rate_hz)
+
+
+def _encode_clips(
+    clips: Sequence[_Clip], codec: Codec, num_codebooks: int, most_samples: int
+) -> dict[int, NDArray[np.uint16]]:
+    """Codes [K, F] of each clip, by its identity."""
+    codes: dict[int, NDArray[np.uint16]] = {}
+    for batch in _batches(sorted(clips, key=lambda clip: len(clip.wave)), most_samples):
+        waves = np.zeros((len(batch), 1, len(batch[-1].wave)), np.float32)
+        for row, clip in zip(waves, batch, strict=True):
+            row[0, : len(clip.wave)] = clip.wave
+        indices = codec.encode(torch.from_numpy(waves).to(codec.device), num_codebooks=num_codebooks)
+        for clip, own in zip(batch, indices.cpu().numpy().astype(np.uint16), strict=True):
+            codes[id(clip)] = own[:, : num_frames(len(clip.wave), codec.hop_length)].copy()
+    return codes
+
+
+def _batches(clips: Sequence[_Clip], most_samples: int) -> Iterator[list[_Clip]]:
+    """Clips, sorted by length, in batches of at most `most_samples` with padding."""
+    batch: list[_Clip] = []
+    for clip in clips:
+        if batch and len(clip.wave) * (len(batch) + 1) > most_samples:
+            yield batch
+            batch = []
+        batch.append(clip)
+    if batch:
+        yield batch
+
+
+def _prefetched(items: Iterator[_T]) -> Iterator[_T]:
+    """`items`, each made by a thread while the one before is in use."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item

@@ -1,0 +1,53 @@
+"""Codes of one utterance as bytes: a .npy, or the .vqc of a mono file, which any vqcodec decodes by itself."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.bitstream import Header, VqcReader, VqcWriter
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.bitstream.spec import FINGERPRINT_BYTES
+from vqcodec.errors import TokensError, VqcodecError
+from vqcodec.tokens.plan import Settings
+from vqcodec.tokens.utterances import TokenizedUtterance
+
+
+def codes_to_bytes(row: TokenizedUtterance, settings: Settings, entropy: EntropyModel | None) -> bytes:
+    """A .npy or .vqc, as the settings say."""
+    if settings.entropy_coded or settings.format == "vqc":
+        return codes_to_vqc(row, settings, entropy)
+    buffer = io.BytesIO()
+    np.save(buffer, row.codes, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def codes_to_vqc(row: TokenizedUtterance, settings: Settings, entropy: EntropyModel | None) -> bytes:
+    """The bytes of the mono .vqc that holds a row's codes."""
+    header = Header(
+        fingerprint=bytes.fromhex(settings.fingerprint)[:FINGERPRINT_BYTES],
+        sample_rate_hz=settings.sample_rate_hz,
+        hop_length=settings.hop_length,
+        original_rate_hz=row.original_rate_hz,
+        channels=1,
+        samples=row.samples,
+        num_codebooks=settings.num_codebooks,
+        codebook_size=settings.codebook_size,
+    )
+    buffer = io.BytesIO()
+    writer = VqcWriter(buffer, header, entropy=entropy)
+    writer.write(row.codes[None])
+    writer.close()
+    return buffer.getvalue()
+
+
+def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None) -> NDArray[np.uint16]:
+    """The codes [K, F] of a .npy or .vqc. Raises TokensError for damage."""
+    try:
+        if settings.entropy_coded or settings.format == "vqc":
+            chunks = list(VqcReader(io.BytesIO(data)).chunks(entropy=entropy))
+            codes = [chunk.codes[0] for chunk in chunks] or [np.zeros((settings.num_codebooks, 0), np.uint16)]
+            return np.concatenate(codes, axis=1).astype(np.uint16)
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.uint16)
+    except (VqcodecError, ValueError, OSError, EOFError) as error:
+        raise TokensError(f"damaged codes ({error})") from None

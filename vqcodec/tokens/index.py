@@ -1,0 +1,129 @@
+"""The index: a file of JSON lines per finished shard, and what is merged from all of them.
+
+OUT/index/shard-000000.jsonl has one line per utterance of the plan, in its order: of a row of the shard its id,
+num_frames, samples and, in tar shards, offset and bytes of its member; of a failure its id, source and error. A shard
+whose index exists is finished: it is written last. `merge` makes index.json, failures.jsonl and, for the formats with
+a file per utterance, manifest.jsonl.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqcodec.atomic import atomic_output
+from vqcodec.errors import TokensError
+from vqcodec.tokens.plan import Format, Plan
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over shards. `seconds` of audio; `tokens`: codes of all codebooks."""
+
+    utterances: int = 0
+    failures: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+def shard_name(shard: int) -> str:
+    """The name of a shard's files, without suffix."""
+    return f"shard-{shard:06}"
+
+
+def index_path(folder: Path, shard: int) -> Path:
+    """Where the index of a shard is."""
+    return folder / "index" / f"{shard_name(shard)}.jsonl"
+
+
+def shard_path(folder: Path, shard: int, kind: Format) -> Path:
+    """Where a shard is: a file, or the folder of its files."""
+    return folder / "shards" / (shard_name(shard) + {"parquet": ".parquet", "webdataset": ".tar"}.get(kind, ""))
+
+
+def write_index(folder: Path, shard: int, lines: list[dict[str, Any]]) -> None:
+    """Mark `shard` as finished."""
+    with atomic_output(index_path(folder, shard), force=True) as path:
+        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+
+
+def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
+    """The lines of a shard's index, failures included. Raises TokensError if it is missing or damaged."""
+    path = index_path(folder, shard)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise TokensError(f"{path}: cannot be read ({error}); tokenize again with --resume") from None
+
+
+def is_finished(plan: Plan, shard: int) -> bool:
+    """Whether a shard needs no more work."""
+    return index_path(plan.folder, shard).is_file() and shard_path(plan.folder, shard, plan.settings.format).exists()
+
+
+def merge(plan: Plan) -> Totals:
+    """Write index.json, failures.jsonl and manifest.jsonl. Raises TokensError while shards are missing."""
+    missing = [shard for shard in range(plan.num_shards) if not is_finished(plan, shard)]
+    if missing:
+        which = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        raise TokensError(
+            f"{plan.folder}: {len(missing)} of {plan.num_shards} shards are unfinished ({which}); run --resume"
+        )
+    with atomic_output(plan.folder / "failures.jsonl", force=True) as path, path.open("w", encoding="utf-8") as file:
+        for shard in range(plan.num_shards):
+            failures = (line for line in read_index(plan.folder, shard) if "error" in line)
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in failures)
+    if plan.settings.format in ("npy", "vqc"):
+        _merge_manifests(plan)
+    shards = [_facts(plan.folder, shard) for shard in range(plan.num_shards)]
+    totals = _sum(shards, plan.settings.num_codebooks)
+    values = {**vars(plan.settings), "columns": plan.columns, **vars(totals), "shards": shards}
+    with atomic_output(plan.folder / "index.json", force=True) as path:
+        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return totals
+
+
+def totals_of(plan: Plan, shards: Sequence[int]) -> Totals:
+    """Sums over finished shards."""
+    return _sum([_facts(plan.folder, shard) for shard in shards], plan.settings.num_codebooks)
+
+
+def _facts(folder: Path, shard: int) -> dict[str, Any]:
+    """What index.json says of a shard."""
+    lines = read_index(folder, shard)
+    rows = [line for line in lines if "error" not in line]
+    return {
+        "name": shard_name(shard),
+        "utterances": len(rows),
+        "failures": len(lines) - len(rows),
+        "frames": sum(row["num_frames"] for row in rows),
+        "seconds": math.fsum(row["seconds"] for row in rows),
+    }
+
+
+def _sum(shards: Sequence[dict[str, Any]], num_codebooks: int) -> Totals:
+    frames = sum(shard["frames"] for shard in shards)
+    return Totals(
+        utterances=sum(shard["utterances"] for shard in shards),
+        failures=sum(shard["failures"] for shard in shards),
+        frames=frames,
+        seconds=math.fsum(shard["seconds"] for shard in shards),
+        tokens=frames * num_codebooks,
+    )
+
+
+def _merge_manifests(plan: Plan) -> None:
+    with atomic_output(plan.folder / "manifest.jsonl", force=True) as path, path.open("wb") as file:
+        for manifest in _manifests(plan):
+            with manifest.open("rb") as part:
+                shutil.copyfileobj(part, file)
+
+
+def _manifests(plan: Plan) -> Iterator[Path]:
+    for shard in range(plan.num_shards):
+        yield plan.folder / "shards" / shard_name(shard) / "manifest.jsonl"

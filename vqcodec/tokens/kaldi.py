@@ -1,0 +1,80 @@
+"""Kaldi's data folders: wav.scp, and segments, text and utt2spk where they are there."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from vqcodec.errors import AudioError
+from vqcodec.tokens.utterances import ColumnValue, Utterance
+
+_COLUMNS = {"text": "text", "utt2spk": "speaker"}
+
+
+def utterances(folder: Path, *, run_commands: bool) -> Iterator[Utterance]:
+    """One per line of segments, or of wav.scp. Raises AudioError for lines that make no sense.
+
+    Entries of wav.scp that end in "|" are commands: their output is read with `run_commands`, else they are an error.
+    """
+    recordings = dict(_pairs(folder / "wav.scp"))
+    columns = {column: dict(_pairs(folder / name)) for name, column in _COLUMNS.items() if (folder / name).is_file()}
+    for recording, entry in recordings.items():
+        if entry.endswith("|") and not run_commands:
+            raise AudioError(f"{folder}/wav.scp: {recording} is a command ({entry}); --run-commands runs it")
+    if not (folder / "segments").is_file():
+        for recording, entry in recordings.items():
+            yield _utterance(recording, entry, folder, _carried(recording, columns))
+        return
+    for name, line in _pairs(folder / "segments"):
+        recording, start, end = _segment(name, line, folder)
+        if recording not in recordings:
+            raise AudioError(f"{folder}/segments: {name} is part of {recording}, which wav.scp does not have")
+        duration = None if end < 0 else end - start
+        entry, carried = recordings[recording], _carried(name, columns)
+        yield _utterance(name, entry, folder, carried, start_seconds=start, duration_seconds=duration)
+
+
+def _utterance(
+    name: str,
+    entry: str,
+    folder: Path,
+    columns: dict[str, ColumnValue],
+    *,
+    start_seconds: float = 0.0,
+    duration_seconds: float | None = None,
+) -> Utterance:
+    command = entry[:-1].strip() if entry.endswith("|") else None
+    # Kaldi's paths are relative to where its scripts run, which is here.
+    path = "" if command is not None else os.path.abspath(entry)
+    return Utterance(name, path, entry, start_seconds, duration_seconds, command=command, columns=columns)
+
+
+def _carried(name: str, columns: dict[str, dict[str, str]]) -> dict[str, ColumnValue]:
+    return {column: values.get(name) for column, values in columns.items()}
+
+
+def _segment(name: str, line: str, folder: Path) -> tuple[str, float, float]:
+    """Recording, start and end in seconds; an end of -1 is that of the recording."""
+    fields = shlex.split(line)[:3] if '"' in line else line.split()[:3]
+    try:
+        recording, start, end = fields[0], float(fields[1]), float(fields[2])
+    except (ValueError, IndexError):
+        recording, start, end = "", -1.0, -1.0
+    if start < 0 or (end != -1 and not start < end < float("inf")):
+        raise AudioError(f"{folder}/segments: {name}: {line!r} is no recording, start and end in seconds")
+    return recording, start, end
+
+
+def _pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """First word and rest of every line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                name, _, rest = line.strip().partition(" ") if " " in line.strip() else line.strip().partition("\t")
+                if not rest.strip():
+                    if path.name == "text" or not line.strip():  # a silent utterance has no text
+                        continue
+                    raise AudioError(f"{path}: line {number} has no second field")
+                yield name, rest.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioError(f"{path}: cannot read ({error})") from None

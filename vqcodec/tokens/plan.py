@@ -1,0 +1,164 @@
+"""Plan: which utterance goes into which shard, fixed before any work, so that every run and worker agrees.
+
+OUT/plan.jsonl holds a line an utterance in order, OUT/plan.json the settings and where each shard begins. A plan that
+exists is never made anew: a shard is its lines, whatever became of the source since.
+"""
+
+import hashlib
+import json
+from array import array
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from vqcodec.atomic import atomic_output
+from vqcodec.errors import AudioError, TokensError
+from vqcodec.frames import ceil_div
+from vqcodec.tokens.utterances import ColumnValue, Utterance, check_id
+
+Format = Literal["parquet", "webdataset", "npy", "vqc"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+ColumnType = Literal["string", "int64", "float64", "bool"]
+"""Types of carried columns."""
+
+RESERVED = ("id", "codes", "vqc", "num_frames", "samples", "original_rate_hz", "source", "error")
+"""Columns of ours, which a source may not carry."""
+
+_VERSION = 1
+_SHARD_SIZES = (64, 1000)
+_SHARDS = 64
+"""A small source is cut into about so many shards, so that many workers have work; see `default_shard_size`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all shards share. `fingerprint`: SHA-256 of the weights file, in hex."""
+
+    model: str
+    fingerprint: str
+    sample_rate_hz: int
+    hop_length: int
+    codebook_size: int
+    num_codebooks: int
+    format: Format
+    entropy_coded: bool = False
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate_hz / self.hop_length
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan on disk. `columns`: names and types of what is carried; `offsets`: of each shard in plan.jsonl."""
+
+    folder: Path
+    settings: Settings
+    source: str
+    utterances: int
+    shard_size: int
+    columns: dict[str, ColumnType]
+    offsets: list[int]
+    sha256: str
+
+    @property
+    def num_shards(self) -> int:
+        """Shards in all."""
+        return len(self.offsets)
+
+    def size_of(self, shard: int) -> int:
+        """Utterances of a shard."""
+        return min(self.shard_size, self.utterances - shard * self.shard_size)
+
+    def shard(self, shard: int) -> list[Utterance]:
+        """The utterances of a shard, in order. Raises TokensError for a plan.jsonl that was cut."""
+        path = self.folder / "plan.jsonl"
+        try:
+            with path.open("rb") as file:
+                file.seek(self.offsets[shard])
+                return [Utterance.from_json(file.readline().decode()) for _ in range(self.size_of(shard))]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise TokensError(f"{path}: shard {shard} of the plan cannot be read ({error}); start afresh") from None
+
+
+def default_shard_size(utterances: int) -> int:
+    """Utterances per shard: 1000, fewer for sources of under 64,000, at least 64."""
+    least, most = _SHARD_SIZES
+    return max(least, min(most, ceil_div(utterances, _SHARDS)))
+
+
+def make_plan(
+    folder: Path, source: str, utterances: Iterable[Utterance], settings: Settings, *, shard_size: int | None = None
+) -> Plan:
+    """Write the plan of `utterances` into `folder`; the same arguments give the same bytes.
+
+    Memory grows by some 100 bytes an utterance. Raises AudioError for no utterances, two of one id, impossible ids and
+    columns with our names, before anything is written under its final name.
+    """
+    offsets, columns, seen = array("Q"), dict[str, ColumnType | None](), set[bytes]()
+    digest, position = hashlib.sha256(), 0
+    with atomic_output(folder / "plan.jsonl", force=True) as path:
+        with path.open("wb") as file:
+            for utterance in utterances:
+                _check(utterance, seen, source)
+                for name, value in utterance.columns.items():
+                    columns[name] = _wider(columns.get(name), value)
+                offsets.append(position)
+                line = utterance.to_json().encode() + b"\n"
+                digest.update(line)
+                position += file.write(line)
+        if not offsets:
+            raise AudioError(f"{source}: no audio found; give a folder, a glob, a manifest, tar shards ...")
+        size = shard_size or default_shard_size(len(offsets))
+        types: dict[str, ColumnType] = {name: kind or "string" for name, kind in columns.items()}
+        plan = Plan(folder, settings, source, len(offsets), size, types, list(offsets[::size]), digest.hexdigest())
+        values = {**asdict(plan), "folder": None, "version": _VERSION}
+        with atomic_output(folder / "plan.json", force=True) as head:
+            head.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return plan
+
+
+def open_plan(folder: Path) -> Plan:
+    """The plan in `folder`. Raises TokensError if there is none or it cannot be read."""
+    path = folder / "plan.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values.pop("version")
+        if version != _VERSION:
+            raise TokensError(f"{path}: version {version}; this release reads {_VERSION}")
+        values["settings"] = Settings(**values["settings"])
+        return Plan(**{**values, "folder": folder})
+    except FileNotFoundError:
+        raise TokensError(f"{folder}: no plan.json, so no output of vqcodec tokenize; give its folder") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise TokensError(f"{path}: cannot be read ({error})") from None
+
+
+def _check(utterance: Utterance, seen: set[bytes], source: str) -> None:
+    check_id(utterance.id, where=source)
+    digest = hashlib.blake2b(utterance.id.encode(), digest_size=12).digest()
+    if digest in seen:
+        raise AudioError(f"{source}: two utterances have the id {utterance.id!r}, the second of {utterance.source}")
+    seen.add(digest)
+    for name in utterance.columns:
+        if name in RESERVED:
+            raise AudioError(f"{source}: column {name!r} has the name of one of ours; rename it")
+
+
+def _wider(known: ColumnType | None, value: ColumnValue) -> ColumnType | None:
+    """The type that holds both what a column held so far (None: nothing) and `value`."""
+    if value is None:
+        return known
+    own: ColumnType = "string"
+    if isinstance(value, bool):
+        own = "bool"
+    elif isinstance(value, float):
+        own = "float64"
+    elif isinstance(value, int) and -(2**63) <= value < 2**63:
+        own = "int64"
+    if known in (None, own):
+        return own
+    return "float64" if {known, own} == {"int64", "float64"} else "string"

@@ -1,0 +1,220 @@
+"""tokenize: a source becomes shards, with either engine; what was finished before stays."""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from vqcodec import zoo
+from vqcodec.architecture import ModelConfig
+from vqcodec.atomic import output_errors
+from vqcodec.engine import codebooks_for
+from vqcodec.errors import ConfigError, OutputError, TokensError
+from vqcodec.tokens.index import Totals, is_finished, merge, totals_of
+from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
+from vqcodec.tokens.shards import require_pyarrow
+from vqcodec.tokens.sources import find_utterances
+from vqcodec.tokens.worker import ShardReport, WorkerOptions
+from vqcodec.weightsfile import file_digest, read_config
+
+EngineKind = Literal["local", "ray"]
+ENGINES: tuple[EngineKind, ...] = get_args(EngineKind)
+
+
+_MOST_BATCH_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. `shards` of `all_shards` are its own part; `utterances` and `seconds` since it began."""
+
+    shards: int
+    all_shards: int
+    planned: int
+    utterances: int
+    seconds: float
+    failures: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def tokenize(
+    source: str | Path,
+    out: str | Path,
+    *,
+    model: str | Path = zoo.DEFAULT_MODEL,
+    kbps: float | None = None,
+    num_codebooks: int | None = None,
+    format: Format = "parquet",
+    entropy_coded: bool = False,
+    workers: int | None = None,
+    batch_seconds: float = 30.0,
+    shard_size: int | None = None,
+    shard: tuple[int, int] | None = None,
+    engine: EngineKind = "local",
+    ray_address: str | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    stop_on_error: bool = False,
+    run_commands: bool = False,
+    plan_only: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Totals:
+    """Tokenize the audio of `source` into shards in the folder `out`. Returns sums over what is finished of this part.
+
+    `source` as in `sources.find_utterances`; `format` and `entropy_coded` as in `shards`. The plan is made once;
+    `resume` goes on with it, and so does `shard` (i, N), which does every N-th shard beginning with the i-th, for
+    schedulers: the last part to end merges the index. `workers`: processes, one thread each by default. `batch_seconds`
+    of audio are computed at once; neither changes the output, nor does `engine`, with which machines of a cluster work
+    (`ray_address`, which must share the folder). Audio that fails is listed in failures.jsonl, or ends the run with
+    `stop_on_error`. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
+    """
+    folder = Path(out)
+    settings = _settings(model, kbps, num_codebooks, format, entropy_coded)
+    options = WorkerOptions(str(model), device, batch_seconds, stop_on_error)
+    _check(batch_seconds, workers, shard_size, shard, engine)
+    plan = _existing_plan(folder, settings, str(source), go_on=resume or shard is not None)
+    if plan is None:
+        _make_folders(folder)
+        utterances = find_utterances(str(source), run_commands=run_commands)
+        plan = make_plan(folder, str(source), utterances, settings, shard_size=shard_size)
+    part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
+    todo = [] if plan_only else [number for number in part if not is_finished(plan, number)]
+    if todo:
+        _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
+    if not plan_only and all(is_finished(plan, number) for number in range(plan.num_shards)):
+        totals = merge(plan)
+        if shard is None:
+            return totals
+    return totals_of(plan, [number for number in part if is_finished(plan, number)])
+
+
+def _run(
+    plan: Plan,
+    part: range,
+    todo: list[int],
+    options: WorkerOptions,
+    engine: EngineKind,
+    workers: int | None,
+    ray_address: str | None,
+    on_progress: OnProgress | None,
+) -> None:
+    """Run the shards in `todo` and tell of them together."""
+    reports: dict[int, ShardReport] = {}
+    planned = sum(plan.size_of(number) for number in todo)
+    with contextlib.closing(_reports(plan, todo, options, engine, workers, ray_address)) as arriving:
+        for report in arriving:
+            reports[report.shard] = report
+            if on_progress is None:
+                continue
+            finished = sum(one.is_finished for one in reports.values())
+            on_progress(
+                Progress(
+                    shards=len(part) - len(todo) + finished,
+                    all_shards=len(part),
+                    planned=planned,
+                    utterances=sum(one.utterances for one in reports.values()),
+                    seconds=sum(one.seconds for one in reports.values()),
+                    failures=sum(one.failures for one in reports.values()),
+                )
+            )
+
+
+def _reports(
+    plan: Plan,
+    todo: list[int],
+    options: WorkerOptions,
+    engine: EngineKind,
+    workers: int | None,
+    ray_address: str | None,
+) -> Generator[ShardReport]:
+    if engine == "ray":
+        from vqcodec.tokens.cluster import run_on_ray
+
+        return run_on_ray(plan.folder, todo, options, workers=workers, address=ray_address)
+    from vqcodec.tokens.local import run_local, usable_cores
+
+    if workers is None:
+        workers = usable_cores() if options.device == "cpu" else 1
+    return run_local(plan.folder, todo, options, workers=workers)
+
+
+def _settings(
+    model: str | Path, kbps: float | None, num_codebooks: int | None, format: Format, entropy_coded: bool
+) -> Settings:
+    """What the arguments ask for. Loads no torch."""
+    if format not in FORMATS:
+        raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    if entropy_coded and format == "npy":
+        raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
+    if format == "parquet":
+        require_pyarrow()
+    path, sha256 = zoo.find_weights(model)
+    digest = file_digest(path, expected_sha256=sha256)
+    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    return Settings(
+        model=config.name,
+        fingerprint=digest.hex(),
+        sample_rate_hz=config.sample_rate_hz,
+        hop_length=config.hop_length,
+        codebook_size=config.codebook_size,
+        num_codebooks=codebooks_for(config, kbps=kbps, num_codebooks=num_codebooks),
+        format=format,
+        entropy_coded=entropy_coded and format != "vqc",
+    )
+
+
+def _check(
+    batch_seconds: float,
+    workers: int | None,
+    shard_size: int | None,
+    shard: tuple[int, int] | None,
+    engine: EngineKind,
+) -> None:
+    if engine not in ENGINES:
+        raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+    if not 0 < batch_seconds <= _MOST_BATCH_SECONDS:
+        raise ConfigError(f"batch_seconds {batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers {workers} is not 1 or more")
+    if shard_size is not None and shard_size < 1:
+        raise ConfigError(f"shard_size {shard_size} is not 1 or more")
+    if shard is not None and not 0 <= shard[0] < shard[1]:
+        raise ConfigError(f"shard {shard[0]}/{shard[1]} is not i/N with i from 0 to N - 1")
+
+
+def _existing_plan(folder: Path, settings: Settings, source: str, *, go_on: bool) -> Plan | None:
+    """The plan in `folder`; None where there is nothing yet. Raises OutputError and TokensError for anything else."""
+    if not (folder / "plan.json").exists():
+        foreign = folder.exists() and (not folder.is_dir() or any(_foreign(folder)))
+        if foreign:
+            raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
+        return None
+    if not go_on:
+        raise OutputError(f"{folder}: holds tokens already; --resume goes on with them, or give another folder")
+    plan = open_plan(folder)
+    asked, planned = {**vars(settings), "source": source}, {**vars(plan.settings), "source": plan.source}
+    for name, value in asked.items():
+        if value != planned[name]:
+            raise TokensError(
+                f"{folder}: was planned with {name} {planned[name]}, not {value}; give that or a new folder"
+            )
+    return plan
+
+
+def _foreign(folder: Path) -> Iterator[Path]:
+    """What is not of a plan that was interrupted while it was made."""
+    for path in folder.iterdir():
+        is_ours = path.name in ("shards", "index") and not any(path.iterdir())
+        if not is_ours and not path.name.startswith((".plan.", "plan.jsonl")):
+            yield path
+
+
+def _make_folders(folder: Path) -> None:
+    with output_errors(folder):
+        for path in (folder, folder / "shards", folder / "index"):
+            path.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".plan.*"):
+            leftover.unlink()

@@ -1,0 +1,114 @@
+"""Worker: holds a model and turns shards of a plan into files, on this machine or another; the unit of all engines."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vqcodec import zoo
+from vqcodec.codec import Codec
+from vqcodec.errors import AudioError, TokensError
+from vqcodec.tokens.batches import Failure, Outcome, tokenize
+from vqcodec.tokens.index import is_finished, write_index
+from vqcodec.tokens.plan import open_plan
+from vqcodec.tokens.shards import ShardWriter, write_shard
+from vqcodec.tokens.utterances import Utterance
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What a worker needs to know; none of it changes the output."""
+
+    model: str = zoo.DEFAULT_MODEL
+    device: str = "cpu"
+    batch_seconds: float = 30.0
+    stop_on_error: bool = False
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """How far a shard is: utterances written, seconds of their audio, failures."""
+
+    shard: int
+    utterances: int = 0
+    seconds: float = 0.0
+    failures: int = 0
+    is_finished: bool = False
+
+
+OnReport = Callable[[ShardReport], None]
+
+
+class Worker:
+    """A model, loaded, and the plan in `folder`.
+
+    Raises ModelError, and TokensError for weights that are not those of the plan.
+    """
+
+    def __init__(self, folder: Path, options: WorkerOptions) -> None:
+        self._plan = open_plan(folder)
+        self._options = options
+        self._codec: Codec = zoo.load(options.model, device=options.device)
+        own, planned = (self._codec.fingerprint or b"").hex(), self._plan.settings.fingerprint
+        if own != planned:
+            raise TokensError(
+                f"{folder}: planned for {self._plan.settings.model} (fingerprint {planned[:8]}), not for "
+                f"{options.model} ({own[:8]}); give the weights of the plan"
+            )
+
+    def run(
+        self, shard: int, *, on_report: OnReport | None = None, one_by_one: Callable[[int], bool] | None = None
+    ) -> ShardReport:
+        """Write a shard and then its index, unless it is finished.
+
+        `on_report` hears of every utterance and of the end. `one_by_one` is asked before each utterance, by its
+        position, whether to read it, and each is then read by itself: for a shard that has killed a worker. Raises
+        AudioError for the first failure with `stop_on_error`, OutputError where the shard cannot be written.
+        """
+        plan, report, lines = self._plan, ShardReport(shard, is_finished=True), list[dict[str, Any]]()
+        if not is_finished(plan, shard):
+            utterances = plan.shard(shard)
+            outcomes = self._outcomes(utterances) if one_by_one is None else self._singly(utterances, one_by_one)
+            report = ShardReport(shard)
+            with write_shard(plan.folder, shard, plan.settings, plan.columns, self._codec.entropy) as writer:
+                for outcome in outcomes:
+                    lines.append(self._line(outcome, writer))
+                    report = _counted(report, lines[-1])
+                    if on_report is not None:
+                        on_report(report)
+            write_index(plan.folder, shard, lines)
+            report = replace(report, is_finished=True)
+        if on_report is not None:
+            on_report(report)
+        return report
+
+    def _line(self, outcome: Outcome, writer: ShardWriter) -> dict[str, Any]:
+        """What the index says of an outcome, which is written."""
+        if isinstance(outcome, Failure):
+            if self._options.stop_on_error:
+                raise AudioError(f"{outcome.utterance.id}: {outcome.error}")
+            return {"id": outcome.utterance.id, "source": outcome.utterance.source, "error": outcome.error}
+        return {
+            "id": outcome.id,
+            "num_frames": outcome.num_frames,
+            "samples": outcome.samples,
+            "seconds": round(outcome.samples / outcome.original_rate_hz, 6),
+            **writer.add(outcome),
+        }
+
+    def _outcomes(self, utterances: list[Utterance]) -> Iterator[Outcome]:
+        count, seconds = self._plan.settings.num_codebooks, self._options.batch_seconds
+        return tokenize(utterances, self._codec, count, batch_seconds=seconds)
+
+    def _singly(self, utterances: list[Utterance], is_wanted: Callable[[int], bool]) -> Iterator[Outcome]:
+        for position, utterance in enumerate(utterances):
+            if is_wanted(position):
+                yield from self._outcomes([utterance])
+            else:
+                yield Failure(utterance, "a worker died of it (killed or out of memory)")
+
+
+def _counted(report: ShardReport, line: dict[str, Any]) -> ShardReport:
+    if "error" in line:
+        return replace(report, failures=report.failures + 1)
+    return replace(report, utterances=report.utterances + 1, seconds=report.seconds + line["seconds"])
