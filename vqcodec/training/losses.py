@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vqcodec.audio.spectral import mel_bank, stft
 from vqcodec.config import LossConfig
+from vqcodec.training.perceptual import perceptual_loss
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights:
     complex:    L1 of complex spectra over the item's mean magnitude plus a floor, three windows
     compressed: squared error of magnitudes raised to 0.3 and of complex spectra with those magnitudes, two windows
                 (Braun and Tashev 2021; in speech enhancement it moves with PESQ)
+    perceptual: the points that raw PESQ loses, by a differentiable model of it (perceptual.py); absent at weight 0
 
     With `weights.sampled_scales`, one window of each of three groups is drawn (torch's global generator) and
     stands for its group: the same expectation at under half the cost.
@@ -54,6 +56,8 @@ def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights:
             terms = _scale_losses(wave, wave_hat, rate_hz, scale)
             for name, term in terms.items():
                 totals[name] = totals[name] + term * (len(group) / len(chosen))
+    if weights.perceptual > 0:
+        totals["perceptual"] = perceptual_loss(wave, wave_hat, rate_hz)
     return {name: getattr(weights, name) * total for name, total in totals.items()}
 
 
