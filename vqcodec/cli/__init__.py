@@ -14,6 +14,7 @@ import click
 
 from vqcodec import __version__
 from vqcodec.cli.decode import decode
+from vqcodec.cli.detokenize import detokenize
 from vqcodec.cli.encode import encode
 from vqcodec.cli.export import export
 from vqcodec.cli.fit_entropy import fit_entropy
@@ -21,6 +22,7 @@ from vqcodec.cli.info import info
 from vqcodec.cli.models import models
 from vqcodec.cli.thin import thin
 from vqcodec.cli.tokenize import tokenize
+from vqcodec.cli.tokens import tokens
 from vqcodec.cli.train import train
 from vqcodec.cli.verify import verify
 from vqcodec.errors import VqcodecError
@@ -63,5 +65,5 @@ def main() -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
 
 
-for _command in (encode, decode, info, verify, thin, tokenize, models, train, fit_entropy, export):
+for _command in (encode, decode, info, verify, thin, tokenize, detokenize, tokens, models, train, fit_entropy, export):
     main.add_command(_command)

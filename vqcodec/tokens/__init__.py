@@ -1,1 +1,55 @@
-"""Speech datasets as tokens."""
+"""Speech datasets as tokens. Names load on first use, so that importing the package needs no torch and no pyarrow."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vqcodec.tokens.decoding import detokenize
+    from vqcodec.tokens.patterns import ByCodebook, Delayed, Interleaved, Pattern
+    from vqcodec.tokens.reader import TokenDataset
+    from vqcodec.tokens.reader import open_tokens as open
+    from vqcodec.tokens.run import tokenize
+    from vqcodec.tokens.statistics import measure
+    from vqcodec.tokens.streaming import TokenStream, collate
+    from vqcodec.tokens.utterances import TokenizedUtterance
+
+__all__ = [
+    "ByCodebook",
+    "Delayed",
+    "Interleaved",
+    "Pattern",
+    "TokenDataset",
+    "TokenStream",
+    "TokenizedUtterance",
+    "collate",
+    "detokenize",
+    "measure",
+    "open",
+    "tokenize",
+]
+
+_HOMES = {
+    "ByCodebook": "patterns.ByCodebook",
+    "Delayed": "patterns.Delayed",
+    "Interleaved": "patterns.Interleaved",
+    "Pattern": "patterns.Pattern",
+    "TokenDataset": "reader.TokenDataset",
+    "TokenStream": "streaming.TokenStream",
+    "TokenizedUtterance": "utterances.TokenizedUtterance",
+    "collate": "streaming.collate",
+    "detokenize": "decoding.detokenize",
+    "measure": "statistics.measure",
+    "open": "reader.open_tokens",
+    "tokenize": "run.tokenize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vqcodec.tokens' has no attribute {name!r}")
+    module, _, own = _HOMES[name].partition(".")
+    return getattr(import_module(f"vqcodec.tokens.{module}"), own)
+
+
+def __dir__() -> list[str]:
+    return __all__

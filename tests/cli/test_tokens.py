@@ -1,0 +1,127 @@
+"""vqcodec tokens and detokenize: what they print, write and refuse."""
+
+import json
+import shutil
+
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from vqcodec.cli import main
+
+
+@pytest.fixture
+def run():
+    def call(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="vqcodec")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory, speech, toy_weights):
+    """An output of the toy model in npy: five clips and a file that is no audio, three shards."""
+    from vqcodec.tokens.run import tokenize
+
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "in").mkdir()
+    for number in range(5):
+        soundfile.write(folder / "in" / f"{number}.wav", speech[: 4000 + 999 * number], 16000)
+    (folder / "in" / "bad.wav").write_text("no audio")
+    tokenize(folder / "in", folder / "out", model=toy_weights, workers=1, format="npy", shard_size=2)
+    return folder / "out"
+
+
+@pytest.mark.parametrize("name", ["info", "merge"])
+def test_subcommands_have_help_with_an_example(run, name):
+    assert run("tokens", name, "--help").output.count(f"vqcodec tokens {name}") >= 2
+
+
+def test_info_tells_every_fact(run, tokens):
+    facts = json.loads(run("tokens", "info", tokens, "--json").output)
+    files = [path for path in (tokens / "shards").rglob("*") if path.is_file()]
+    assert facts["disk_bytes"] == sum(path.stat().st_size for path in files)
+    assert facts["tokens"] == 3 * facts["frames"]
+    expected = {"model": "toy", "utterances": 5, "failures": 1, "shards": 3, "all_shards": 3, "num_codebooks": 3}
+    assert expected.items() <= facts.items()
+    assert [len(facts[name]) for name in ("entropy_bits", "perplexity", "used_share")] == [3, 3, 3]
+    text = run("tokens", "info", tokens).output
+    assert "unfinished" not in text
+    assert len(text.splitlines()) == len(facts) - 3 + 1 + 3
+    assert f"{facts['perplexity'][2]:.1f}" in text.splitlines()[-1]
+
+
+def test_info_of_an_unfinished_folder_says_so(tmp_path, run, tokens):
+    shutil.copytree(tokens, tmp_path / "out")
+    (tmp_path / "out" / "index" / "shard-000001.jsonl").unlink()
+    text = run("tokens", "info", tmp_path / "out").output
+    assert text.splitlines()[0] == "unfinished: 2 of 3 shards; what follows is of those"
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_picture_is_one(tmp_path, run, tokens, suffix):
+    path = tmp_path / f"usage.{suffix}"
+    run("tokens", "info", tokens, "--picture", path)
+    assert (b"<svg" if suffix == "svg" else b"\x89PNG") in path.read_bytes()[:500]
+    before = path.read_bytes()
+    assert "exists already" in run("tokens", "info", tokens, "--picture", path, code=1).output
+    assert path.read_bytes() == before
+    run("tokens", "info", tokens, "--picture", path, "--force")
+
+
+def test_merge_completes_what_is_there(tmp_path, run, tokens):
+    out = tmp_path / "out"
+    shutil.copytree(tokens, out)
+    made = {name: (out / name).read_bytes() for name in ("index.json", "failures.jsonl", "manifest.jsonl")}
+    for name in made:
+        (out / name).unlink()
+    assert "go on with vqcodec tokens merge" in run("detokenize", out, tmp_path / "audio", code=1).output
+    assert "5 utterances, 0.00 h" in run("tokens", "merge", out).output
+    assert {name: (out / name).read_bytes() for name in made} == made
+    (out / "index" / "shard-000001.jsonl").unlink()
+    assert "1 of 3 shards are unfinished (1)" in run("tokens", "merge", out, code=1).output
+
+
+def test_detokenize_writes_every_utterance(tmp_path, run, tokens, toy_weights):
+    result = run("detokenize", tokens, tmp_path / "audio", "--model", toy_weights, "--format", "flac", "--codebooks", 2)
+    assert result.output == f"{tmp_path}/audio: 5 utterances, 0.00 h\n"
+    lengths = [soundfile.info(tmp_path / "audio" / f"{number}.flac").frames for number in range(5)]
+    assert lengths == [4000 + 999 * number for number in range(5)]
+
+
+def test_detokenize_tells_each_failure_and_goes_on(tmp_path, run, tokens, toy_weights):
+    shutil.copytree(tokens, tmp_path / "out")
+    for name in ("1", "4"):
+        next((tmp_path / "out" / "shards").rglob(f"{name}.npy")).write_bytes(b"damaged")
+    lines = run("detokenize", tmp_path / "out", tmp_path / "audio", "--model", toy_weights, code=1).output.splitlines()
+    assert lines[0].endswith("3 utterances, 0.00 h")
+    assert lines[1].startswith("Error: 1: ")
+    assert lines[2].startswith("Error: 4: ")
+    assert lines[3] == "Error: 2 of 5 utterances failed"
+    assert sorted(path.name for path in (tmp_path / "audio").iterdir()) == ["0.wav", "2.wav", "3.wav"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["tokens", "info", "none"], 1, "none: no plan.json"),
+        (["tokens", "merge", "none"], 1, "none: no plan.json"),
+        (["tokens", "info", "{tokens}", "--picture", "a.gif"], 2, "a.gif is no .png or .svg"),
+        (["tokens", "info", "{tokens}", "--picture", "none/a.png"], 1, "there is no folder"),
+        (["tokens", "info", "{tokens}", "--model", "speech-16k"], 1, "give the weights that made them"),
+        (["detokenize", "{tokens}", "audio"], 1, "not bundled"),
+        (["detokenize", "{tokens}", "audio", "--codebooks", "4"], 1, "not in 1..3"),
+        (["detokenize", "{tokens}", "audio", "--format", "aiff"], 2, "aiff"),
+        (["detokenize", "{tokens}"], 2, "Missing argument"),
+    ],
+)
+def test_bad_input_is_one_line_and_no_file(tmp_path, monkeypatch, run, tokens, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    lines = run(*(argument.format(tokens=tokens) for argument in arguments), code=code).output.strip().splitlines()
+    assert message in lines[-1]
+    assert len(lines) == 1 or code == 2
+    assert list(tmp_path.iterdir()) == []

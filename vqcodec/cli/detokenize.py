@@ -1,0 +1,50 @@
+"""vqcodec detokenize: tokens -> audio files."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vqcodec.cli.common import device_option, force_option, limit_threads, progress
+
+_FORMATS = ("wav", "flac", "ogg", "mp3")
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path), metavar="TOKENS")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "kind", type=click.Choice(_FORMATS), default="wav", show_default=True)
+@click.option("--codebooks", type=click.IntRange(min=1), help="Decode only the first codebooks: a lower rate's sound.")
+@click.option("--model", help="Weights file, for tokens of a model that is not bundled.")
+@device_option
+@force_option
+def detokenize(
+    out: Path, folder: Path, kind: Any, codebooks: int | None, model: str | None, device: str, force: bool
+) -> None:
+    """Decode the output of vqcodec tokenize to audio: FOLDER/<id>.wav, of the original rate and length.
+
+    An utterance that fails stops no other; each is told at the end, and the exit code is then 1.
+
+    \b
+    vqcodec detokenize tokens/ audio/
+    vqcodec detokenize tokens/ low/ --codebooks 2 --format flac
+    """
+    limit_threads()
+    from vqcodec.tokens.decoding import detokenize as run
+
+    with progress(str(out)) as report:
+        done = run(
+            out,
+            folder,
+            format=kind,
+            num_codebooks=codebooks,
+            model=model,
+            device=device,
+            force=force,
+            on_progress=report,
+        )
+    click.echo(f"{folder}: {done.utterances} utterances, {done.seconds / 3600:.2f} h", err=True)
+    for utterance_id, error in done.failures:
+        click.echo(f"Error: {utterance_id}: {error}", err=True)
+    if done.failures:
+        raise click.ClickException(f"{len(done.failures)} of {done.utterances + len(done.failures)} utterances failed")

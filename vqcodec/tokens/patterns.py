@@ -1,0 +1,171 @@
+"""Codes [K, F] as the sequences that language models read, and exactly back. numpy only.
+
+Copet et al., "Simple and Controllable Music Generation" (2023), section 2.2 and figure 1, compare such patterns.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tokens = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How the codes of `num_codebooks` codebooks become tokens. Abstract: see the three below."""
+
+    num_codebooks: int
+    codebook_size: int
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens are from 0 to before it."""
+        raise NotImplementedError
+
+    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+        """Codes [K, F] -> tokens. Raises ValueError for another shape or type and for codes that are none."""
+        raise NotImplementedError
+
+    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Tokens of F frames -> codes [K, F]. Raises ValueError with the position of what `flatten` never gives."""
+        raise NotImplementedError
+
+    def _checked_codes(self, codes: NDArray[np.integer]) -> Tokens:
+        if codes.ndim != 2 or len(codes) != self.num_codebooks or codes.dtype.kind not in "iu":
+            raise ValueError(
+                f"codes are {codes.dtype} {list(codes.shape)}, expected integers [{self.num_codebooks}, F]"
+            )
+        return self._in_range(codes.astype(np.int64), "codes")
+
+    def _in_range(self, codes: Tokens, name: str) -> Tokens:
+        """`codes` [K, F], if all are codes."""
+        bad = np.argwhere((codes < 0) | (codes >= self.codebook_size))
+        if len(bad):
+            codebook, frame = bad[0]
+            raise ValueError(
+                f"{name} have {codes[codebook, frame]} at codebook {codebook}, frame {frame}; "
+                f"expected 0 to {self.codebook_size - 1}"
+            )
+        return codes
+
+
+@dataclass(frozen=True)
+class _Flat(Pattern):
+    """One token after the other, K a frame: code c of codebook k is token k * codebook_size + c."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """K * codebook_size."""
+        return self.num_codebooks * self.codebook_size
+
+    def _offsets(self) -> Tokens:
+        """[K, 1]."""
+        return np.arange(self.num_codebooks, dtype=np.int64)[:, None] * self.codebook_size
+
+    def _checked_tokens(self, tokens: NDArray[np.integer], codebooks: Tokens) -> Tokens:
+        """The codes of `tokens` [K * F], which must be of `codebooks` [K * F]."""
+        codes = tokens.astype(np.int64) - codebooks * self.codebook_size
+        bad = np.flatnonzero((codes < 0) | (codes >= self.codebook_size))
+        if len(bad):
+            first = codebooks[bad[0]] * self.codebook_size
+            raise ValueError(
+                f"token {tokens[bad[0]]} at position {bad[0]} is none of codebook {codebooks[bad[0]]}, "
+                f"which has {first} to {first + self.codebook_size - 1}"
+            )
+        return codes
+
+    def _frames(self, tokens: NDArray[np.integer]) -> int:
+        if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+            raise ValueError(f"tokens are {tokens.dtype} {list(tokens.shape)}, expected integers [F * K]")
+        frames, rest = divmod(len(tokens), self.num_codebooks)
+        if rest:
+            raise ValueError(
+                f"{len(tokens)} tokens end in a part of a frame at position {len(tokens) - rest}; "
+                f"a frame has {self.num_codebooks}"
+            )
+        return frames
+
+
+@dataclass(frozen=True)
+class Interleaved(_Flat):
+    """Frame by frame, in each codebook by codebook: tokens [F * K].
+
+    The "flattening" pattern of Copet et al.; AudioLM (Borsos et al. 2022) models its coarse codes in this order.
+    """
+
+    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+        """See Pattern."""
+        return (self._checked_codes(codes) + self._offsets()).T.ravel()
+
+    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+        """See Pattern."""
+        frames = self._frames(tokens)
+        codes = self._checked_tokens(tokens, np.tile(np.arange(self.num_codebooks), frames))
+        return np.ascontiguousarray(codes.reshape(frames, self.num_codebooks).T)
+
+
+@dataclass(frozen=True)
+class ByCodebook(_Flat):
+    """All frames of codebook 0, then all of codebook 1, and so on: tokens [K * F].
+
+    From coarse to fine, the order in which VALL-E (Wang et al. 2023) predicts codebooks.
+    """
+
+    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+        """See Pattern."""
+        return (self._checked_codes(codes) + self._offsets()).ravel()
+
+    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+        """See Pattern."""
+        frames = self._frames(tokens)
+        codes = self._checked_tokens(tokens, np.repeat(np.arange(self.num_codebooks), frames))
+        return codes.reshape(self.num_codebooks, frames)
+
+
+@dataclass(frozen=True)
+class Delayed(Pattern):
+    """A row per codebook, codebook k late by k steps: tokens [K, F + K - 1], `pad` where a row has no code.
+
+    The "delay" pattern of MusicGen (Copet et al. 2023): a step predicts K tokens, and each knows the coarser codes of
+    its own frame.
+    """
+
+    @property
+    def pad(self) -> int:
+        """The token that stands for no code: codebook_size."""
+        return self.codebook_size
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Of each row: codebook_size + 1, with `pad`."""
+        return self.codebook_size + 1
+
+    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+        """See Pattern."""
+        codes = self._checked_codes(codes)
+        frames = codes.shape[1]
+        tokens = np.full((self.num_codebooks, frames + self.num_codebooks - 1), self.pad, np.int64)
+        for codebook, row in enumerate(codes):
+            tokens[codebook, codebook : codebook + frames] = row
+        return tokens
+
+    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+        """See Pattern."""
+        late = self.num_codebooks - 1
+        if tokens.ndim != 2 or len(tokens) != self.num_codebooks or tokens.dtype.kind not in "iu":
+            raise ValueError(
+                f"tokens are {tokens.dtype} {list(tokens.shape)}, expected integers [{self.num_codebooks}, steps]"
+            )
+        frames = tokens.shape[1] - late
+        if frames < 0:
+            raise ValueError(f"{tokens.shape[1]} steps are fewer than the {late} by which the last codebook is late")
+        step, codebook = np.arange(tokens.shape[1]), np.arange(self.num_codebooks)[:, None]
+        has_code = (step >= codebook) & (step < codebook + frames)
+        bad = np.argwhere((tokens < 0) | (tokens > self.pad) | ((tokens == self.pad) == has_code))
+        if len(bad):
+            row, place = bad[0]
+            expected = f"a code, 0 to {self.codebook_size - 1}" if has_code[row, place] else f"the pad, {self.pad}"
+            raise ValueError(f"token {tokens[row, place]} of codebook {row} at step {place} is not {expected}")
+        codes: Tokens = tokens[has_code].reshape(self.num_codebooks, frames).astype(np.int64)
+        return codes

@@ -1,0 +1,138 @@
+"""What is in a token dataset: sums, and how much of each codebook is used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.frames import bits_per_code
+from vqcodec.tokens.index import Totals, is_finished, shard_path, totals_of
+from vqcodec.tokens.plan import Plan, Settings, open_plan
+from vqcodec.tokens.reader import weights_of
+from vqcodec.tokens.rows import read_rows
+from vqcodec.weightsfile import read_entropy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BLOCK_ROWS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Of the shards that are finished. `counts` [K, codebook_size]: how often each code occurs."""
+
+    settings: Settings
+    shards: int
+    all_shards: int
+    totals: Totals
+    disk_bytes: int
+    counts: NDArray[np.int64]
+
+    @property
+    def nominal_kbps(self) -> float:
+        """Of codes in fixed width."""
+        settings = self.settings
+        bits = settings.num_codebooks * bits_per_code(settings.codebook_size)
+        return bits * settings.sample_rate_hz / settings.hop_length / 1000
+
+    @property
+    def bits_per_token(self) -> float | None:
+        """Bits of the shards on disk per token; None without tokens."""
+        return 8 * self.disk_bytes / self.totals.tokens if self.totals.tokens else None
+
+    @property
+    def entropy_bits(self) -> NDArray[np.float64]:
+        """Entropy in bits of each codebook's distribution, of a token by itself [K]."""
+        shares = self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
+        logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
+        bits: NDArray[np.float64] = -(shares * logs).sum(axis=1)
+        return bits + 0.0  # no -0
+
+    @property
+    def perplexity(self) -> NDArray[np.float64]:
+        """2 ** entropy [K]: as many codes, used equally, would have the same entropy."""
+        return np.exp2(self.entropy_bits)
+
+    @property
+    def used_share(self) -> NDArray[np.float64]:
+        """Share of each codebook's codes that occur at all [K]."""
+        share: NDArray[np.float64] = (self.counts > 0).mean(axis=1)
+        return share
+
+
+def measure(folder: str | Path, *, model: str | Path | None = None) -> Statistics:
+    """Read every finished shard of an output of vqcodec tokenize; memory does not grow with it.
+
+    `model` as in `open`. Raises TokensError for damage, ModelError.
+    """
+    plan = open_plan(Path(folder).absolute())
+    finished = [shard for shard in range(plan.num_shards) if is_finished(plan, shard)]
+    return Statistics(
+        settings=plan.settings,
+        shards=len(finished),
+        all_shards=plan.num_shards,
+        totals=totals_of(plan, finished),
+        disk_bytes=sum(_bytes_of(shard_path(plan.folder, shard, plan.settings.format)) for shard in finished),
+        counts=_count(plan, finished, model),
+    )
+
+
+def _count(plan: Plan, shards: list[int], model: str | Path | None) -> NDArray[np.int64]:
+    settings = plan.settings
+    weights = weights_of(settings, model)
+    entropy = None if weights is None else read_entropy(weights, settings.codebook_size)
+    counts = np.zeros((settings.num_codebooks, settings.codebook_size), np.int64)
+    waiting: list[NDArray[np.uint16]] = []
+    for shard in shards:
+        for row in read_rows(plan, shard, entropy):
+            waiting.append(row.codes)
+            if len(waiting) == _BLOCK_ROWS:
+                _add(counts, waiting)
+    _add(counts, waiting)
+    return counts
+
+
+def _add(counts: NDArray[np.int64], codes: list[NDArray[np.uint16]]) -> None:
+    """Count `codes` and forget them."""
+    if codes:
+        first = np.arange(len(counts))[:, None] * counts.shape[1]
+        every = (np.concatenate(codes, axis=1) + first).ravel()
+        counts += np.bincount(every, minlength=counts.size).reshape(counts.shape)
+    codes.clear()
+
+
+def _bytes_of(path: Path) -> int:
+    """Of a file, or of all files in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def usage_figure(statistics: Statistics) -> "Figure":
+    """How often the codes of each codebook occur, the most frequent first, and the entropy of each codebook.
+
+    A curve ends where the codes that never occur begin; an even one is flat at 1.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    settings, counts = statistics.settings, np.sort(statistics.counts, axis=1)[:, ::-1]
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    usage, bars = figure.subplots(1, 2, width_ratios=(3, 2))
+    colors = colormaps["viridis"](np.linspace(0, 0.9, settings.num_codebooks))
+    times_even = counts / np.maximum(counts.mean(axis=1, keepdims=True), 1e-9)
+    ranks = np.arange(1, settings.codebook_size + 1)
+    for number, (row, color) in enumerate(zip(times_even, colors, strict=True)):
+        usage.plot(ranks, np.where(row > 0, row, np.nan), color=color, label=str(number))
+    usage.axhline(1, color="black", linestyle="--", linewidth=1)
+    usage.set(yscale="log", xlim=(0, settings.codebook_size), title="Use of codes, the most frequent first")
+    usage.set(xlabel="rank of the code", ylabel="times as often as if all were")
+    usage.legend(title="codebook", ncols=2, fontsize="small")
+    bars.bar(np.arange(settings.num_codebooks), statistics.entropy_bits, color=colors)
+    bars.axhline(np.log2(settings.codebook_size), color="black", linestyle="--", linewidth=1)
+    bars.set(xlabel="codebook", ylabel="bits", title="Entropy, and at most (dashed)")
+    bars.set_xticks(np.arange(settings.num_codebooks))
+    return figure
