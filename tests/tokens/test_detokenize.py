@@ -1,5 +1,6 @@
 """detokenize: the samples of `vqcodec decode`, of the original rate and length, whatever else is broken."""
 
+import functools
 import shutil
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import soundfile
 
 import vqcodec
-from vqcodec.errors import ConfigError, ModelError, OutputError, TokensError
+from vqcodec.errors import AudioError, ConfigError, ModelError, OutputError, TokensError
 from vqcodec.tokens import detokenize
 from vqcodec.tokens.index import shard_path
 
@@ -25,9 +26,10 @@ def clips(tmp_path_factory, make_clips, speech):
 def make_tokens(tmp_path_factory, clips, toy_weights):
     """Function: an output of the toy model, in a format."""
 
-    def make(kind, **options):
+    @functools.cache
+    def make(kind):
         out = tmp_path_factory.mktemp("tokens") / "out"
-        vqcodec.tokens.run.tokenize(clips, out, model=toy_weights, workers=1, format=kind, **options)
+        vqcodec.tokens.tokenize(clips, out, model=toy_weights, workers=1, format=kind)
         return out
 
     return make
@@ -91,6 +93,14 @@ def test_one_bad_utterance_stops_no_other(tmp_path, tokens, toy_weights):
     assert done.utterances == len(list((tmp_path / "audio").rglob("*.*"))) - len(list((tmp_path / "audio").glob("v*")))
     assert told == sorted(told)
     assert told[-1][1] == pytest.approx(vqcodec.tokens.open(out).totals.seconds)
+
+
+def test_an_id_cannot_lead_out_of_the_folder(tmp_path, make_output, toy_weights):
+    make_output(tmp_path / "out", "parquet", count=3)
+    index = tmp_path / "out" / "index" / "shard-000000.jsonl"
+    index.write_text(index.read_text().replace("s.1/u1", "../../u1"))
+    with pytest.raises(AudioError, match="is no name such as"):
+        detokenize(tmp_path / "out", tmp_path / "audio")
 
 
 def test_nothing_is_replaced_without_force(tmp_path, tokens, toy_weights, monkeypatch):

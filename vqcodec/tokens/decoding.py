@@ -53,7 +53,9 @@ def detokenize(
     dataset = open_tokens(tokens, model=model)
     if num_codebooks is not None and not 1 <= num_codebooks <= dataset.num_codebooks:
         raise ConfigError(f"{num_codebooks} codebooks are not in 1..{dataset.num_codebooks}, what the tokens have")
-    targets = _targets(dataset, Path(folder), format, force=force)
+    ids = dataset.ids
+    targets = [Path(folder) / f"{utterance_id}.{format}" for utterance_id in ids]
+    _check_targets(ids, targets, force=force)
     codec = _codec(dataset, model, device)
     with output_errors(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,7 @@ def detokenize(
         try:
             seconds = _write(dataset[position], target, dataset, codec, num_codebooks)
         except (AudioError, BitstreamError, TokensError) as error:
-            done.failures.append((dataset.ids[position], str(error)))
+            done.failures.append((ids[position], str(error)))
             continue
         done.utterances += 1
         done.seconds += seconds
@@ -71,16 +73,14 @@ def detokenize(
     return done
 
 
-def _targets(dataset: TokenDataset, folder: Path, format: AudioFormat, *, force: bool) -> list[Path]:
-    """The file of each utterance; none exists, without `force`."""
-    for utterance_id in dataset.ids:
-        check_id(utterance_id, where=str(dataset.plan.folder))
-    targets = [folder / f"{utterance_id}.{format}" for utterance_id in dataset.ids]
+def _check_targets(ids: list[str], targets: list[Path], *, force: bool) -> None:
+    """Raise AudioError for an id that leads out of the folder, OutputError for a file that exists without `force`."""
+    for utterance_id in ids:
+        check_id(utterance_id, where="the tokens")
     existing = [] if force else [target for target in targets if target.exists()]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise OutputError(f"{existing[0]}{more}: exists already; use --force to replace, or another folder")
-    return targets
 
 
 def _codec(dataset: TokenDataset, model: str | Path | None, device: str) -> Engine:
