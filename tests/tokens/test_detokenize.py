@@ -1,6 +1,7 @@
 """detokenize: the samples of `vqcodec decode`, of the original rate and length, whatever else is broken."""
 
 import functools
+import json
 import shutil
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_one_bad_utterance_stops_no_other(tmp_path, tokens, toy_weights):
     assert done.utterances == len(list((tmp_path / "audio").rglob("*.*"))) - len(list((tmp_path / "audio").glob("v*")))
     assert told == sorted(told)
     assert told[-1][1] == pytest.approx(vqcodec.tokens.open(out).totals.seconds)
+
+
+def test_a_length_that_the_codes_do_not_have_is_a_failure(tmp_path, tokens, toy_weights):
+    shutil.copytree(tokens, tmp_path / "out")
+    manifest = shard_path(tmp_path / "out", 0, "npy") / "manifest.jsonl"
+    for wrong in (5, 10**9):
+        lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+        lines[2]["samples"] = wrong
+        manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        done = detokenize(tmp_path / "out", tmp_path / "audio", model=toy_weights, force=True)
+        assert [one for one, _ in done.failures] == [lines[2]["id"]]
+        assert "contradicts itself" in done.failures[0][1]
 
 
 def test_an_id_cannot_lead_out_of_the_folder(tmp_path, make_output, toy_weights):

@@ -364,6 +364,28 @@ def test_an_index_of_other_shards_is_found_out(tmp_path, make_output):
         "a" in vqcodec.tokens.open(tmp_path / "out")  # noqa: B015
 
 
+def test_a_row_that_is_not_the_one_of_its_id_is_never_given(tmp_path, make_output):
+    make_output(tmp_path / "out", count=20)
+    index = index_path(tmp_path / "out", 0)
+    index.write_text(index.read_text().replace("s.3/u3", "s.3/u33"))
+    with pytest.raises(TokensError, match="has 's.3/u3' where its index has 's.3/u33'; tokenize afresh"):
+        vqcodec.tokens.open(tmp_path / "out")["s.3/u33"]
+
+
+def test_parquet_of_other_columns_is_refused(tmp_path, make_output):
+    import pyarrow.parquet as pq
+
+    make_output(tmp_path / "out", count=20)
+    path = shard_path(tmp_path / "out", 0, "parquet")
+    table = pq.read_table(path)
+    for other in (table.drop_columns("age"), table.set_column(2, "num_frames", table["text"])):
+        pq.write_table(other, path)
+        with pytest.raises(TokensError, match="other names or types than the plan; remove it"):
+            vqcodec.tokens.open(tmp_path / "out")[0]
+    pq.write_table(table, path)
+    assert vqcodec.tokens.open(tmp_path / "out")[0].id == "s.0/u0"
+
+
 def test_missing_pyarrow_is_told_with_its_remedy(tmp_path, make_output, monkeypatch):
     make_output(tmp_path / "out", count=3)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
