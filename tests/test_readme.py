@@ -50,6 +50,24 @@ def test_the_commands_run(tmp_path, speech, speech_path):
     assert soundfile.info(tmp_path / "part.wav").duration == pytest.approx(1.5)
 
 
+def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatch):
+    (tmp_path / "recordings").mkdir()
+    for name in ("one", "84-121123-0000"):
+        shutil.copy(speech_path, tmp_path / "recordings" / f"{name}.flac")
+    script = block("Datasets as tokens", "sh")
+    assert script.count("vqcodec") >= 5
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert soundfile.info(tmp_path / "audio" / "one.wav").frames == soundfile.info(speech_path).frames
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block("Datasets as tokens", "python"), names)
+    np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
+
+
 def test_the_python_runs(speech):
     names = {
         "wave": torch.from_numpy(speech)[None, None],

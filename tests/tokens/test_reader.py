@@ -454,9 +454,9 @@ def test_the_manifest_names_every_file(tmp_path, make_output, kind):
     for line, row in zip(lines, rows, strict=True):
         assert (line["id"], line["num_frames"]) == (row.id, row.num_frames)
         if kind == "npy":
-            np.testing.assert_array_equal(np.load(tmp_path / "out" / line["path"]), row.codes)
+            np.testing.assert_array_equal(np.load(tmp_path / "out" / line["codes"]), row.codes)
         else:
-            assert (tmp_path / "out" / line["path"]).read_bytes().startswith(b"VQC")
+            assert (tmp_path / "out" / line["codes"]).read_bytes().startswith(b"VQC")
 
 
 def test_the_most_open_shards_are_the_latest(tmp_path, make_output):

@@ -115,7 +115,7 @@ def test_folders_have_a_manifest(tmp_path):
     folder = shard_path(tmp_path, 7, "npy")
     lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     for line, expected in zip(lines, rows(5), strict=True):
-        np.testing.assert_array_equal(np.load(tmp_path / line["path"]), expected.codes)
+        np.testing.assert_array_equal(np.load(tmp_path / line["codes"]), expected.codes)
         assert line["id"] == expected.id
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vqcodec.bitstream import Header, VqcReader, VqcWriter
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
-from vqcodec.errors import TokensError, VqcodecError
+from vqcodec.errors import ModelError, TokensError, VqcodecError
 from vqcodec.tokens.plan import Settings
 from vqcodec.tokens.utterances import TokenizedUtterance
 
@@ -42,12 +42,17 @@ def codes_to_vqc(row: TokenizedUtterance, settings: Settings, entropy: EntropyMo
 
 
 def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None) -> NDArray[np.uint16]:
-    """The codes [K, F] of a .npy or .vqc. Raises TokensError for damage."""
+    """The codes [K, F] of a .npy or .vqc. Raises TokensError for damage, ModelError without its entropy model."""
     try:
         if settings.entropy_coded or settings.format == "vqc":
             chunks = list(VqcReader(io.BytesIO(data)).chunks(entropy=entropy))
             codes = [chunk.codes[0] for chunk in chunks] or [np.zeros((settings.num_codebooks, 0), np.uint16)]
             return np.concatenate(codes, axis=1).astype(np.uint16)
-        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.uint16)
-    except (VqcodecError, ValueError, OSError, EOFError) as error:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+        if array.dtype != np.uint16:
+            raise TokensError(f"an array of {array.dtype}, not of uint16")
+        return np.asarray(array, np.uint16)
+    except (ModelError, TokensError):
+        raise
+    except (VqcodecError, ValueError, OSError, EOFError, MemoryError) as error:
         raise TokensError(f"damaged codes ({error})") from None

@@ -55,9 +55,9 @@ def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
     """The lines of a shard's index, failures included. Raises TokensError if it is missing or damaged."""
     path = index_path(folder, shard)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at rarer separators
+        return [json.loads(line) for line in lines if line]
+    except (OSError, ValueError, RecursionError) as error:
         raise TokensError(f"{path}: cannot be read ({error}); tokenize again with --resume") from None
 
 

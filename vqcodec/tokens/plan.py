@@ -80,7 +80,7 @@ class Plan:
             with path.open("rb") as file:
                 file.seek(self.offsets[shard])
                 return [Utterance.from_json(file.readline().decode()) for _ in range(self.size_of(shard))]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise TokensError(f"{path}: shard {shard} of the plan cannot be read ({error}); start afresh") from None
 
 
@@ -130,10 +130,11 @@ def open_plan(folder: Path) -> Plan:
         if version != _VERSION:
             raise TokensError(f"{path}: version {version}; this release reads {_VERSION}")
         values["settings"] = Settings(**values["settings"])
+        bytes.fromhex(values["settings"].fingerprint)
         return Plan(**{**values, "folder": folder})
     except FileNotFoundError:
         raise TokensError(f"{folder}: no plan.json, so no output of vqcodec tokenize; give its folder") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TokensError(f"{path}: cannot be read ({error})") from None
 
 

@@ -174,7 +174,7 @@ class _FolderReader:
     def row(self, number: int) -> TokenizedUtterance:
         """See ShardReader."""
         with reading(self._manifest, part_of=self._path):
-            facts = {name: value for name, value in json.loads(self._lines[number]).items() if name != "path"}
+            facts = {name: value for name, value in json.loads(self._lines[number]).items() if name != "codes"}
             check_id(facts["id"], where=str(self._manifest))
         path = self._path / f"{name_of(facts['id'])}.{self._plan.settings.format}"
         with reading(path, part_of=self._path):
@@ -187,10 +187,8 @@ class _FolderReader:
 def _decoded(data: bytes, plan: Plan, entropy: EntropyModel | None) -> NDArray[np.uint16]:
     try:
         return codes_of_bytes(data, plan.settings, entropy)
-    except TokensError as error:
-        if isinstance(error.__context__, ModelError):
-            raise ModelError(f"{plan.folder}: {error.__context__}; give the weights of {plan.settings.model}") from None
-        raise
+    except ModelError as error:
+        raise ModelError(f"{plan.folder}: {error}; give the weights of {plan.settings.model}") from None
 
 
 def _utterance(facts: Mapping[str, Any], codes: NDArray[np.uint16], plan: Plan) -> TokenizedUtterance:
