@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.errors import ConfigError, VqcodecError
-from vqcodec.tokens.worker import ShardReport, WorkerOptions
+from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 
 _REACH_SECONDS = 10.0
 

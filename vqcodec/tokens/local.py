@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vqcodec.errors import TokensError, VqcodecError
-from vqcodec.tokens.worker import ShardReport, WorkerOptions
+from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 
 _REPORT_SECONDS = 0.5
 _DEATHS = 2

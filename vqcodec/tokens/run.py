@@ -12,10 +12,10 @@ from vqcodec.atomic import output_errors
 from vqcodec.engine import codebooks_for
 from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.tokens.index import Totals, is_finished, merge, totals_of
+from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.shards import require_pyarrow
 from vqcodec.tokens.sources import find_utterances
-from vqcodec.tokens.worker import ShardReport, WorkerOptions
 from vqcodec.weightsfile import file_digest, read_config
 
 EngineKind = Literal["local", "ray"]

@@ -1,7 +1,7 @@
 """Worker: holds a model and turns shards of a plan into files, on this machine or another; the unit of all engines."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,10 @@ from vqcodec.codec import Codec
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.tokens.batches import Failure, Outcome, tokenize
 from vqcodec.tokens.index import is_finished, write_index
+from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.plan import open_plan
 from vqcodec.tokens.shards import ShardWriter, write_shard
 from vqcodec.tokens.utterances import Utterance
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """What a worker needs to know; none of it changes the output."""
-
-    model: str = zoo.DEFAULT_MODEL
-    device: str = "cpu"
-    batch_seconds: float = 30.0
-    stop_on_error: bool = False
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """How far a shard is: utterances written, seconds of their audio, failures."""
-
-    shard: int
-    utterances: int = 0
-    seconds: float = 0.0
-    failures: int = 0
-    is_finished: bool = False
-
 
 OnReport = Callable[[ShardReport], None]
 

@@ -1,0 +1,112 @@
+"""vqcodec tokenize: exit codes, what it tells, what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from vqcodec.cli import main, progress
+from vqcodec.tokens.run import Progress
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, speech_path):
+    """Two good files and a bad one."""
+    folder = tmp_path_factory.mktemp("clips") / "in"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a", "sub/b"):
+        (folder / f"{name}.flac").write_bytes(speech_path.read_bytes())
+    (folder / "bad.wav").write_bytes(b"no audio")
+    return folder
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, ["tokenize", *map(str, arguments)], prog_name="vqcodec")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize(("on_error", "code"), [("report", 1), ("skip", 0), ("stop", 1)])
+def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, on_error, code):
+    options = ("--model", toy_weights, "--workers", 1, "--on-error", on_error)
+    result = run(clips, tmp_path / "out", *options)
+    assert result.exit_code == code
+    last = result.output.splitlines()[-1]
+    if on_error == "stop":
+        assert last.startswith("Error: bad: ")
+        assert not (tmp_path / "out" / "index.json").exists()
+    else:
+        assert last.removeprefix("Error: ") == f"1 utterances failed; {tmp_path / 'out'}/failures.jsonl says why"
+        assert json.loads((tmp_path / "out" / "index.json").read_text())["utterances"] == 2
+
+
+def test_a_log_has_a_json_line_with_what_is_done(tmp_path, clips, toy_weights):
+    result = run(clips / "sub", tmp_path / "out", "--model", toy_weights, "--workers", 1)
+    lines = [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
+    assert (lines[-1]["utterances"], lines[-1]["planned"], lines[-1]["failures"]) == (1, 1, 0)
+    assert lines[-1]["seconds_left"] == 0
+    assert result.output.splitlines()[-1].endswith("1 utterances, 0.00 h, 771 tokens")
+
+
+def test_a_terminal_has_one_line_that_changes(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.Display() as display:
+        display.show(Progress(1, 4, planned=40, utterances=10, seconds=7200, failures=2))
+    text = capsys.readouterr().err
+    assert text.startswith("\r\033[K2.00 h, ")
+    assert text.endswith(" left, 10 of 40 utterances, 1 of 4 shards, 2 failed\n")
+
+
+def test_the_time_left_is_that_of_what_is_left():
+    facts = progress.facts_of(Progress(1, 4, planned=40, utterances=8, seconds=3600, failures=2), 5.0)
+    assert (facts["hours"], facts["hours_per_hour"], facts["seconds_left"]) == (1.0, 720.0, 15.0)
+    assert progress.facts_of(Progress(0, 4, 40, 0, 0.0, 0), 5.0)["seconds_left"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--kbps", 3, "--codebooks", 2), "give --kbps or --codebooks, not both"),
+        (("--shard", "3/3"), "'3/3' is not i/N"),
+        (("--shard", "x"), "'x' is not i/N"),
+        (("--ray-address", "auto"), "--ray-address is for --engine ray"),
+        (("--format", "hdf5"), "'hdf5' is not one of"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(tmp_path, clips, options, message):
+    result = run(clips, tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_alone_makes_no_shards(tmp_path, clips, toy_weights):
+    result = run(clips, tmp_path / "out", "--model", toy_weights, "--plan-only")
+    assert (result.exit_code, result.output) == (0, f"{tmp_path / 'out'}: planned\n")
+    assert list((tmp_path / "out" / "shards").iterdir()) == []
+
+
+def test_help_imports_no_torch_and_neither_does_planning(tmp_path, clips):
+    script = (
+        "import sys; from vqcodec.cli import main;"
+        f"main(['tokenize', {str(clips)!r}, {str(tmp_path / 'out')!r}, '--plan-only'], standalone_mode=False);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_sigterm_ends_workers_and_leaves_nothing_half_written(tmp_path, clips):
+    manifest = tmp_path / "many.jsonl"
+    rows = [{"path": str(clips / "a.flac"), "id": str(number)} for number in range(3000)]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [sys.executable, "-m", "vqcodec", "tokenize", str(manifest), str(tmp_path / "out"), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("{")  # a worker is at it
+    process.terminate()
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 128 + 15
+    assert "Traceback" not in rest
+    assert not list((tmp_path / "out" / "shards").glob(".*"))
