@@ -48,7 +48,7 @@ def bench(*arguments):
 @pytest.mark.slow
 def test_bench_measures_every_part():
     tables = bench("--seconds", 1, "--rounds", 1)
-    assert set(tables) == {"speed", "frames", "arithmetic", "start-up", "throughput", "loss"}
+    assert set(tables) == {"speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss"}
     speeds = {row[0]: float(row[1]) for row in tables["speed"]}
     assert len(speeds) == 14
     assert all(speed > 0 for speed in speeds.values())
@@ -58,6 +58,7 @@ def test_bench_measures_every_part():
     assert all(50 < count < 400 for count in operations)
     assert sum(operations) > 1000
     assert all(float(row[2]) > 0 for row in tables["throughput"] + tables["start-up"])
+    assert all(float(row[1]) > 0 for row in tables["tokens"])
     assert all(float(row[2]) > float(row[3]) for row in tables["loss"] if row[1] != "0%")
 
 
@@ -73,5 +74,5 @@ def test_bench_of_a_long_file_measures_memory(engine):
 
 def test_every_table_of_the_benchmark_has_a_place_in_the_readme():
     readme = (TOOLS.parent / "README.md").read_text()
-    for name in ("speed", "frames", "arithmetic", "start-up", "throughput", "loss", "long"):
+    for name in ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long"):
         assert readme.count(f"<!-- bench {name} -->\n") == readme.count(f"<!-- end {name} -->\n") == 1

@@ -17,9 +17,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import loss
 import parts
 import processes
+import tokenizing
 import torch
 
-_PARTS = ("speed", "frames", "arithmetic", "start-up", "throughput", "loss", "long")
+_PARTS = ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long")
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -33,6 +34,7 @@ def main() -> None:
         "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
         "start-up": lambda: processes.start_up(options.rounds),
         "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
+        "tokens": lambda: tokenizing.tokenizing(min(3, options.rounds), minutes=12 * options.seconds),
         "loss": loss.loss,
         "long": lambda: processes.long_files(options.minutes, options.engine),
     }
