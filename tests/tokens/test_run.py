@@ -207,7 +207,7 @@ def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, clips, tokenize_t
 def test_kills_at_random_times_leave_every_utterance_exactly_once(tmp_path, make_clips, toy_weights, bytes_of):
     folder = make_clips(tmp_path / "in", 50)
     rows = [
-        {"path": str(path), "id": f"{copy:03}/{path.stem}"} for copy in range(40) for path in sorted(folder.iterdir())
+        {"path": str(path), "id": f"{copy:03}/{path.stem}"} for copy in range(80) for path in sorted(folder.iterdir())
     ]
     manifest = tmp_path / "many.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -219,7 +219,7 @@ def test_kills_at_random_times_leave_every_utterance_exactly_once(tmp_path, make
     while True:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            process.wait(timeout=chance.uniform(0.1, 5) if kills < 10 else None)
+            process.wait(timeout=chance.uniform(0.2, 2.5) if kills < 10 else None)
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
