@@ -46,7 +46,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="d539f26f804fb78bc32a3c1b7663751628bc9fa8b673b9db16a9c91b9a14c7c6",
+            sha256="1fec197e02f9bcd8e9730cccedd5d4465f291fbb56e9bb0c4edc1a2055bd97f5",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,
