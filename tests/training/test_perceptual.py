@@ -119,16 +119,16 @@ def test_silence_counts_nothing_and_noise_in_pauses_little(clips):
     assert float(perceptual_loss(true, guess, 16000)) == pytest.approx(0.5 * loss(wave, wave + 0.01 * white))
 
 
-def test_descending_it_raises_pesq(clips, codec):
+def test_descending_it_raises_pesq(clips):
     wave = torch.from_numpy(clips[0][:32000])[None]
-    decoded = codec.decode(codec.encode(wave[None], num_codebooks=3), length_samples=32000)[0].clone()
-    wave_hat = decoded.clone().requires_grad_(True)
+    noisy = wave + 0.01 * torch.randn(wave.shape, generator=torch.Generator().manual_seed(0))
+    wave_hat = noisy.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([wave_hat], lr=3e-4)
     for _ in range(40):
         optimizer.zero_grad()
         perceptual_loss(wave, wave_hat, 16000).backward()
         optimizer.step()
-    before, after = (pesq_wb(wave[0].numpy(), x[0].detach().numpy(), 16000) for x in (decoded, wave_hat))
+    before, after = (pesq_wb(wave[0].numpy(), x[0].detach().numpy(), 16000) for x in (noisy, wave_hat))
     assert after > before + 0.5
 
 

@@ -109,7 +109,7 @@ def _read(utterance: Utterance, codec: Codec, most_samples: int) -> _Clip | _Lon
             if sum(part.shape[1] for part in waves) > most_samples:
                 return _Long(utterance, waves, loaded)
         return _Clip(utterance, np.concatenate(waves, axis=1)[0], loaded.samples, loaded.rate_hz)
-    except AudioError as error:
+    except (AudioError, OSError) as error:
         return Failure(utterance, str(error))
 
 
@@ -119,7 +119,7 @@ def _encode_long(item: _Long, codec: Codec, num_codebooks: int) -> Outcome:
     try:
         for block in itertools.chain(item.waves, item.rest.blocks):
             parts.append(session.push(block).astype(np.uint16))
-    except AudioError as error:
+    except (AudioError, OSError) as error:
         return Failure(item.utterance, str(error))
     parts.append(session.flush().astype(np.uint16))
     return _outcome(item.utterance, np.concatenate(parts, axis=2)[0], item.rest.samples, item.rest.rate_hz)
