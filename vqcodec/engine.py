@@ -3,11 +3,12 @@ model and the three steps they take, on numpy arrays. `Codec` is one (torch), `O
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import codebooks_for_kbps
@@ -111,21 +112,8 @@ class Engine:
             raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")
 
 
-class CodebookFacts(Protocol):
-    """What bitrates follow from: an Engine or the config of a model."""
-
-    @property
-    def sample_rate_hz(self) -> int: ...  # noqa: D102
-    @property
-    def hop_length(self) -> int: ...  # noqa: D102
-    @property
-    def codebook_size(self) -> int: ...  # noqa: D102
-    @property
-    def total_codebooks(self) -> int: ...  # noqa: D102
-
-
-def codebooks_for(facts: CodebookFacts, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
-    """See `Engine.codebooks_for`."""
+def codebooks_for(facts: Engine | ModelConfig, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
+    """As `Engine.codebooks_for`, also of a model that is not loaded."""
     if kbps is not None and num_codebooks is not None:
         raise ConfigError("give kbps or num_codebooks, not both")
     if kbps is not None:

@@ -248,6 +248,11 @@ def test_cuts_of_lhotse_are_excerpts(cuts, speech_path):
     assert (part.id, part.start_seconds, part.duration_seconds) == ("part", 0.5, 0.25)
 
 
+def test_a_manifest_with_a_column_recording_is_no_manifest_of_cuts(tmp_path):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": "a.wav", "recording": "studio", "type": "Cutting"}))
+    assert found(tmp_path / "m.jsonl")[0].columns == {"recording": "studio", "type": "Cutting"}
+
+
 def test_mixed_cuts_are_refused(cuts):
     with pytest.raises(AudioError, match="is a MixedCut"):
         found(cuts / "mixed.jsonl")

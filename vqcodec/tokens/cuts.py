@@ -1,6 +1,8 @@
 """Cut manifests of lhotse: cuts of one channel over recordings in files."""
 
 import gzip
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from vqcodec.errors import AudioError, ConfigError
 from vqcodec.tokens.utterances import ColumnValue, Utterance
 
-_START_BYTES = 4096
+_MOST_LINE_BYTES = 1 << 20
 
 
 def is_cuts(path: Path) -> bool:
@@ -17,13 +19,9 @@ def is_cuts(path: Path) -> bool:
         return False
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            first = file.read(_START_BYTES)
-    except OSError:
+            return bool(re.search(rb'"type":\s*"\w+Cut"', file.readline(_MOST_LINE_BYTES)))
+    except (OSError, EOFError, zlib.error):
         return False
-    line = first.splitlines()[0] if first.strip() else b""
-    return b'Cut"' in line.replace(b" ", b"").partition(b'"type":')[2][:16] or b'"recording":' in line.replace(
-        b" ", b""
-    )
 
 
 def utterances(path: Path) -> Iterator[Utterance]:

@@ -12,8 +12,8 @@ from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 def metadata_files(folder: Path) -> list[Path]:
     """metadata.csv and metadata.jsonl with a field file_name, in a folder or those below; none: no audio folder."""
-    files = sorted([*folder.rglob("metadata.csv"), *folder.rglob("metadata.jsonl")])
-    return [file for file in files if _has_file_name(file)]
+    files = sorted(folder.rglob("metadata.*"))
+    return [file for file in files if file.suffix in (".csv", ".jsonl") and _has_file_name(file)]
 
 
 def _has_file_name(file: Path) -> bool:
