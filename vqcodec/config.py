@@ -57,6 +57,7 @@ class LossConfig(_Section):
     magnitude: float = Field(0.1, ge=0)
     complex: float = Field(0.5, ge=0)
     compressed: float = Field(1.0, ge=0)
+    level: float = Field(0.0, ge=0, description="long-term power of each band")
     perceptual: float = Field(0.0, ge=0, description="PESQ, as a loss")
     sampled_scales: bool = Field(True, description="draw one STFT window per group and step instead of all")
     commitment: float = Field(0.25, ge=0)

@@ -4,7 +4,7 @@ import torch
 from vqcodec.config import LossConfig
 from vqcodec.training.losses import reconstruction_losses
 
-ALL = LossConfig(mel=1, magnitude=1, complex=1, compressed=1, perceptual=1, sampled_scales=False)
+ALL = LossConfig(mel=1, magnitude=1, complex=1, compressed=1, level=1, perceptual=1, sampled_scales=False)
 
 
 def total(wave, wave_hat, weights=ALL):
@@ -15,7 +15,7 @@ def test_every_term_is_zero_for_a_perfect_copy_and_grows_with_noise(speech):
     wave = torch.from_numpy(speech[20000:28000])[None]
     noise = torch.randn_like(wave)
     losses = [reconstruction_losses(wave, wave + level * noise, 16000, ALL) for level in (0, 0.001, 0.01, 0.1)]
-    for name in ("mel", "magnitude", "complex", "compressed", "perceptual"):
+    for name in ("mel", "magnitude", "complex", "compressed", "level", "perceptual"):
         values = [float(loss[name]) for loss in losses]
         assert values[0] == 0
         assert values == sorted(values), name

@@ -23,6 +23,7 @@ class _Scale:
     magnitude: bool = False
     complex: bool = False
     compressed: bool = False
+    level: bool = False
 
 
 # Windows as in DAC (Kumar et al. 2023), with bands that stay wider than a bin; grouped by what they resolve.
@@ -32,7 +33,10 @@ _SCALES = (
         _Scale(256, 40, complex=True, compressed=True),
         _Scale(512, 80, magnitude=True, complex=True, compressed=True),
     ),
-    (_Scale(1024, 80, magnitude=True, complex=True), _Scale(2048, 160, magnitude=True)),
+    (
+        _Scale(1024, 80, magnitude=True, complex=True, level=True),
+        _Scale(2048, 160, magnitude=True, level=True),
+    ),
 )
 
 
@@ -44,12 +48,13 @@ def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights:
     complex:    L1 of complex spectra over the item's mean magnitude plus a floor, three windows
     compressed: squared error of magnitudes raised to 0.3 and of complex spectra with those magnitudes, two windows
                 (Braun and Tashev 2021; in speech enhancement it moves with PESQ)
+    level:      L1 of log10 power per mel band, averaged over the item's time: no band is lost as a whole, two windows
     perceptual: the points that raw PESQ loses, by a differentiable model of it (perceptual.py); absent at weight 0
 
     With `weights.sampled_scales`, one window of each of three groups is drawn (torch's global generator) and
     stands for its group: the same expectation at under half the cost.
     """
-    totals = {name: wave.new_zeros(()) for name in ("mel", "magnitude", "complex", "compressed")}
+    totals = {name: wave.new_zeros(()) for name in ("mel", "magnitude", "complex", "compressed", "level")}
     for group in _SCALES:
         chosen = (group[int(torch.randint(len(group), ()))],) if weights.sampled_scales else group
         for scale in chosen:
@@ -79,6 +84,9 @@ def _scale_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, scale: _Scale) -
         losses["complex"] = (error / (level + 0.02)).mean()
     if scale.compressed:
         losses["compressed"] = _compressed(true, true_power, guess, guess_power)
+    if scale.level:
+        levels = [(bank @ p.mean(-1, keepdim=True)).clamp(min=1e-8).log10() for p in (true_power, guess_power)]
+        losses["level"] = (levels[0] - levels[1]).abs().mean()
     return losses
 
 
