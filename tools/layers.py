@@ -34,6 +34,7 @@ FLOORS = {
     "live": 8,
     "training": 8,
     "tokens": 8,
+    "evaluation": 8,
     "cli": 9,
     "__main__": 10,
 }

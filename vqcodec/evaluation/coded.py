@@ -1,0 +1,39 @@
+"""A codec under test: what every codec of an evaluation does, be it ours, a library's or a program's."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a codec made of one clip.
+
+    wave_hat: float32 [T'] at the rate of the clip; not moved in time, not scaled
+    data:     the coded file, container included
+    payload_bytes: coded audio in it, without headers; None where the codec does not tell
+    codes:    integers [K, F] of a neural codec
+    """
+
+    wave_hat: Samples
+    data: bytes
+    encode_seconds: float
+    decode_seconds: float
+    payload_bytes: int | None = None
+    codes: NDArray[np.uint16] | None = None
+
+
+class CodecUnderTest(Protocol):
+    """A codec in an evaluation; `name` is what tables and curves call it."""
+
+    name: str
+
+    def rates_kbps(self, asked: list[float]) -> list[float | None]:
+        """What it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""
+
+    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+        """Code and decode `wave` float32 [T] in [-1, 1]. Raises VqcodecError for what it cannot code."""
