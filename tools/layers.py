@@ -13,6 +13,7 @@ FLOORS = {
     "frames": 0,
     "atomic": 1,
     "pipes": 1,
+    "usage": 1,
     "architecture": 1,
     "config": 2,
     "bitstream": 2,

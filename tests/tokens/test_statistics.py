@@ -10,6 +10,7 @@ from vqcodec.tokens import measure
 from vqcodec.tokens.index import Totals, index_path, shard_path
 from vqcodec.tokens.plan import FORMATS, Settings
 from vqcodec.tokens.statistics import Statistics, usage_figure
+from vqcodec.usage import CodebookUsage
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -18,7 +19,7 @@ def test_counts_and_sums_are_those_of_the_rows(tmp_path, make_output, kind):
     found = measure(tmp_path / "out")
     codes = np.concatenate([row.codes for row in rows], axis=1)
     for number in range(3):
-        assert found.counts[number].tolist() == [int((codes[number] == code).sum()) for code in range(16)]
+        assert found.usage.counts[number].tolist() == [int((codes[number] == code).sum()) for code in range(16)]
     assert (found.totals.utterances, found.totals.failures, found.totals.tokens) == (298, 2, codes.size)
     assert (found.shards, found.all_shards) == (5, 5)
     files = [path for path in (tmp_path / "out" / "shards").rglob("*") if path.is_file()]
@@ -29,15 +30,9 @@ def test_counts_and_sums_are_those_of_the_rows(tmp_path, make_output, kind):
 
 def statistics(counts):
     settings = Settings("toy", "ab" * 32, 8000, 160, len(counts[0]), len(counts), "npy")
-    return Statistics(settings, 1, 1, Totals(tokens=int(np.sum(counts))), 100, np.array(counts))
-
-
-def test_entropy_perplexity_and_use_of_known_distributions():
-    found = statistics([[5, 5, 5, 5], [8, 0, 0, 0], [4, 2, 1, 1], [0, 0, 0, 0]])
-    np.testing.assert_allclose(found.entropy_bits, [2, 0, 1.75, 0])
-    np.testing.assert_allclose(found.perplexity, [4, 1, 2**1.75, 1])
-    np.testing.assert_allclose(found.used_share, [1, 0.25, 1, 0])
-    assert str(found.entropy_bits[1]) == "0.0"
+    usage = CodebookUsage(len(counts), len(counts[0]))
+    usage.counts += counts
+    return Statistics(settings, 1, 1, Totals(tokens=int(np.sum(counts))), 100, usage)
 
 
 def test_an_unfinished_folder_is_measured_as_far_as_it_is(tmp_path, make_output):
@@ -46,11 +41,11 @@ def test_an_unfinished_folder_is_measured_as_far_as_it_is(tmp_path, make_output)
     shard_path(tmp_path / "out", 4, "parquet").unlink()
     found = measure(tmp_path / "out")
     assert (found.shards, found.all_shards, found.totals.utterances) == (3, 5, 192)
-    assert found.counts.sum() == sum(row.codes.size for row in [*rows[:64], *rows[128:256]])
+    assert found.usage.counts.sum() == sum(row.codes.size for row in [*rows[:64], *rows[128:256]])
     for shard in (0, 2, 3):
         index_path(tmp_path / "out", shard).unlink()
     found = measure(tmp_path / "out")
-    assert (found.shards, found.bits_per_token, found.counts.sum()) == (0, None, 0)
+    assert (found.shards, found.bits_per_token, found.usage.counts.sum()) == (0, None, 0)
     usage_figure(found)
 
 
@@ -80,5 +75,5 @@ def test_the_picture_has_a_curve_and_a_bar_per_codebook():
     np.testing.assert_allclose(drawn[0], np.array([9, 3, 3, 1]) / 4)
     np.testing.assert_allclose(drawn[1], [4, np.nan, np.nan, np.nan])
     assert [bar.get_height() for bar in bars.patches] == pytest.approx(
-        statistics([[9, 1, 3, 3], [0, 16, 0, 0]]).entropy_bits
+        statistics([[9, 1, 3, 3], [0, 16, 0, 0]]).usage.entropy_bits
     )

@@ -92,9 +92,9 @@ def _facts(statistics: "Statistics") -> dict[str, Any]:
         "nominal_kbps": statistics.nominal_kbps,
         "disk_bytes": statistics.disk_bytes,
         "bits_per_token": None if bits is None else round(bits, 4),
-        "entropy_bits": [round(float(value), 4) for value in statistics.entropy_bits],
-        "perplexity": [round(float(value), 2) for value in statistics.perplexity],
-        "used_share": [round(float(value), 4) for value in statistics.used_share],
+        "entropy_bits": [round(float(value), 4) for value in statistics.usage.entropy_bits],
+        "perplexity": [round(float(value), 2) for value in statistics.usage.perplexity],
+        "used_share": [round(float(value), 4) for value in statistics.usage.used_share],
     }
 
 

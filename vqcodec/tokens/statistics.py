@@ -12,6 +12,7 @@ from vqcodec.tokens.index import Totals, is_finished, shard_path, totals_of
 from vqcodec.tokens.plan import Plan, Settings, open_plan
 from vqcodec.tokens.reader import weights_of
 from vqcodec.tokens.rows import read_rows
+from vqcodec.usage import CodebookUsage
 from vqcodec.weightsfile import read_entropy
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ _BLOCK_ROWS = 64
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Of the shards that are finished. `counts` [K, codebook_size]: how often each code occurs."""
+    """Of the shards that are finished."""
 
     settings: Settings
     shards: int
     all_shards: int
     totals: Totals
     disk_bytes: int
-    counts: NDArray[np.int64]
+    usage: CodebookUsage
 
     @property
     def nominal_kbps(self) -> float:
@@ -42,25 +43,6 @@ class Statistics:
     def bits_per_token(self) -> float | None:
         """Bits of the shards on disk per token; None without tokens."""
         return 8 * self.disk_bytes / self.totals.tokens if self.totals.tokens else None
-
-    @property
-    def entropy_bits(self) -> NDArray[np.float64]:
-        """Entropy in bits of each codebook's distribution, of a token by itself [K]."""
-        shares = self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
-        logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-        bits: NDArray[np.float64] = -(shares * logs).sum(axis=1)
-        return bits + 0.0  # no -0
-
-    @property
-    def perplexity(self) -> NDArray[np.float64]:
-        """2 ** entropy [K]: as many codes, used equally, would have the same entropy."""
-        return np.exp2(self.entropy_bits)
-
-    @property
-    def used_share(self) -> NDArray[np.float64]:
-        """Share of each codebook's codes that occur at all [K]."""
-        share: NDArray[np.float64] = (self.counts > 0).mean(axis=1)
-        return share
 
 
 def measure(folder: str | Path, *, model: str | Path | None = None) -> Statistics:
@@ -76,32 +58,25 @@ def measure(folder: str | Path, *, model: str | Path | None = None) -> Statistic
         all_shards=plan.num_shards,
         totals=totals_of(plan, finished),
         disk_bytes=sum(_bytes_of(shard_path(plan.folder, shard, plan.settings.format)) for shard in finished),
-        counts=_count(plan, finished, model),
+        usage=_usage(plan, finished, model),
     )
 
 
-def _count(plan: Plan, shards: list[int], model: str | Path | None) -> NDArray[np.int64]:
+def _usage(plan: Plan, shards: list[int], model: str | Path | None) -> CodebookUsage:
     settings = plan.settings
     weights = weights_of(settings, model)
     entropy = None if weights is None else read_entropy(weights, settings.codebook_size)
-    counts = np.zeros((settings.num_codebooks, settings.codebook_size), np.int64)
+    usage = CodebookUsage(settings.num_codebooks, settings.codebook_size)
     waiting: list[NDArray[np.uint16]] = []
     for shard in shards:
         for row in read_rows(plan, shard, entropy):
             waiting.append(row.codes)
             if len(waiting) == _BLOCK_ROWS:
-                _add(counts, waiting)
-    _add(counts, waiting)
-    return counts
-
-
-def _add(counts: NDArray[np.int64], codes: list[NDArray[np.uint16]]) -> None:
-    """Count `codes` and forget them."""
-    if codes:
-        first = np.arange(len(counts))[:, None] * counts.shape[1]
-        every = (np.concatenate(codes, axis=1) + first).ravel()
-        counts += np.bincount(every, minlength=counts.size).reshape(counts.shape)
-    codes.clear()
+                usage.add(np.concatenate(waiting, axis=1))
+                waiting.clear()
+    if waiting:
+        usage.add(np.concatenate(waiting, axis=1))
+    return usage
 
 
 def _bytes_of(path: Path) -> int:
@@ -119,19 +94,19 @@ def usage_figure(statistics: Statistics) -> "Figure":
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    settings, counts = statistics.settings, np.sort(statistics.counts, axis=1)[:, ::-1]
+    settings, counts = statistics.settings, np.sort(statistics.usage.counts, axis=1)[:, ::-1]
     figure = Figure(figsize=(11, 4.5), layout="constrained")
-    usage, bars = figure.subplots(1, 2, width_ratios=(3, 2))
+    curves, bars = figure.subplots(1, 2, width_ratios=(3, 2))
     colors = colormaps["viridis"](np.linspace(0, 0.9, settings.num_codebooks))
     times_even = counts / np.maximum(counts.mean(axis=1, keepdims=True), 1e-9)
     ranks = np.arange(1, settings.codebook_size + 1)
     for number, (row, color) in enumerate(zip(times_even, colors, strict=True)):
-        usage.plot(ranks, np.where(row > 0, row, np.nan), color=color, label=str(number))
-    usage.axhline(1, color="black", linestyle="--", linewidth=1)
-    usage.set(yscale="log", xlim=(0, settings.codebook_size), title="Use of codes, the most frequent first")
-    usage.set(xlabel="rank of the code", ylabel="times as often as if all were")
-    usage.legend(title="codebook", ncols=2, fontsize="small")
-    bars.bar(np.arange(settings.num_codebooks), statistics.entropy_bits, color=colors)
+        curves.plot(ranks, np.where(row > 0, row, np.nan), color=color, label=str(number))
+    curves.axhline(1, color="black", linestyle="--", linewidth=1)
+    curves.set(yscale="log", xlim=(0, settings.codebook_size), title="Use of codes, the most frequent first")
+    curves.set(xlabel="rank of the code", ylabel="times as often as if all were")
+    curves.legend(title="codebook", ncols=2, fontsize="small")
+    bars.bar(np.arange(settings.num_codebooks), statistics.usage.entropy_bits, color=colors)
     bars.axhline(np.log2(settings.codebook_size), color="black", linestyle="--", linewidth=1)
     bars.set(xlabel="codebook", ylabel="bits", title="Entropy, and at most (dashed)")
     bars.set_xticks(np.arange(settings.num_codebooks))
