@@ -48,13 +48,13 @@ def limit_threads() -> None:
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[[float, float], None] | None]:
-    """Yield a callback for seconds done and in all that draws a bar, or None where nobody would see it."""
+    """Yield a callback for what is done and in all (seconds, clips ...) that draws a bar, or None if nobody sees it."""
     if not sys.stderr.isatty():
         yield None
         return
     with click.progressbar(length=1000, label=label, file=sys.stderr, show_percent=True) as bar:
 
-        def report(done_seconds: float, total_seconds: float) -> None:
-            bar.update(round(1000 * done_seconds / max(total_seconds, done_seconds, 1e-9)) - bar.pos)
+        def report(done: float, total: float) -> None:
+            bar.update(round(1000 * done / max(total, done, 1e-9)) - bar.pos)
 
         yield report

@@ -1,0 +1,87 @@
+"""What the folder of an evaluation holds: settings.json, results.jsonl, audio/ of the clips to listen to, codes/."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from vqcodec.atomic import atomic_output, output_errors
+from vqcodec.errors import ConfigError
+from vqcodec.evaluation.coded import Samples
+
+_SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an evaluation was asked: names of codecs that ran, those left out and why, metrics, clips to listen to."""
+
+    codecs: list[str]
+    skipped: Mapping[str, str]
+    metrics: list[str]
+    listen: list[str]
+
+
+def write_settings(out: Path, settings: Settings) -> None:
+    """Write or replace them. Raises OutputError."""
+    with atomic_output(out / _SETTINGS, force=True) as path:
+        path.write_text(json.dumps(asdict(settings), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_settings(out: Path) -> Settings:
+    """What the evaluation in `out` was asked. Raises ConfigError for a folder without one."""
+    try:
+        return Settings(**json.loads((out / _SETTINGS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise ConfigError(f"{out}: holds no evaluation ({_SETTINGS}); vqcodec evaluate makes one") from None
+
+
+def original_path(out: Path, clip: str) -> Path:
+    """Where the original of a clip to listen to is kept, FLAC."""
+    return out / "audio" / "original" / f"{_file_name(clip)}.flac"
+
+
+def take_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
+    """Where a rendering of a clip to listen to is kept, FLAC, aligned with the original."""
+    return out / "audio" / _point_name(codec, kbps) / f"{_file_name(clip)}.flac"
+
+
+def codes_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
+    """Where the codes [K, F] of a neural codec are kept, npy."""
+    return out / "codes" / _point_name(codec, kbps) / f"{_file_name(clip)}.npy"
+
+
+def write_audio(path: Path, wave: Samples, rate_hz: int) -> None:
+    """Write `wave` [T], clipped to [-1, 1], NaN as silence, with its folder. Raises OutputError."""
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_output(path, force=True) as temporary:
+            soundfile.write(temporary, np.clip(np.nan_to_num(wave), -1, 1), rate_hz)
+
+
+def read_audio(path: Path) -> tuple[Samples, int]:
+    """What `write_audio` wrote: float32 [T], and the rate."""
+    wave, rate_hz = soundfile.read(path, dtype="float32")
+    return wave, int(rate_hz)
+
+
+def write_codes(path: Path, codes: NDArray[np.uint16]) -> None:
+    """Write codes with their folder. Raises OutputError."""
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_output(path, force=True) as temporary, temporary.open("wb") as file:
+            np.save(file, codes)
+
+
+def _point_name(codec: str, kbps: float | None) -> str:
+    return _file_name(codec if kbps is None else f"{codec}@{kbps:g}")
+
+
+def _file_name(name: str) -> str:
+    """One safe component of a path for any name; different names stay different."""
+    return quote(name, safe=" @+=,()").replace(".", "%2E")

@@ -1,0 +1,126 @@
+"""Results on disk: JSON lines, one per clip, codec and rate, appended as they come; the last of its kind counts."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vqcodec.atomic import output_errors
+from vqcodec.errors import ConfigError
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One clip through one codec at one rate. With an `error`, the numbers are None and there are no scores.
+
+    kbps is 8 times the bytes of the coded file over the seconds of the clip; payload_kbps leaves headers out (None
+    where the codec does not tell). A score that is not defined is NaN, and `undefined` says why, by metric.
+    """
+
+    codec: str
+    version: str
+    clip: str
+    kbps_asked: float | None
+    rate_hz: int | None = None
+    seconds: float | None = None
+    kbps: float | None = None
+    payload_kbps: float | None = None
+    encode_seconds: float | None = None
+    decode_seconds: float | None = None
+    delay_samples: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, float | None]:
+        """What a later result of the same replaces."""
+        return self.codec, self.clip, self.kbps_asked
+
+
+_FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", "undefined", "columns", "error"))
+_REST = ("undefined", "columns", "error")
+
+
+def to_json(result: Result) -> str:
+    """One line: facts, then every score by its name (null: not defined), then why, columns and error if any."""
+    row: dict[str, Any] = {name: _rounded(getattr(result, name)) for name in _FACTS}
+    row |= {name: None if math.isnan(score) else _rounded(score) for name, score in result.scores.items()}
+    row |= {name: value for name in _REST if (value := getattr(result, name))}
+    return json.dumps(row, ensure_ascii=False, default=dict)
+
+
+def from_json(line: str) -> Result:
+    """The result of one line. Raises ValueError or TypeError for anything else."""
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError("no object")
+    facts = {name: row.pop(name) for name in (*_FACTS, *_REST) if name in row}
+    return Result(**facts, scores={name: math.nan if score is None else float(score) for name, score in row.items()})
+
+
+def read_results(path: Path) -> list[Result]:
+    """Results of a file or of the folder of an evaluation, the last of each clip, codec and rate, in order.
+
+    A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing or foreign file.
+    """
+    path = path / RESULTS if path.is_dir() else path
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: no results ({error.strerror}); vqcodec evaluate writes them") from None
+    lines = text.split("\n")[:-1]  # what follows the last newline is empty or cut
+    results: dict[tuple[str, str, float | None], Result] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            result = from_json(line)
+        except (ValueError, TypeError):
+            raise ConfigError(f"{path}: line {number} is no result; remove it") from None
+        results[result.key] = result
+    return list(results.values())
+
+
+class ResultsFile:
+    """Appends results; each is on disk when `add` returns. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with output_errors(path):
+            _cut_unfinished_line(path)
+            self._file = path.open("a", encoding="utf-8")
+
+    def add(self, result: Result) -> None:
+        """Write one line. Raises OutputError on a full disk."""
+        with output_errors(self._path):
+            self._file.write(to_json(result) + "\n")
+            self._file.flush()
+
+    def __enter__(self) -> "ResultsFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def finished(results: Iterable[Result], metrics: Iterable[str]) -> dict[tuple[str, str, float | None], Result]:
+    """Those without an error that have every one of `metrics`, by key."""
+    wanted = set(metrics)
+    return {r.key: r for r in results if r.error is None and wanted <= r.scores.keys()}
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers with six digits: what a metric means, and half the bytes."""
+    return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    """Remove what a kill left of a last line, so that the next one begins on its own."""
+    if path.exists():
+        with path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,0 +1,195 @@
+"""An evaluation: every clip through every codec at every rate, scored, over processes, resumable."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+from vqcodec.atomic import output_errors
+from vqcodec.errors import ConfigError, OutputError, UnavailableError, VqcodecError
+from vqcodec.evaluation.alignment import align
+from vqcodec.evaluation.clips import EvaluationClip, find_clips, read_clip
+from vqcodec.evaluation.coded import CodecUnderTest, Coded
+from vqcodec.evaluation.folder import (
+    Settings,
+    codes_path,
+    original_path,
+    take_path,
+    write_audio,
+    write_codes,
+    write_settings,
+)
+from vqcodec.evaluation.registry import Entry, open_codec, parse_entry
+from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, read_results
+from vqcodec.metrics import METRICS, measure
+
+DEFAULT_METRICS = ("pesq_wb", "stoi", "estoi", "visqol", "si_sdr")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip, one codec, one rate: all that another process needs."""
+
+    clip: EvaluationClip
+    entry: Entry
+    kbps: float | None
+    metrics: tuple[str, ...]
+    out: Path
+    keeps_audio: bool
+
+
+def evaluate(
+    sources: Sequence[str | Path],
+    out: Path,
+    *,
+    codecs: Sequence[str],
+    kbps: Sequence[float],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    externals: Mapping[str, str] | None = None,
+    listen: int = 6,
+    workers: int = 1,
+    resume: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Settings:
+    """Evaluate `codecs` on the clips of `sources` at the rates `kbps`; results go to the folder `out`.
+
+    A codec is NAME, NAME@kbps/kbps for rates of its own, or LABEL=NAME. One that is not installed is skipped; the
+    settings returned say so. The audio of `listen` clips is kept. With `resume`, what `out` holds of the same versions
+    stays and only the rest is done. Raises ConfigError for unknown names, AudioError for sources without audio,
+    OutputError for a folder that has results already, VqcodecError if a worker dies.
+    """
+    _check_metrics(metrics)
+    clips = find_clips(sources)
+    entries = [parse_entry(text, externals or {}) for text in codecs]
+    opened, skipped = _open_all(entries)
+    settings = Settings([e.name for e in opened], skipped, list(metrics), _to_listen(clips, listen))
+    done = _prepare(out, settings, resume=resume)
+    jobs = [
+        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen)
+        for clip in clips
+        for entry, codec in opened.items()
+        for rate in codec.rates_kbps(list(entry.kbps or kbps))
+        if not _is_done(done.get((entry.name, clip.name, rate)), codec, out, clip.name in settings.listen)
+    ]
+    with ResultsFile(out / RESULTS) as file:
+        for number, result in enumerate(_run_all(jobs, workers), start=1):
+            file.add(result)
+            if on_progress is not None:
+                on_progress(number, len(jobs))
+    return settings
+
+
+def run_job(job: Job) -> Result:
+    """Code, align and score. What cannot be read or coded becomes a result with an error."""
+    codec = _opened(job.entry)
+    name = job.entry.name
+    result = Result(name, codec.version, job.clip.name, job.kbps, columns=dict(job.clip.columns))
+    try:
+        wave, rate_hz = read_clip(job.clip.path)
+        coded = codec.run(wave, rate_hz, job.kbps)
+    except VqcodecError as error:
+        return replace(result, error=str(error))
+    aligned = align(wave, coded.wave_hat, rate_hz)
+    if job.keeps_audio:
+        write_audio(original_path(job.out, job.clip.name), wave, rate_hz)
+        write_audio(take_path(job.out, name, job.kbps, job.clip.name), aligned.wave_hat, rate_hz)
+    if coded.codes is not None:
+        write_codes(codes_path(job.out, name, job.kbps, job.clip.name), coded.codes)
+    measured = {metric: measure(metric, wave, aligned.wave_hat, rate_hz) for metric in job.metrics}
+    return replace(
+        _with_rates(result, coded, len(wave), rate_hz),
+        delay_samples=aligned.delay_samples,
+        scores={metric: one.value for metric, one in measured.items()},
+        undefined={metric: one.reason for metric, one in measured.items() if one.reason is not None},
+    )
+
+
+def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int) -> Result:
+    seconds = length_samples / rate_hz
+    payload = coded.payload_bytes
+    return replace(
+        result,
+        rate_hz=rate_hz,
+        seconds=seconds,
+        kbps=8 * len(coded.data) / seconds / 1000,
+        payload_kbps=None if payload is None else 8 * payload / seconds / 1000,
+        encode_seconds=coded.encode_seconds,
+        decode_seconds=coded.decode_seconds,
+    )
+
+
+def _check_metrics(metrics: Sequence[str]) -> None:
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        raise ConfigError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+
+
+def _open_all(entries: Sequence[Entry]) -> tuple[dict[Entry, CodecUnderTest], dict[str, str]]:
+    """Codecs by entry, and why others are left out. Raises ConfigError where none is left or two share a name."""
+    opened: dict[Entry, CodecUnderTest] = {}
+    skipped: dict[str, str] = {}
+    for entry in entries:
+        if entry.name in {other.name for other in opened}:
+            raise ConfigError(f"two codecs are named {entry.name}; name one: LABEL={entry.spec}")
+        try:
+            opened[entry] = _opened(entry)
+        except UnavailableError as error:
+            skipped[entry.name] = str(error)
+    if not opened:
+        raise ConfigError("; ".join(skipped.values()) or "no codec; name one, such as speech-16k")
+    return opened, skipped
+
+
+@lru_cache(maxsize=32)
+def _opened(entry: Entry) -> CodecUnderTest:
+    """One codec per process."""
+    return open_codec(entry)
+
+
+def _to_listen(clips: Sequence[EvaluationClip], count: int) -> list[str]:
+    """Names of `count` clips, evenly over all."""
+    count = min(count, len(clips))
+    return [clips[i * len(clips) // count].name for i in range(count)]
+
+
+def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, str, float | None], Result]:
+    """Make the folder; what it holds already, by key."""
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    has_results = (out / RESULTS).exists()
+    if has_results and not resume:
+        raise OutputError(f"{out}: has results already; use --resume to go on, or another folder")
+    done = finished(read_results(out), settings.metrics) if has_results else {}
+    write_settings(out, settings)
+    return done
+
+
+def _is_done(result: Result | None, codec: CodecUnderTest, out: Path, keeps_audio: bool) -> bool:
+    """By this version of the codec, and with its audio where that is to be kept."""
+    if result is None or result.version != codec.version:
+        return False
+    return not keeps_audio or take_path(out, result.codec, result.kbps_asked, result.clip).exists()
+
+
+def _run_all(jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    """Results as they come; here, or on `workers` processes of one thread each."""
+    if workers == 1 or len(jobs) < 2:
+        yield from map(run_job, jobs)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_use_one_thread) as pool:
+        futures = [pool.submit(run_job, job) for job in jobs]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        except BrokenProcessPool:
+            raise VqcodecError("a worker process died (out of memory?); use --resume to go on") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _use_one_thread() -> None:
+    """Before torch is imported: as many processes as cores would fight with more."""
+    os.environ["OMP_NUM_THREADS"] = "1"

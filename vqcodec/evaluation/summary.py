@@ -1,0 +1,112 @@
+"""Results -> points: means over clips with bootstrap intervals, by group; what codecs save; which points are best."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.evaluation.bdrate import Curve, bd_quality, bd_rate
+from vqcodec.evaluation.points import Interval, Point
+from vqcodec.evaluation.results import Result
+
+_RESAMPLES = 2000
+_PERCENTILES = (2.5, 97.5)
+
+Floats = NDArray[np.float64]
+
+
+def summarise(results: Iterable[Result], metrics: Sequence[str]) -> list[Point]:
+    """One point per codec and rate, in order of codec and kbps, over the clips without an error.
+
+    kbps is that of all clips together, bytes over seconds. Intervals hold 95 % of the means of 2,000 resamples of the
+    clips (percentile bootstrap, Efron 1979); the same resamples for all codecs, so that equal results look equal.
+    """
+    groups: dict[tuple[str, float | None], list[Result]] = {}
+    for result in results:
+        if result.error is None:
+            groups.setdefault((result.codec, result.kbps_asked), []).append(result)
+    points = [_point(codec, asked, rows, metrics) for (codec, asked), rows in groups.items()]
+    order = {codec: place for place, (codec, _) in reversed(list(enumerate(groups)))}
+    return sorted(points, key=lambda point: (order[point.codec], point.kbps.mean))
+
+
+def group_by(results: Iterable[Result], column: str) -> dict[str, list[Result]]:
+    """Results by the value of a column of the manifest, such as speaker or language; "" where it is absent."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.columns.get(column, ""), []).append(result)
+    return dict(sorted(groups.items()))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`codec` against `anchor` by one metric: rate in per cent, quality in the metric's unit; NaN: no overlap."""
+
+    codec: str
+    anchor: str
+    metric: str
+    bd_rate: float
+    bd_quality: float
+
+
+def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[Comparison]:
+    """Every other codec against `anchor`."""
+    codecs = [codec for codec in dict.fromkeys(point.codec for point in points) if codec != anchor]
+    comparisons = []
+    for metric in metrics:
+        base = curve_of(points, anchor, metric)
+        for codec in codecs:
+            curve = curve_of(points, codec, metric)
+            comparisons.append(Comparison(codec, anchor, metric, bd_rate(base, curve), bd_quality(base, curve)))
+    return comparisons
+
+
+def curve_of(points: Sequence[Point], codec: str, metric: str) -> Curve:
+    """(kbps, mean score) of the codec's points where the score is defined."""
+    chosen = [point for point in points if point.codec == codec and metric in point.scores]
+    pairs = [(point.kbps.mean, point.scores[metric].mean) for point in chosen]
+    return [pair for pair in pairs if np.isfinite(pair).all()]
+
+
+def pareto_front(points: Sequence[Point], metric: str, *, higher_is_better: bool = True) -> list[Point]:
+    """The points that no other one beats: none has at most their rate and a better score, or less and as good a one."""
+    sign = 1 if higher_is_better else -1
+    defined = [p for p in points if metric in p.scores and np.isfinite(p.scores[metric].mean)]
+    best, front = -np.inf, []
+    for point in sorted(defined, key=lambda p: (p.kbps.mean, -sign * p.scores[metric].mean)):
+        if sign * point.scores[metric].mean > best:
+            best = sign * point.scores[metric].mean
+            front.append(point)
+    return front
+
+
+def _point(codec: str, asked: float | None, rows: list[Result], metrics: Sequence[str]) -> Point:
+    rows = sorted(rows, key=lambda row: row.clip)
+    seconds = np.array([row.seconds for row in rows], dtype=np.float64)
+    payload = np.array([row.payload_kbps for row in rows], dtype=np.float64)
+    return Point(
+        codec=codec,
+        kbps_asked=asked,
+        kbps=_interval(np.array([row.kbps for row in rows], dtype=np.float64), seconds),
+        payload_kbps=None if np.isnan(payload).any() else _interval(payload, seconds),
+        scores={
+            metric: _interval(np.array([row.scores[metric] for row in rows]), np.ones(len(rows)))
+            for metric in metrics
+            if all(metric in row.scores for row in rows)
+        },
+    )
+
+
+def _interval(values: Floats, weights: Floats) -> Interval:
+    """The weighted mean of the values that are defined, and the interval of it."""
+    defined = ~np.isnan(values)
+    undefined = int((~defined).sum())
+    values, weights = values[defined], weights[defined]
+    if not len(values):
+        return Interval(np.nan, np.nan, np.nan, clips=0, undefined=undefined)
+    chosen = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
+    means = (values * weights)[chosen].sum(1) / weights[chosen].sum(1)
+    low, high = np.percentile(means, _PERCENTILES)
+    mean = (values @ weights) / weights.sum()
+    return Interval(float(mean), float(low), float(high), clips=len(values), undefined=undefined)
