@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from vqcodec import __version__
+from vqcodec.cli.compare import compare
 from vqcodec.cli.decode import decode
 from vqcodec.cli.detokenize import detokenize
 from vqcodec.cli.encode import encode
+from vqcodec.cli.evaluate import evaluate
 from vqcodec.cli.export import export
 from vqcodec.cli.fit_entropy import fit_entropy
 from vqcodec.cli.info import info
@@ -65,5 +67,9 @@ def main() -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
 
 
-for _command in (encode, decode, info, verify, thin, tokenize, detokenize, tokens, models, train, fit_entropy, export):
+for _command in (
+    *(encode, decode, info, verify, thin, models),
+    *(tokenize, detokenize, tokens, evaluate, compare),
+    *(train, fit_entropy, export),
+):
     main.add_command(_command)

@@ -42,8 +42,12 @@ def limit_threads() -> None:
 
     To be called before torch is imported.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(_MOST_THREADS, cores)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(_MOST_THREADS, usable_cores())))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from vqcodec.cli.common import progress
+from vqcodec.cli.common import progress, usable_cores
 
 
-class _Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
+class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     """Names with commas between."""
 
     name = "a,b,..."
@@ -23,7 +23,7 @@ class _Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newes
         return names
 
 
-class Rates(_Names):
+class Rates(Names):
     """Rates in kbps with commas between."""
 
     name = "kbps,kbps,..."
@@ -57,9 +57,9 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.command()
 @click.argument("sources", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results, curves and the report.")
-@click.option("--codecs", type=_Names(), default="speech-16k,opus,mp3", show_default=True, help="What is compared.")
+@click.option("--codecs", type=Names(), default="speech-16k,opus,mp3", show_default=True, help="What is compared.")
 @click.option("--kbps", type=Rates(), default="1.5,3,6", show_default=True, help="Rates for codecs without their own.")
-@click.option("--metrics", type=_Names(), help="Which of those below. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
+@click.option("--metrics", type=Names(), help="Which of those below. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core]")
 @click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")

@@ -16,7 +16,7 @@ class Coded:
     wave_hat: float32 [T'] at the rate of the clip; not moved in time, not scaled
     data:     the coded file, container included
     payload_bytes: coded audio in it, without headers; None where the codec does not tell
-    codes:    integers [K, F] of a neural codec
+    codes:    integers [K, F] of a neural codec, below codebook_size
     """
 
     wave_hat: Samples
@@ -25,12 +25,19 @@ class Coded:
     decode_seconds: float
     payload_bytes: int | None = None
     codes: NDArray[np.uint16] | None = None
+    codebook_size: int | None = None
 
 
 class CodecUnderTest(Protocol):
-    """A codec in an evaluation; `name` is what tables and curves call it."""
+    """A codec in an evaluation.
+
+    name:    what tables and curves call it
+    version: what its results depend on beside the rate, such as the hash of weights or the version of a library;
+             results of another version are not reused
+    """
 
     name: str
+    version: str
 
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         """What it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""

@@ -2,52 +2,134 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vqcodec.atomic import atomic_output, output_errors
 from vqcodec.errors import ConfigError
-from vqcodec.evaluation.folder import Settings, codes_path, original_path, read_audio, read_settings, take_path
+from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
 from vqcodec.evaluation.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.points import Exhibit, Point, Take
 from vqcodec.evaluation.report import write_report
 from vqcodec.evaluation.results import Result, read_results
 from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, pareto_front, summarise
-from vqcodec.evaluation.tables import comparisons_table, markdown, points_table
+from vqcodec.evaluation.tables import comparisons_table, points_table, speeds_table, usage_table
+from vqcodec.evaluation.usage import Usage, usage_of
 from vqcodec.metrics import METRICS
-from vqcodec.usage import CodebookUsage
 
 
 def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> str:
     """Write curves/, summary.json and report.html into the folder `out`; return the tables as Markdown.
 
-    by: a column of the manifest; also one table per value of it. anchor: the codec that BD-rates compare with, the
-    first by default. Raises ConfigError for a folder without an evaluation, and for unknown columns and codecs.
+    by: a column of the manifest; one more table per value of it. anchor: the codec that BD-rates compare with, the
+    first by default. Raises ConfigError for a folder without an evaluation, an unknown column or anchor; OutputError.
     """
     settings, results = read_settings(out), read_results(out)
     points = summarise(results, settings.metrics)
     if not points:
-        raise ConfigError(f"{out}: no clip was coded ({_first_error(results)})")
-    anchor = anchor or points[0].codec
-    if anchor not in {point.codec for point in points}:
-        raise ConfigError(f"{out}: no codec {anchor} to compare with; there are {', '.join(settings.codecs)}")
-    comparisons = compare_curves(points, anchor, settings.metrics)
-    groups = _groups(results, settings, by)
-    usage = _usage(out, results)
-    figures = {name: rate_quality_curve(points, name) for name in settings.metrics}
-    for name, figure in figures.items():
+        raise ConfigError(f"{out}: no clip was coded; the first error: {results[0].error if results else 'no results'}")
+    groups = {} if by is None else _groups(results, settings.metrics, by)
+    comparisons = compare_curves(points, _anchor(points, anchor), settings.metrics)
+    usages = usage_of(out, results)
+    curves = {name: rate_quality_curve(points, name) for name in settings.metrics}
+    for name, figure in curves.items():
         write_figure(out / "curves" / name, figure)
-    _write_json(out / "summary.json", _facts(points, comparisons, groups, usage, settings))
-    exhibits = _exhibits(out, results, settings)
+    _write_json(out / "summary.json", _facts(settings, points, comparisons, groups, usages))
     write_report(
         out / "report.html",
-        title=f"Evaluation: {', '.join(settings.codecs)}",
+        title=", ".join(dict.fromkeys(point.codec for point in points)),
         points=points,
-        figures=figures,
-        exhibits=exhibits,
+        curves=curves,
+        exhibits=_exhibits(out, settings, results),
     )
-    return "\n\n".join(_tables(out, results, settings, points, comparisons, groups, usage))
+    tables = [points_table(points, settings.metrics), speeds_table(results)]
+    tables += [f"{by} {name}:\n\n{points_table(group, settings.metrics)}" for name, group in groups.items()]
+    if comparisons:
+        tables.append(comparisons_table(comparisons))
+    if usages:
+        tables.append(usage_table(usages))
+    return "\n\n".join([*tables, *_remarks(out, settings, results)])
+
+
+def _anchor(points: Sequence[Point], anchor: str | None) -> str:
+    codecs = list(dict.fromkeys(point.codec for point in points))
+    if anchor is not None and anchor not in codecs:
+        raise ConfigError(f"no results of {anchor} to compare with; there are {', '.join(codecs)}")
+    return anchor or codecs[0]
+
+
+def _groups(results: Sequence[Result], metrics: Sequence[str], by: str) -> dict[str, list[Point]]:
+    columns = sorted({column for result in results for column in result.columns})
+    if by not in columns:
+        there = f"there are {', '.join(columns)}" if columns else "a manifest gives clips columns"
+        raise ConfigError(f"no clip has a column {by}; {there}")
+    return {name: summarise(group, metrics) for name, group in group_by(results, by).items()}
+
+
+def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[Exhibit]:
+    """The clips to listen to, with what is kept of each."""
+    exhibits = []
+    for clip in settings.listen:
+        if not original_path(out, clip).exists():
+            continue
+        wave, rate_hz = read_audio(original_path(out, clip))
+        kept = [(r, take_path(out, r.codec, r.kbps_asked, clip)) for r in results if r.clip == clip and r.kbps]
+        takes = [
+            Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0], dict(r.scores))
+            for r, path in kept
+            if path.exists()
+        ]
+        exhibits.append(Exhibit(clip, rate_hz, wave, takes))
+    return exhibits
+
+
+def _remarks(out: Path, settings: Settings, results: Sequence[Result]) -> list[str]:
+    """What is not in the tables: clips that failed, codecs that are not installed; and where the report is."""
+    failed = [result for result in results if result.error is not None]
+    remarks = [f"{result.codec}, {result.clip}: {result.error}" for result in failed[:10]]
+    if len(failed) > 10:
+        remarks.append(f"... and {len(failed) - 10} more errors in results.jsonl")
+    reasons = {f"{metric}: {reason}" for result in results for metric, reason in result.undefined.items()}
+    remarks += [f"undefined {reason}" for reason in sorted(reasons)]
+    remarks += [f"skipped {name}: {reason}" for name, reason in settings.skipped.items()]
+    return ["\n".join(remarks)] * bool(remarks) + [f"listen: {out / 'report.html'}"]
+
+
+def _facts(
+    settings: Settings,
+    points: Sequence[Point],
+    comparisons: Sequence[Comparison],
+    groups: Mapping[str, Sequence[Point]],
+    usages: Sequence[Usage],
+) -> dict[str, Any]:
+    fronts = {
+        name: [
+            {"codec": point.codec, "kbps": point.kbps.mean}
+            for point in pareto_front(points, name, higher_is_better=METRICS[name].higher_is_better)
+        ]
+        for name in settings.metrics
+    }
+    return {
+        "points": [asdict(point) for point in points],
+        "comparisons": [asdict(comparison) for comparison in comparisons],
+        "pareto_front": fronts,
+        "groups": {name: [asdict(point) for point in group] for name, group in groups.items()},
+        "codebook_usage": [asdict(usage) for usage in usages],
+        "skipped": dict(settings.skipped),
+    }
+
+
+def _write_json(path: Path, facts: dict[str, Any]) -> None:
+    with output_errors(path), atomic_output(path, force=True) as temporary:
+        temporary.write_text(json.dumps(_without_nan(facts), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN as null, as JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
 from vqcodec.atomic import output_errors
-from vqcodec.errors import ConfigError, OutputError, UnavailableError, VqcodecError
+from vqcodec.errors import ConfigError, OutputError, VqcodecError
 from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.clips import EvaluationClip, find_clips, read_clip
 from vqcodec.evaluation.coded import CodecUnderTest, Coded
@@ -23,7 +22,6 @@ from vqcodec.evaluation.folder import (
     write_codes,
     write_settings,
 )
-from vqcodec.evaluation.registry import Entry, open_codec, parse_entry
 from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, read_results
 from vqcodec.metrics import METRICS, measure
 
@@ -64,17 +62,16 @@ def evaluate(
     """
     _check_metrics(metrics)
     clips = find_clips(sources)
-    entries = [parse_entry(text, externals or {}) for text in codecs]
-    opened, skipped = _open_all(entries)
-    settings = Settings([e.name for e in opened], skipped, list(metrics), _to_listen(clips, listen))
+    entries, skipped = open_all([parse_entry(text, externals or {}) for text in codecs])
+    settings = Settings(list(entries), skipped, list(metrics), _to_listen(clips, listen))
     done = _prepare(out, settings, resume=resume)
     jobs = [
         Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen)
         for clip in clips
-        for entry, codec in opened.items()
-        for rate in codec.rates_kbps(list(entry.kbps or kbps))
-        if not _is_done(done.get((entry.name, clip.name, rate)), codec, out, clip.name in settings.listen)
+        for entry in entries.values()
+        for rate in opened(entry).rates_kbps(list(entry.kbps or kbps))
     ]
+    jobs = [job for job in jobs if not _is_done(job, done)]
     with ResultsFile(out / RESULTS) as file:
         for number, result in enumerate(_run_all(jobs, workers), start=1):
             file.add(result)
@@ -85,8 +82,7 @@ def evaluate(
 
 def run_job(job: Job) -> Result:
     """Code, align and score. What cannot be read or coded becomes a result with an error."""
-    codec = _opened(job.entry)
-    name = job.entry.name
+    codec, name = opened(job.entry), name_of(job.entry)
     result = Result(name, codec.version, job.clip.name, job.kbps, columns=dict(job.clip.columns))
     try:
         wave, rate_hz = read_clip(job.clip.path)
@@ -119,6 +115,7 @@ def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int)
         payload_kbps=None if payload is None else 8 * payload / seconds / 1000,
         encode_seconds=coded.encode_seconds,
         decode_seconds=coded.decode_seconds,
+        codebook_size=coded.codebook_size,
     )
 
 
@@ -126,28 +123,6 @@ def _check_metrics(metrics: Sequence[str]) -> None:
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise ConfigError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
-
-
-def _open_all(entries: Sequence[Entry]) -> tuple[dict[Entry, CodecUnderTest], dict[str, str]]:
-    """Codecs by entry, and why others are left out. Raises ConfigError where none is left or two share a name."""
-    opened: dict[Entry, CodecUnderTest] = {}
-    skipped: dict[str, str] = {}
-    for entry in entries:
-        if entry.name in {other.name for other in opened}:
-            raise ConfigError(f"two codecs are named {entry.name}; name one: LABEL={entry.spec}")
-        try:
-            opened[entry] = _opened(entry)
-        except UnavailableError as error:
-            skipped[entry.name] = str(error)
-    if not opened:
-        raise ConfigError("; ".join(skipped.values()) or "no codec; name one, such as speech-16k")
-    return opened, skipped
-
-
-@lru_cache(maxsize=32)
-def _opened(entry: Entry) -> CodecUnderTest:
-    """One codec per process."""
-    return open_codec(entry)
 
 
 def _to_listen(clips: Sequence[EvaluationClip], count: int) -> list[str]:
@@ -168,11 +143,13 @@ def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, 
     return done
 
 
-def _is_done(result: Result | None, codec: CodecUnderTest, out: Path, keeps_audio: bool) -> bool:
+def _is_done(job: Job, done: Mapping[tuple[str, str, float | None], Result]) -> bool:
     """By this version of the codec, and with its audio where that is to be kept."""
-    if result is None or result.version != codec.version:
+    name = name_of(job.entry)
+    result = done.get((name, job.clip.name, job.kbps))
+    if result is None or result.version != opened(job.entry).version:
         return False
-    return not keeps_audio or take_path(out, result.codec, result.kbps_asked, result.clip).exists()
+    return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name).exists()
 
 
 def _run_all(jobs: Sequence[Job], workers: int) -> Iterator[Result]:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from vqcodec.evaluation.points import Interval, Point
+from vqcodec.evaluation.results import Result
 from vqcodec.evaluation.summary import Comparison, pareto_front
+from vqcodec.evaluation.usage import Usage
 from vqcodec.metrics import METRICS
 
 
@@ -35,6 +37,30 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> str:
     ]
     anchor = comparisons[0].anchor if comparisons else ""
     return markdown([[f"against {anchor}", "metric", "BD-rate, %", "BD-quality"], *rows])
+
+
+def speeds_table(results: Sequence[Result]) -> str:
+    """Real-time factors (seconds of audio per second of computing) of every codec, over all its results."""
+    rows = []
+    for codec in dict.fromkeys(result.codec for result in results):
+        done = [result for result in results if result.codec == codec and result.error is None]
+        audio = sum(result.seconds or 0 for result in done)
+        times = [sum(getattr(r, name) or 0 for r in done) for name in ("encode_seconds", "decode_seconds")]
+        rows.append([codec, *(f"{audio / seconds:.3g}" if seconds else "-" for seconds in times)])
+    return markdown([["codec", "encode, x real time", "decode"], *rows])
+
+
+def usage_table(usages: Sequence[Usage]) -> str:
+    """Perplexity of each codebook, and the share of codes that occur in the least used one."""
+    rows = [
+        [
+            usage.codec if usage.kbps_asked is None else f"{usage.codec} @ {usage.kbps_asked:g}",
+            " ".join(f"{value:.0f}" for value in usage.perplexity),
+            f"{min(usage.used_share):.0%}",
+        ]
+        for usage in usages
+    ]
+    return markdown([["codec", "perplexity of each codebook", "codes that occur, at least"], *rows])
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:

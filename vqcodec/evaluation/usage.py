@@ -1,0 +1,41 @@
+"""How much of its codebooks a neural codec uses on the clips of an evaluation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vqcodec.evaluation.folder import codes_path
+from vqcodec.evaluation.results import Result
+from vqcodec.usage import CodebookUsage
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a codec at one rate: entropy in bits, perplexity, and share of the codes that occur, per codebook."""
+
+    codec: str
+    kbps_asked: float | None
+    codebook_size: int
+    entropy_bits: list[float]
+    perplexity: list[float]
+    used_share: list[float]
+
+
+def usage_of(out: Path, results: Iterable[Result]) -> list[Usage]:
+    """One per codec and rate that left codes in the folder `out`."""
+    kept: dict[tuple[str, float | None, int], list[Path]] = {}
+    for result in results:
+        path = codes_path(out, result.codec, result.kbps_asked, result.clip)
+        if result.codebook_size and path.exists():
+            kept.setdefault((result.codec, result.kbps_asked, result.codebook_size), []).append(path)
+    return [_usage(*key, paths) for key, paths in kept.items()]
+
+
+def _usage(codec: str, kbps: float | None, codebook_size: int, paths: list[Path]) -> Usage:
+    usage = CodebookUsage(len(np.load(paths[0])), codebook_size)
+    for path in paths:
+        usage.add(np.load(path))
+    rounded = [[round(float(v), 4) for v in row] for row in (usage.entropy_bits, usage.perplexity, usage.used_share)]
+    return Usage(codec, kbps, codebook_size, *rounded)
