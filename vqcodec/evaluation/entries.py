@@ -30,7 +30,7 @@ def parse_entry(text: str, externals: Mapping[str, str]) -> Entry:
 
 @lru_cache(maxsize=32)
 def opened(entry: Entry) -> CodecUnderTest:
-    """The codec, opened once per process. Raises UnavailableError for what is not installed, ConfigError, ModelError."""
+    """The codec, opened once per process. Raises UnavailableError for what is not installed, as `open_codec`."""
     return open_codec(entry.spec, dict(entry.externals))
 
 

@@ -14,10 +14,9 @@ from vqcodec.evaluation.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.points import Exhibit, Point, Take
 from vqcodec.evaluation.report import write_report
 from vqcodec.evaluation.results import Result, read_results
-from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, pareto_front, summarise
-from vqcodec.evaluation.tables import comparisons_table, points_table, speeds_table, usage_table
+from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, summarise
+from vqcodec.evaluation.tables import comparisons_table, front_of, points_table, speeds_table, usage_table
 from vqcodec.evaluation.usage import Usage, usage_of
-from vqcodec.metrics import METRICS
 
 
 def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> str:
@@ -105,10 +104,7 @@ def _facts(
     usages: Sequence[Usage],
 ) -> dict[str, Any]:
     fronts = {
-        name: [
-            {"codec": point.codec, "kbps": point.kbps.mean}
-            for point in pareto_front(points, name, higher_is_better=METRICS[name].higher_is_better)
-        ]
+        name: [{"codec": point.codec, "kbps": point.kbps.mean} for point in front_of(points, name)]
         for name in settings.metrics
     }
     return {

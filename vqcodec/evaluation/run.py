@@ -12,7 +12,8 @@ from vqcodec.atomic import output_errors
 from vqcodec.errors import ConfigError, OutputError, VqcodecError
 from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.clips import EvaluationClip, find_clips, read_clip
-from vqcodec.evaluation.coded import CodecUnderTest, Coded
+from vqcodec.evaluation.coded import Coded
+from vqcodec.evaluation.entries import Entry, name_of, open_all, opened, parse_entry
 from vqcodec.evaluation.folder import (
     Settings,
     codes_path,

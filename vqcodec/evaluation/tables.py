@@ -15,7 +15,7 @@ def points_table(points: Sequence[Point], metrics: Sequence[str]) -> str:
 
     * marks what is on the Pareto front: no other point is as small and better.
     """
-    fronts = {name: _front(points, name) for name in metrics}
+    fronts = {name: front_of(points, name) for name in metrics}
     head = ["codec", "kbps", "payload", *(METRICS[name].title for name in metrics), "clips"]
     rows = [
         [
@@ -73,8 +73,10 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def _front(points: Sequence[Point], metric: str) -> list[Point]:
-    return pareto_front(points, metric, higher_is_better=METRICS[metric].higher_is_better)
+def front_of(points: Sequence[Point], metric: str) -> list[Point]:
+    """The Pareto front; empty for a metric that is best at 0."""
+    higher_is_better = METRICS[metric].higher_is_better
+    return [] if higher_is_better is None else pareto_front(points, metric, higher_is_better=higher_is_better)
 
 
 def _score(score: Interval | None) -> str:

@@ -1,0 +1,202 @@
+"""Whole evaluations of external codecs: small programs written here, so that what they do is known."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from vqcodec.errors import AudioError, ConfigError, OutputError
+from vqcodec.evaluation.folder import original_path, read_settings, take_path
+from vqcodec.evaluation.results import read_results
+from vqcodec.evaluation.run import evaluate
+
+METRICS = ["stoi", "si_sdr"]
+CODEC = """
+import sys, numpy as np, soundfile
+what, source, target = sys.argv[1:]
+wave, rate = soundfile.read(source, dtype="float32")
+wave = {
+    "copy": lambda: wave,
+    "silence": lambda: 0 * wave,
+    "noise": lambda: np.random.default_rng(0).normal(0, 0.1, len(wave)),
+    "late": lambda: np.concatenate([np.zeros(1600), wave]),
+    "loud": lambda: 2 * wave,
+    "nan": lambda: np.full(len(wave), np.nan),
+    "short": lambda: wave[: len(wave) // 2],
+    "long": lambda: np.concatenate([wave, np.zeros(4000)]),
+    "empty": lambda: wave[:0],
+}[what]()
+soundfile.write(target, wave, rate, format="WAV", subtype="FLOAT")
+"""
+
+
+@pytest.fixture
+def externals(tmp_path):
+    """A codec that does one thing, by its name; its coded file is a copy."""
+    script = tmp_path / "codec.py"
+    script.write_text(CODEC)
+    whats = ("copy", "silence", "noise", "late", "loud", "nan", "short", "long", "empty")
+    python = sys.executable
+    return {
+        what: f"{python} {script} copy {{in}} {{bits}}; {python} {script} {what} {{bits}} {{out}}" for what in whats
+    }
+
+
+@pytest.fixture
+def clips(tmp_path, speech):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(3):
+        soundfile.write(folder / f"{number}.wav", speech[number * 16000 : number * 16000 + 24000], 16000)
+    return folder
+
+
+def test_every_clip_codec_and_rate_has_a_result(tmp_path, clips):
+    settings = evaluate([clips], tmp_path / "out", codecs=["opus@6/24", "pcm"], kbps=[3], metrics=METRICS, listen=2)
+    results = read_results(tmp_path / "out")
+    assert {result.key for result in results} == {
+        (codec, clip, kbps) for codec, kbps in (("opus", 6), ("opus", 24), ("pcm", None)) for clip in "012"
+    }
+    pcm = next(result for result in results if result.codec == "pcm")
+    assert pcm.kbps == pytest.approx(256 + 44 * 8 / 1.5 / 1000, rel=1e-5)
+    assert pcm.delay_samples == 0
+    assert settings.listen == ["0", "1"]
+    assert read_settings(tmp_path / "out") == settings
+    assert take_path(tmp_path / "out", "opus", 6, "1").exists()
+    assert not take_path(tmp_path / "out", "opus", 6, "2").exists()
+    original, _ = soundfile.read(original_path(tmp_path / "out", "0"))
+    np.testing.assert_allclose(original, soundfile.read(clips / "0.wav")[0])
+
+
+@pytest.mark.slow
+def test_codecs_that_do_odd_things_are_scored_sanely(tmp_path, clips, externals):
+    evaluate([clips], tmp_path / "out", codecs=list(externals), externals=externals, kbps=[6], metrics=METRICS)
+    scores = {}
+    for result in read_results(tmp_path / "out"):
+        assert result.error is None or result.codec in ("nan", "empty")
+        scores.setdefault(result.codec, []).append(result)
+    means = {codec: np.mean([r.scores.get("stoi", np.nan) for r in rows]) for codec, rows in scores.items()}
+    assert means["copy"] == pytest.approx(1, abs=1e-4)
+    assert means["late"] == pytest.approx(1, abs=1e-4)
+    assert {result.delay_samples for result in scores["late"]} == {1600}
+    assert means["loud"] == pytest.approx(1, abs=1e-4)
+    assert means["long"] == pytest.approx(1, abs=1e-4)
+    assert means["noise"] < 0.5
+    assert means["short"] < 0.9
+    assert all(np.isnan(result.scores["si_sdr"]) for result in scores["silence"])
+    assert all(result.undefined["si_sdr"] for result in scores["silence"])
+    for codec in ("nan", "empty"):
+        assert all(result.error or result.undefined.keys() >= {"stoi"} for result in scores[codec])
+
+
+def test_a_clip_that_cannot_be_read_is_a_result_with_an_error(tmp_path, clips):
+    (clips / "bad.wav").write_text("no audio")
+    evaluate([clips], tmp_path / "out", codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    bad = next(result for result in read_results(tmp_path / "out") if result.clip == "bad")
+    assert "bad.wav" in bad.error
+    assert bad.kbps is None
+
+
+def test_resuming_does_only_what_is_missing(tmp_path, clips):
+    out = tmp_path / "out"
+    evaluate([clips / "0.wav"], out, codecs=["pcm", "flac"], kbps=[6], metrics=["si_sdr"])
+    before = (out / "results.jsonl").read_text()
+    with pytest.raises(OutputError, match="--resume"):
+        evaluate([clips], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    seen = []
+    evaluate(
+        [clips],
+        out,
+        codecs=["pcm", "flac"],
+        kbps=[6],
+        metrics=["si_sdr"],
+        resume=True,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    after = (out / "results.jsonl").read_text()
+    assert after.startswith(before)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert len(read_results(out)) == 6
+
+
+def test_results_of_another_version_are_done_again(tmp_path, clips):
+    out = tmp_path / "out"
+    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    path = out / "results.jsonl"
+    row = json.loads(path.read_text())
+    path.write_text(json.dumps({**row, "version": "of old", "si_sdr": 1.0}) + "\n")
+    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"], resume=True)
+    (result,) = read_results(out)
+    assert result.version == row["version"]
+    assert result.scores["si_sdr"] != 1.0
+
+
+def test_two_processes_give_the_same_results_as_one(tmp_path, clips):
+    for workers in (1, 2):
+        evaluate([clips], tmp_path / str(workers), codecs=["opus"], kbps=[6], metrics=METRICS, workers=workers)
+    one, two = ({r.key: r for r in read_results(tmp_path / name)} for name in "12")
+    assert one.keys() == two.keys()
+    for key, result in one.items():
+        assert (result.kbps, result.scores, result.delay_samples) == (
+            two[key].kbps,
+            two[key].scores,
+            two[key].delay_samples,
+        )
+
+
+def test_what_is_not_installed_is_skipped_by_name_and_the_rest_runs(tmp_path, clips, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = evaluate([clips / "0.wav"], tmp_path / "out", codecs=["speex", "pcm"], kbps=[6], metrics=["si_sdr"])
+    assert settings.codecs == ["pcm"]
+    assert "speexenc" in settings.skipped["speex"]
+    with pytest.raises(ConfigError, match="speexenc"):
+        evaluate([clips], tmp_path / "none", codecs=["speex"], kbps=[6], metrics=["si_sdr"])
+
+
+@pytest.mark.parametrize(
+    ("codecs", "message"),
+    [(["nothing"], "nothing"), (["opus@x"], "opus@x"), (["pcm", "pcm"], "LABEL="), (["=pcm"], "LABEL=CODEC")],
+)
+def test_impossible_codecs_are_one_line_before_any_work(tmp_path, clips, codecs, message):
+    with pytest.raises(ConfigError, match=message):
+        evaluate([clips], tmp_path / "out", codecs=codecs, kbps=[6], metrics=["si_sdr"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_metrics_and_sources_without_audio_are_refused(tmp_path, clips):
+    with pytest.raises(ConfigError, match="mos"):
+        evaluate([clips], tmp_path / "out", codecs=["pcm"], kbps=[6], metrics=["mos"])
+    with pytest.raises(AudioError, match="absent"):
+        evaluate([tmp_path / "absent"], tmp_path / "out", codecs=["pcm"], kbps=[6])
+
+
+def test_a_label_lets_a_codec_stand_twice(tmp_path, clips):
+    evaluate([clips / "0.wav"], tmp_path / "out", codecs=["low=opus@6", "high=opus@32"], kbps=[1], metrics=["si_sdr"])
+    assert [(r.codec, r.kbps_asked) for r in read_results(tmp_path / "out")] == [("low", 6), ("high", 32)]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_without_computing_again(tmp_path, clips):
+    command = [sys.executable, "-m", "vqcodec", "evaluate", clips, "--codecs", "speech-16k,opus@6/8/12/16/24,mp3@8/16"]
+    command += ["--kbps", "1.5,3,6", "--metrics", "pesq_wb,visqol", "--workers", "2", "--out", tmp_path / "out"]
+    process = subprocess.Popen(list(map(str, command)), start_new_session=True, stderr=subprocess.DEVNULL)
+    path = tmp_path / "out" / "results.jsonl"
+    while not (path.exists() and path.read_text().count("\n") >= 3):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = path.read_text()
+    done = subprocess.run([*map(str, command), "--resume"], check=True, capture_output=True, text=True)
+    lines = path.read_text()
+    assert lines.startswith(before[: before.rfind("\n") + 1])
+    assert lines.count("\n") == len(read_results(path)) == 3 * 10
+    assert "speech-16k" in done.stdout
+    assert Path(tmp_path / "out" / "report.html").exists()

@@ -1,0 +1,77 @@
+"""What a metric is: a number for two waves, or a reason why there is none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.errors import ConfigError
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value; NaN where the metric is not defined, and then the reason."""
+
+    value: float
+    reason: str | None = None
+
+
+class UndefinedError(Exception):
+    """A metric has no value for two waves; the text says why."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by its facts; calling it gives the value, NaN where it is not defined.
+
+    low, high: range of values, None where there is no bound
+    higher_is_better: None where 0 is best
+    rate:      at which sampling rate it is computed; waves are resampled to it
+    source:    paper or standard
+    """
+
+    name: str
+    title: str
+    unit: str
+    low: float | None
+    high: float | None
+    higher_is_better: bool | None
+    rate: str
+    source: str
+    compute: Callable[[Samples, Samples, int], float]
+
+    def __call__(self, wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+        """The value for `wave_hat` [T'] against `wave` [T], float32 at `rate_hz`; see `measure`."""
+        return self.measure(wave, wave_hat, rate_hz).value
+
+    def measure(self, wave: Samples, wave_hat: Samples, rate_hz: int) -> Measured:
+        """Value or reason. `wave_hat` is cut, or filled with zeros, to T.
+
+        Raises ConfigError if the package that computes it is not installed.
+        """
+        try:
+            value = self.compute(*_comparable(wave, wave_hat), rate_hz)
+        except UndefinedError as error:
+            return Measured(float("nan"), str(error))
+        return Measured(value, None if np.isfinite(value) else f"{self.title} gave {value}")
+
+
+def missing(package: str) -> ConfigError:
+    """The error of a metric whose package is not installed."""
+    return ConfigError(f"this metric needs {package}; install it with: pip install 'vqcodec[eval]'")
+
+
+def _comparable(wave: Samples, wave_hat: Samples) -> tuple[Samples, Samples]:
+    """Both of the length of `wave`, and worth comparing."""
+    if not len(wave):
+        raise UndefinedError("the original has no samples")
+    if not (np.isfinite(wave).all() and np.isfinite(wave_hat).all()):
+        raise UndefinedError("samples are NaN or infinite")
+    if not np.any(wave):
+        raise UndefinedError("the original is silent")
+    fitted = np.zeros(len(wave), np.float32)
+    fitted[: len(wave_hat)] = wave_hat[: len(wave)]
+    return np.asarray(wave, np.float32), fitted

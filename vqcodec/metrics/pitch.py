@@ -1,0 +1,81 @@
+"""Pitch: where speech is voiced, and its fundamental frequency."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.metrics.metric import Metric, Samples, UndefinedError, missing
+
+_LOWEST_HZ, _HIGHEST_HZ = 65.0, 500.0
+_ANALYSIS_HZ = 16000
+_FRAME, _HOP = 1024, 256
+
+
+@dataclass(frozen=True, eq=False)
+class _Pitch:
+    """Per frame of 16 ms: voiced or not, and f0 in Hz (NaN where not)."""
+
+    voiced: NDArray[np.bool_]
+    f0_hz: NDArray[np.float64]
+
+
+def _f0_rmse(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+    true, guess = _pitch(wave, rate_hz), _pitch(wave_hat, rate_hz)
+    both = true.voiced & guess.voiced
+    if not both.any():
+        raise UndefinedError("no frame is voiced in both")
+    cents = 1200 * np.log2(guess.f0_hz[both] / true.f0_hz[both])
+    return float(np.sqrt(np.square(cents).mean()))
+
+
+def _voicing_error(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+    return float((_pitch(wave, rate_hz).voiced != _pitch(wave_hat, rate_hz).voiced).mean())
+
+
+def _pitch(wave: Samples, rate_hz: int) -> _Pitch:
+    return _cached_pitch(wave.tobytes(), rate_hz)
+
+
+@lru_cache(maxsize=4)
+def _cached_pitch(samples: bytes, rate_hz: int) -> _Pitch:
+    """pYIN takes a second for 5 s of audio: once for both metrics, and once for an original and many codecs."""
+    try:
+        import librosa
+    except ImportError:
+        raise missing("librosa") from None
+    import soxr
+
+    wave = np.frombuffer(samples, np.float32)
+    wave = wave if rate_hz == _ANALYSIS_HZ else soxr.resample(wave, rate_hz, _ANALYSIS_HZ)
+    if len(wave) < _FRAME:
+        raise UndefinedError("pitch needs 64 ms")
+    f0_hz, voiced, _ = librosa.pyin(
+        wave, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ, sr=_ANALYSIS_HZ, frame_length=_FRAME, hop_length=_HOP
+    )
+    return _Pitch(voiced, f0_hz)
+
+
+f0_rmse = Metric(
+    name="f0_rmse",
+    title="F0 RMSE",
+    unit="cents",
+    low=0.0,
+    high=None,
+    higher_is_better=False,
+    rate="16 kHz",
+    source="root mean square over frames that are voiced in both; pYIN, Mauch and Dixon 2014, package librosa",
+    compute=_f0_rmse,
+)
+voicing_error = Metric(
+    name="voicing_error",
+    title="voicing error",
+    unit="share of frames",
+    low=0.0,
+    high=1.0,
+    higher_is_better=False,
+    rate="16 kHz",
+    source="frames voiced in one of the two only; pYIN, Mauch and Dixon 2014, package librosa",
+    compute=_voicing_error,
+)
