@@ -61,6 +61,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--kbps", type=Rates(), default="1.5,3,6", show_default=True, help="Rates for codecs without their own.")
 @click.option("--metrics", type=Names(), help="Which of those below. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
+@click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core]")
 @click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")
 @click.option("--resume", is_flag=True, help="Go on: results that are there stay.")
@@ -74,6 +75,7 @@ def evaluate(
     kbps: list[float],
     metrics: list[str] | None,
     externals: tuple[tuple[str, str], ...],
+    recogniser: str | None,
     workers: int | None,
     listen: int,
     resume: bool,
@@ -91,7 +93,7 @@ def evaluate(
     skipped.
 
     Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, si_sdr, lsd, mel_distance, f0_rmse, voicing_error,
-    loudness_difference.
+    loudness_difference, wer.
 
     \b
     vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
@@ -106,7 +108,7 @@ def evaluate(
     if summary is None:
         if out is None:
             raise click.UsageError("give --out, a folder for the results")
-        _run(sources, out, codecs, kbps, metrics, dict(externals), workers, listen, resume)
+        _run(sources, out, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
     click.echo(present(summary or out, by=by, anchor=anchor))
 
 
@@ -117,6 +119,7 @@ def _run(
     kbps: list[float],
     metrics: list[str] | None,
     externals: dict[str, str],
+    recogniser: str | None,
     workers: int | None,
     listen: int,
     resume: bool,
@@ -133,6 +136,7 @@ def _run(
             kbps=kbps,
             metrics=metrics or DEFAULT_METRICS,
             externals=externals,
+            recogniser=recogniser,
             listen=listen,
             workers=workers or usable_cores(),
             resume=resume,

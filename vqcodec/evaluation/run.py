@@ -24,7 +24,7 @@ from vqcodec.evaluation.folder import (
     write_settings,
 )
 from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, read_results
-from vqcodec.metrics import METRICS, measure
+from vqcodec.metrics import METRICS, Metric, wer_by
 
 DEFAULT_METRICS = ("pesq_wb", "stoi", "estoi", "visqol", "si_sdr")
 
@@ -39,6 +39,7 @@ class Job:
     metrics: tuple[str, ...]
     out: Path
     keeps_audio: bool
+    recogniser: str | None = None
 
 
 def evaluate(
@@ -49,6 +50,7 @@ def evaluate(
     kbps: Sequence[float],
     metrics: Sequence[str] = DEFAULT_METRICS,
     externals: Mapping[str, str] | None = None,
+    recogniser: str | None = None,
     listen: int = 6,
     workers: int = 1,
     resume: bool = False,
@@ -57,17 +59,19 @@ def evaluate(
     """Evaluate `codecs` on the clips of `sources` at the rates `kbps`; results go to the folder `out`.
 
     A codec is NAME, NAME@kbps/kbps for rates of its own, or LABEL=NAME. One that is not installed is skipped; the
-    settings returned say so. The audio of `listen` clips is kept. With `resume`, what `out` holds of the same versions
+    settings returned say so. The audio of `listen` clips is kept. With `recogniser`, a command with {wav} that prints
+    what is said, wer is measured as well, against the column text of the manifest if there is one. With `resume`, what `out` holds of the same versions
     stays and only the rest is done. Raises ConfigError for unknown names, AudioError for sources without audio,
     OutputError for a folder that has results already, VqcodecError if a worker dies.
     """
-    _check_metrics(metrics)
+    metrics = [*metrics, *(["wer"] if recogniser is not None and "wer" not in metrics else [])]
+    _check_metrics(metrics, recogniser)
     clips = find_clips(sources)
     entries, skipped = open_all([parse_entry(text, externals or {}) for text in codecs])
     settings = Settings(list(entries), skipped, list(metrics), _to_listen(clips, listen))
     done = _prepare(out, settings, resume=resume)
     jobs = [
-        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen)
+        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser)
         for clip in clips
         for entry in entries.values()
         for rate in opened(entry).rates_kbps(list(entry.kbps or kbps))
@@ -96,13 +100,19 @@ def run_job(job: Job) -> Result:
         write_audio(take_path(job.out, name, job.kbps, job.clip.name), aligned.wave_hat, rate_hz)
     if coded.codes is not None:
         write_codes(codes_path(job.out, name, job.kbps, job.clip.name), coded.codes)
-    measured = {metric: measure(metric, wave, aligned.wave_hat, rate_hz) for metric in job.metrics}
+    measured = {name: _metric(name, job).measure(wave, aligned.wave_hat, rate_hz) for name in job.metrics}
     return replace(
         _with_rates(result, coded, len(wave), rate_hz),
         delay_samples=aligned.delay_samples,
         scores={metric: one.value for metric, one in measured.items()},
         undefined={metric: one.reason for metric, one in measured.items() if one.reason is not None},
     )
+
+
+def _metric(name: str, job: Job) -> Metric:
+    if name == "wer" and job.recogniser is not None:
+        return wer_by(job.recogniser, job.clip.columns.get("text"))
+    return METRICS[name]
 
 
 def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int) -> Result:
@@ -120,10 +130,14 @@ def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int)
     )
 
 
-def _check_metrics(metrics: Sequence[str]) -> None:
+def _check_metrics(metrics: Sequence[str], recogniser: str | None) -> None:
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise ConfigError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+    if recogniser is not None:
+        wer_by(recogniser)
+    elif "wer" in metrics:
+        raise ConfigError("wer needs a recogniser, a command with {wav} that prints what is said")
 
 
 def _to_listen(clips: Sequence[EvaluationClip], count: int) -> list[str]:

@@ -7,13 +7,14 @@ from vqcodec.metrics.intelligibility import estoi, stoi
 from vqcodec.metrics.metric import Measured, Metric, Samples
 from vqcodec.metrics.perceptual import pesq_nb, pesq_wb, visqol, visqol_audio
 from vqcodec.metrics.pitch import f0_rmse, voicing_error
+from vqcodec.metrics.recognition import wer, wer_by
 from vqcodec.metrics.signal import loudness_difference, lsd, mel_distance, si_sdr
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *(pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio),
-        *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference),
+        *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
     )
 }
 """Every metric by its name in logs and results."""
@@ -42,4 +43,6 @@ __all__ = [
     "visqol",
     "visqol_audio",
     "voicing_error",
+    "wer",
+    "wer_by",
 ]
