@@ -7,6 +7,7 @@ VqcodecError
 │   ├── DamagedError       a checksum fails; names the damaged seconds
 │   └── VersionError       a .vqc of a version that this release does not read
 ├── ConfigError            a config or recipe with unknown keys or impossible values
+│   └── UnavailableError   a program, library or package that this machine does not have; names it
 ├── ModelError             weights that are missing, damaged, or not the ones that wrote a file
 ├── OutputError            a target that exists, is read-only or does not fit on the disk
 ├── TokensError            a folder of tokens that is unfinished, damaged or of other settings
@@ -45,6 +46,10 @@ class VersionError(BitstreamError):
 
 class ConfigError(VqcodecError):
     """A config or recipe with unknown keys or impossible values."""
+
+
+class UnavailableError(ConfigError):
+    """Something that is not installed here: the message names it, and where to get it."""
 
 
 class ModelError(VqcodecError):

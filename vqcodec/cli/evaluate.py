@@ -105,11 +105,12 @@ def evaluate(
 
     if (summary is None) == (not sources):
         raise click.UsageError("give SOURCES, or --summary DIR alone")
+    folder = summary or out
+    if folder is None:
+        raise click.UsageError("give --out, a folder for the results")
     if summary is None:
-        if out is None:
-            raise click.UsageError("give --out, a folder for the results")
-        _run(sources, out, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
-    click.echo(present(summary or out, by=by, anchor=anchor))
+        _run(sources, folder, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
+    click.echo(present(folder, by=by, anchor=anchor))
 
 
 def _run(

@@ -46,8 +46,9 @@ def _delay(wave: NDArray[np.float64], wave_hat: NDArray[np.float64], rate_hz: in
     hop = round(_HOP_SECONDS * rate_hz)
     coarse, reach = 0, most
     if min(len(wave), len(wave_hat)) > 2 * _WINDOW_HOPS * hop:
-        envelopes = (_envelopes(x, rate_hz, hop) for x in (wave, wave_hat))
-        coarse, reach = hop * _peak(_correlation(*envelopes, -(-most // hop)), 0), round(_FINE_SECONDS * rate_hz)
+        true, guess = (_envelopes(x, rate_hz, hop) for x in (wave, wave_hat))
+        coarse = hop * _peak(_correlation(true, guess, -(-most // hop)), 0)
+        reach = round(_FINE_SECONDS * rate_hz)
     similarity = np.abs(_correlation(wave[:, None], wave_hat[:, None], most))  # a codec may turn the wave over
     low, high = max(-most, coarse - reach), min(most, coarse + reach)
     if low > high:

@@ -18,6 +18,9 @@ from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, sum
 from vqcodec.evaluation.tables import comparisons_table, front_of, points_table, speeds_table, usage_table
 from vqcodec.evaluation.usage import Usage, usage_of
 
+_LISTEN_SECONDS = 15
+"""Of a clip in the report: BS.1534 advises 12, and the page stays small."""
+
 
 def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> str:
     """Write curves/, summary.json and report.html into the folder `out`; return the tables as Markdown.
@@ -38,14 +41,14 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
     _write_json(out / "summary.json", _facts(settings, points, comparisons, groups, usages))
     write_report(
         out / "report.html",
-        title=", ".join(dict.fromkeys(point.codec for point in points)),
+        title=" · ".join(dict.fromkeys(point.codec for point in points)),
         points=points,
         curves=curves,
         exhibits=_exhibits(out, settings, results),
     )
     tables = [points_table(points, settings.metrics), speeds_table(results)]
     tables += [f"{by} {name}:\n\n{points_table(group, settings.metrics)}" for name, group in groups.items()]
-    if comparisons:
+    if any(math.isfinite(c.bd_rate) or math.isfinite(c.bd_quality) for c in comparisons):
         tables.append(comparisons_table(comparisons))
     if usages:
         tables.append(usage_table(usages))
@@ -74,13 +77,14 @@ def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[
         if not original_path(out, clip).exists():
             continue
         wave, rate_hz = read_audio(original_path(out, clip))
+        length = _LISTEN_SECONDS * rate_hz
         kept = [(r, take_path(out, r.codec, r.kbps_asked, clip)) for r in results if r.clip == clip and r.kbps]
         takes = [
-            Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0], dict(r.scores))
+            Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0][:length], dict(r.scores))
             for r, path in kept
             if path.exists()
         ]
-        exhibits.append(Exhibit(clip, rate_hz, wave, takes))
+        exhibits.append(Exhibit(clip, rate_hz, wave[:length], takes))
     return exhibits
 
 

@@ -19,7 +19,8 @@ class Result:
     """One clip through one codec at one rate. With an `error`, the numbers are None and there are no scores.
 
     kbps is 8 times the bytes of the coded file over the seconds of the clip; payload_kbps leaves headers out (None
-    where the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and `undefined` says why, by metric.
+    where the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
+    `undefined` says why, by metric.
     """
 
     codec: str

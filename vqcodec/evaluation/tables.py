@@ -31,9 +31,11 @@ def points_table(points: Sequence[Point], metrics: Sequence[str]) -> str:
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> str:
-    """BD-rate and BD-quality of codecs against an anchor; - where curves do not overlap."""
+    """BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
     rows = [
-        [c.codec, METRICS[c.metric].title, _percent(c.bd_rate), _number(c.bd_quality, 3, sign="+")] for c in comparisons
+        [c.codec, METRICS[c.metric].title, _number(c.bd_rate, 1, sign="+"), _number(c.bd_quality, 3, sign="+")]
+        for c in comparisons
+        if math.isfinite(c.bd_rate) or math.isfinite(c.bd_quality)
     ]
     anchor = comparisons[0].anchor if comparisons else ""
     return markdown([[f"against {anchor}", "metric", "BD-rate, %", "BD-quality"], *rows])
@@ -83,11 +85,8 @@ def _score(score: Interval | None) -> str:
     if score is None:
         return ""
     undefined = f" ({score.undefined} undefined)" if score.undefined else ""
-    return f"{_number(score.mean, 3)} ± {_number((score.high - score.low) / 2, 3)}{undefined}" if score.clips else "-"
-
-
-def _percent(value: float) -> str:
-    return _number(value, 1, sign="+")
+    half = f" ± {_number((score.high - score.low) / 2, 3)}" if score.clips > 1 else ""
+    return f"{_number(score.mean, 3)}{half}{undefined}"
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:
