@@ -45,10 +45,11 @@ def open_all(entries: list[Entry]) -> tuple[dict[str, Entry], dict[str, str]]:
     skipped: dict[str, str] = {}
     for entry in entries:
         try:
-            name = name_of(entry)
+            opened(entry)
         except UnavailableError as error:
             skipped[entry.label or entry.spec] = str(error)
             continue
+        name = name_of(entry)
         if name in found:
             raise ConfigError(f"two codecs are named {name}; give one a label: LABEL={entry.spec}")
         found[name] = entry

@@ -82,7 +82,7 @@ class PeerCodec:
     @property
     def _hop(self) -> int:
         """Samples per frame."""
-        return round(self._config.sampling_rate / self._config.frame_rate)
+        return round(float(self._config.sampling_rate) / float(self._config.frame_rate))
 
     @cached_property
     def _depths(self) -> dict[float, int]:
@@ -110,7 +110,8 @@ class PeerCodec:
     def _unpack(self, data: bytes, depth: int, frames: int) -> NDArray[np.uint16]:
         """The codes [K, F] of the bytes."""
         layers = split_layers(data, CODING_FIXED, depth, layer_bytes(frames, self._bits))
-        return unpack_codes(layers, self._bits, channels=1, frames=frames)[0]
+        codes: NDArray[np.uint16] = unpack_codes(layers, self._bits, channels=1, frames=frames)[0]
+        return codes
 
     def _decode(self, model: Any, codes: NDArray[np.uint16]) -> Samples:
         """Codes [K, F] -> wave [T]."""

@@ -113,7 +113,7 @@ def spectrogram_png(levels: NDArray[np.float64], rate_hz: int, *, top_db: float,
     axes.set_axis_off()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     file = io.BytesIO()
     Image.fromarray(pixels).quantize(_PICTURE_COLORS).save(file, format="png", optimize=True)
     return file.getvalue()

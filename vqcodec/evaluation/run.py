@@ -60,9 +60,11 @@ def evaluate(
 
     A codec is NAME, NAME@kbps/kbps for rates of its own, or LABEL=NAME. One that is not installed is skipped; the
     settings returned say so. The audio of `listen` clips is kept. With `recogniser`, a command with {wav} that prints
-    what is said, wer is measured as well, against the column text of the manifest if there is one. With `resume`, what `out` holds of the same versions
-    stays and only the rest is done. Raises ConfigError for unknown names, AudioError for sources without audio,
-    OutputError for a folder that has results already, VqcodecError if a worker dies.
+    what is said, wer is measured as well, against the column text of the manifest if there is one. With `resume`, what
+    `out` holds of the same versions stays and only the rest is done.
+
+    Raises ConfigError for unknown names, AudioError for sources without audio, OutputError for a folder that has
+    results already, VqcodecError if a worker dies.
     """
     metrics = [*metrics, *(["wer"] if recogniser is not None and "wer" not in metrics else [])]
     _check_metrics(metrics, recogniser)

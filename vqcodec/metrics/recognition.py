@@ -52,8 +52,8 @@ def wer_by(template: str, text: str | None = None) -> Metric:
 
 def words_of(text: str) -> list[str]:
     """Words in lower case without punctuation, which recognisers write each in their own way."""
-    kept = (c if c.isalnum() or c in "'’" else " " for c in text.lower())
-    return "".join(kept).replace("’", "'").split()
+    kept = (c if c.isalnum() or c in "'\u2019" else " " for c in text.lower())
+    return "".join(kept).replace("\u2019", "'").split()
 
 
 def edit_distance(words: list[str], words_hat: list[str]) -> int:

@@ -1,0 +1,92 @@
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from vqcodec.cli import main
+from vqcodec.metrics import METRICS
+
+
+@pytest.fixture
+def clips(tmp_path, speech):
+    (tmp_path / "clips").mkdir()
+    for number in range(2):
+        soundfile.write(tmp_path / "clips" / f"{number}.wav", speech[16000 * number : 16000 * number + 20000], 16000)
+    return tmp_path / "clips"
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_evaluate_prints_tables_and_summary_prints_them_again(tmp_path, clips):
+    out = tmp_path / "out"
+    done = run("evaluate", clips, "--codecs", "opus@6/24,pcm", "--metrics", "stoi", "--workers", 1, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "| opus" in done.stdout
+    assert f"listen: {out / 'report.html'}" in done.stdout
+    again = run("evaluate", "--summary", out)
+    assert again.stdout == done.stdout
+    refused = run("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--out", out)
+    assert refused.exit_code == 1
+    assert "--resume" in refused.stderr
+    more = ("evaluate", clips, "--codecs", "opus@6/24,pcm,flac", "--metrics", "stoi", "--workers", 1, "--out", out)
+    assert "flac" in run(*more, "--resume").stdout
+
+
+def test_external_codecs_and_recognisers_are_commands(tmp_path, clips):
+    done = run(
+        *("evaluate", clips / "0.wav", "--out", tmp_path / "out", "--workers", 1, "--metrics", "si_sdr"),
+        *("--external", "copy=cp {in} {bits}; cp {bits} {out}", "--codecs", "copy", "--recogniser", "echo word {wav}"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "| copy" in done.stdout
+    assert "WER" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "SOURCES"),
+        (("clips", "--summary", "out"), 2, "SOURCES"),
+        (("clips",), 2, "--out"),
+        (("clips", "--out", "out", "--kbps", "3,x"), 2, "no number"),
+        (("clips", "--out", "out", "--kbps", "0"), 2, "over 0"),
+        (("clips", "--out", "out", "--codecs", ","), 2, "at least one"),
+        (("clips", "--out", "out", "--codecs", "lyra"), 1, "lyra"),
+        (("clips", "--out", "out", "--metrics", "mos"), 1, "mos"),
+        (("clips", "--out", "out", "--external", "x"), 2, "NAME=ENCODE;DECODE"),
+        (("clips", "--out", "out", "--external", "x=one", "--codecs", "x"), 1, "two commands"),
+        (("clips", "--out", "out", "--metrics", "wer"), 1, "recogniser"),
+        (("absent", "--out", "out"), 1, "absent"),
+        (("--summary", "absent"), 1, "absent"),
+        (("clips", "--out", "clips/0.wav", "--codecs", "pcm", "--metrics", "stoi"), 1, "clips/0.wav"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, clips, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    done = run("evaluate", *arguments)
+    assert done.exit_code == code, done.output
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+    if code == 1:
+        assert done.stderr.strip().count("\n") == 0
+        assert not (tmp_path / "out").exists()
+
+
+def test_compare_makes_a_folder_and_refuses_to_replace_another(tmp_path, clips, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("compare", clips / "0.wav", "--codecs", "opus,pcm", "--kbps", "12")
+    assert done.exit_code == 0, done.output
+    assert "PESQ-WB" in done.stdout
+    assert (tmp_path / "0-compare" / "report.html").exists()
+    assert run("compare", clips / "0.wav", "--codecs", "pcm").exit_code == 1
+    assert run("compare", clips / "0.wav", "--codecs", "pcm", "--force").exit_code == 0
+    refused = run("compare", clips / "0.wav", "--codecs", "pcm", "--force", "--out", clips)
+    assert refused.exit_code == 1
+    assert (clips / "1.wav").exists()
+    assert run("compare", tmp_path / "absent.wav").exit_code == 1
+
+
+def test_help_names_every_metric():
+    text = run("evaluate", "--help").stdout
+    assert all(name in text for name in METRICS)
