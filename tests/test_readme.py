@@ -68,6 +68,22 @@ def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatc
     np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
 
 
+@pytest.mark.slow
+def test_the_commands_of_comparing_run(tmp_path, speech):
+    (tmp_path / "clips").mkdir()
+    soundfile.write(tmp_path / "clips" / "one.wav", speech[:40000], 16000)
+    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    script = block("Comparing codecs", "sh")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert b"against opus" in result.stdout
+    assert (tmp_path / "results" / "report.html").exists()
+    assert (tmp_path / "speech-compare" / "report.html").exists()
+
+
 def test_the_python_runs(speech):
     names = {
         "wave": torch.from_numpy(speech)[None, None],

@@ -44,7 +44,7 @@ class PeerCodec:
         return nearest(asked, list(self._depths))
 
     def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
-        """See `CodecUnderTest`. The decoded wave has the length of `wave`, which the bytes do not tell."""
+        """See `CodecUnderTest`. The decoded wave is cut to the length of `wave`, which the bytes do not tell."""
         import torch
 
         check_wave(wave)
