@@ -33,6 +33,18 @@ def test_evaluate_prints_tables_and_summary_prints_them_again(tmp_path, clips):
     assert "flac" in run(*more, "--resume").stdout
 
 
+def test_a_clip_that_fails_is_told_and_the_rest_is_done(tmp_path, clips):
+    (clips / "bad.wav").write_text("no audio")
+    arguments = ("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--workers", 1, "--out", tmp_path / "out")
+    done = run(*arguments)
+    assert done.exit_code == 1
+    assert "1 results have an error" in done.stderr
+    assert "bad.wav" in done.stdout
+    assert "| 2     |" in done.stdout
+    soundfile.write(clips / "bad.wav", soundfile.read(clips / "0.wav")[0], 16000)
+    assert run(*arguments, "--resume").exit_code == 0
+
+
 def test_external_codecs_and_recognisers_are_commands(tmp_path, clips):
     done = run(
         *("evaluate", clips / "0.wav", "--out", tmp_path / "out", "--workers", 1, "--metrics", "si_sdr"),

@@ -86,7 +86,8 @@ def evaluate(
     """Compare codecs on clips: bytes on disk against quality.
 
     SOURCES are files, folders, globs or manifests. OUT gets results.jsonl, a line per clip, codec and rate; curves/;
-    and report.html, in which to listen. What a run that was interrupted has done stays with --resume.
+    and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
+    is 1 if a clip could not be read or coded.
 
     A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
     hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
@@ -102,6 +103,7 @@ def evaluate(
     vqcodec evaluate --summary results --by speaker --anchor opus
     """
     from vqcodec.evaluation.present import present
+    from vqcodec.evaluation.results import read_results
 
     if (summary is None) == (not sources):
         raise click.UsageError("give SOURCES, or --summary DIR alone")
@@ -111,6 +113,9 @@ def evaluate(
     if summary is None:
         _run(sources, folder, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
     click.echo(present(folder, by=by, anchor=anchor))
+    failed = sum(result.error is not None for result in read_results(folder))
+    if failed:
+        raise click.ClickException(f"{failed} results have an error, listed above; --resume tries them again")
 
 
 def _run(

@@ -1,6 +1,7 @@
 """An evaluation: every clip through every codec at every rate, scored, over processes, resumable."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -174,7 +175,7 @@ def _run_all(jobs: Sequence[Job], workers: int) -> Iterator[Result]:
     if workers == 1 or len(jobs) < 2:
         yield from map(run_job, jobs)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker) as pool:
         futures = [pool.submit(run_job, job) for job in jobs]
         try:
             yield from (future.result() for future in as_completed(futures))
@@ -184,6 +185,7 @@ def _run_all(jobs: Sequence[Job], workers: int) -> Iterator[Result]:
             pool.shutdown(cancel_futures=True)
 
 
-def _use_one_thread() -> None:
-    """Before torch is imported: as many processes as cores would fight with more."""
+def _start_worker() -> None:
+    """One thread each, set before torch is imported; Ctrl-C is for the main process, which ends the others."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

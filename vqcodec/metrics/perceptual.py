@@ -1,5 +1,8 @@
 """Models of how listeners judge: PESQ and ViSQOL."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -66,8 +69,22 @@ def _visqol_api(mode: Literal["speech", "audio"]) -> Any:
     except ImportError:
         raise missing("visqol-python") from None
     api = VisqolApi()
-    api.create(mode=mode, use_lattice_model=mode == "speech")
+    with _without_stderr():
+        api.create(mode=mode, use_lattice_model=mode == "speech")
     return api
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keep a line that TensorFlow Lite writes, past Python, from standard error."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _resampled(wave: Samples, rate_hz: int, target_hz: int) -> Samples:
