@@ -21,6 +21,15 @@ def test_weights_come_back_in_half_precision(toy_config, tmp_path):
         assert torch.equal(loaded.get_parameter(name), value.half().float()), name
 
 
+def test_codebooks_go_on_learning_from_what_was_loaded(toy_weights):
+    """Statistics of use are not stored; what stands in for them must agree with the vectors."""
+    for codebook in load_weights(toy_weights).quantizer.codebooks:
+        before = codebook.weight.clone()
+        for _ in range(20):
+            codebook.learn(before, torch.arange(codebook.size))
+        torch.testing.assert_close(codebook.weight, before)
+
+
 def test_the_same_weights_give_the_same_bytes(toy_config, tmp_path):
     state = Codec(toy_config).state_dict()
     first = save_weights(toy_config, state, tmp_path / "a.safetensors")

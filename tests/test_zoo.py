@@ -2,6 +2,7 @@ from importlib import resources
 
 import pytest
 
+import vqcodec
 from vqcodec import zoo
 from vqcodec.errors import ConfigError, ModelError
 
@@ -21,6 +22,21 @@ def test_every_card_tells_the_truth(card):
 
 def test_a_path_loads_too(toy_weights):
     assert zoo.load(str(toy_weights)).config.name == zoo.load(toy_weights).config.name == "toy"
+
+
+def test_files_of_earlier_weights_name_the_revision_that_bundled_them(toy_weights, speech, monkeypatch):
+    model = zoo.load(toy_weights)
+    data = vqcodec.compress(speech[:4000], 16000, model=model)
+    with pytest.raises(ModelError, match="not bundled .*give its weights file"):
+        vqcodec.decompress(data)
+    monkeypatch.setitem(zoo.FORMER_WEIGHTS, model.fingerprint.hex(), "abc1234")
+    with pytest.raises(ModelError, match="earlier weights of speech-16k .*install revision abc1234"):
+        vqcodec.decompress(data)
+    assert vqcodec.decompress(data, model=model)[1] == 16000
+
+
+def test_no_bundled_weights_count_as_earlier_ones():
+    assert not {card.sha256 for card in zoo.MODELS.values()} & zoo.FORMER_WEIGHTS.keys()
 
 
 def test_unknown_models_and_devices_name_the_remedy():

@@ -264,9 +264,7 @@ def codec_of(header: Header, model: Model | None, engine: zoo.EngineName, device
     """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
     card = zoo.find(header.fingerprint)
     if model is None and card is None:
-        raise ModelError(
-            f"written by a model that is not bundled (fingerprint {header.fingerprint.hex()}); give its weights file"
-        )
+        raise ModelError(zoo.unknown_weights(header.fingerprint))
     wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
     codec = codec_for(wanted, engine, device)
     if _fingerprint(codec) != header.fingerprint:

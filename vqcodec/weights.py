@@ -86,6 +86,9 @@ def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
         missing, unexpected = codec.load_state_dict(state, strict=False)
     except RuntimeError as error:  # a tensor of another shape
         raise ModelError(f"{where}: weights do not fit the config ({' '.join(str(error).split())})") from None
+    if any(name.endswith(_TRAINING_STATE) for name in missing):
+        for codebook in codec.quantizer.codebooks:
+            codebook.forget_use()
     missing = [name for name in missing if not name.endswith(_TRAINING_STATE)]
     if missing or unexpected:
         raise ModelError(f"{where}: weights do not fit the config (missing {missing[:3]}, unknown {unexpected[:3]})")

@@ -58,6 +58,26 @@ MODELS: dict[str, ModelCard] = {
 """Every bundled model by name."""
 
 
+FORMER_WEIGHTS: dict[str, str] = {
+    "a5f6873ad5062172186c7528e01fc7a7f5754ba281c915f3e35a2c214a6eabf5": "090d6dc",
+    "df3de4dd848b4f3182ca71933673ab01e0e017b0d9369f5b987fe9c24af23356": "32856ff",
+    "5edf43639dc80a4480d5f0d795cfa48aef38fd0bba38e8f2605727c02c5ead79": "5d59ce6",
+    "d539f26f804fb78bc32a3c1b7663751628bc9fa8b673b9db16a9c91b9a14c7c6": "5a607b4",
+}
+"""SHA-256 of earlier weights of `DEFAULT_MODEL`, and the revision of vqcodec that bundled them, its card included."""
+
+
+def unknown_weights(fingerprint: bytes) -> str:
+    """What to tell about weights that are not bundled (any more), with the remedy."""
+    for sha256, revision in FORMER_WEIGHTS.items():
+        if sha256.startswith(fingerprint.hex()):
+            return (
+                f"written by earlier weights of {DEFAULT_MODEL} (fingerprint {fingerprint.hex()}), which are not "
+                f"bundled any more; install revision {revision} of vqcodec, or give its weights file as the model"
+            )
+    return f"written by a model that is not bundled (fingerprint {fingerprint.hex()}); give its weights file"
+
+
 def find(fingerprint: bytes) -> ModelCard | None:
     """The bundled model whose weights `fingerprint` (4 bytes) names, if any."""
     return next((card for card in MODELS.values() if card.fingerprint == fingerprint), None)

@@ -1,9 +1,17 @@
 """Every recipe loads, and trains a few steps with its model at toy size."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
+import vqcodec
+from vqcodec import zoo
 from vqcodec.config import load_run_config
 from vqcodec.training.trainer import Trainer
 
@@ -35,3 +43,49 @@ def test_a_recipe_loads_and_trains(recipe, tmp_path, speech_path):
         stage = config.discriminator.model_copy(update=change)
         config = config.model_copy(update={"discriminator": stage})
     assert Trainer(config, tmp_path).fit().finished
+
+
+@pytest.mark.slow
+def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, speech_path):
+    """At toy size: the loss falls, every codebook is in use, the weights at the end code speech."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("ljspeech.flac", "kerstin.flac"):
+        shutil.copy(speech_path.parent / name, clips)
+    overrides = [
+        *("steps=150", "model.channels=24", "model.stft_channels=16", "model.latent_dim=16", "model.codebook_size=32"),
+        *("model.total_codebooks=4", "model.encoder_blocks=1", "model.decoder_blocks=1", "model.decoder_stft_blocks=1"),
+        *("quantizer.start_step=50", "quantizer.kmeans_batches=8", "data.batch_size=4", "data.workers=0"),
+        *(
+            "optimizer.warmup_steps=10",
+            "optimizer.ema_decay=0.9",
+            "log_every=10",
+            "validate_every=1000",
+            "validate_codebooks=[1,4]",
+        ),
+    ]
+    command = [RECIPES[0].parent / "speech-16k.sh", tmp_path, clips, speech_path, *overrides]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    def run(*more):
+        done = subprocess.run(
+            [*command, *more], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("steps=100")
+    for stage in ("1-adamw", "2-muon", "5-level"):
+        rows = [json.loads(line) for line in (tmp_path / stage / "log.jsonl").read_text().splitlines()]
+        steps = [row for row in rows if "perplexity" in row]
+        assert all(value > 0.25 * 32 for value in steps[-1]["perplexity"]), stage
+        losses = [row["mel"] for row in rows if "mel" in row]
+        assert sum(losses[-3:]) < 0.8 * sum(losses[:3]) or stage != "1-adamw"
+    for name in ("5-level/model.safetensors", "speech-16k.safetensors"):
+        (tmp_path / name).unlink()
+    weights = run().splitlines()[-1]  # goes on with the last stage, from its step 100
+    assert json.loads((tmp_path / "5-level" / "log.jsonl").read_text().splitlines()[-1])["step"] == 150
+    model = zoo.load(weights)
+    assert model.entropy is not None
+    wave, rate_hz = soundfile.read(speech_path, dtype="float32")
+    assert vqcodec.decompress(vqcodec.compress(wave, rate_hz, model=model), model=model)[0].shape == (1, len(wave))

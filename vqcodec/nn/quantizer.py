@@ -63,6 +63,10 @@ class Codebook(nn.Module):
             self.weight.copy_(torch.where(empty[:, None], _pick(vectors, self.size), means))
         if dist.is_initialized():
             dist.broadcast(self.weight, src=0)
+        self.forget_use()
+
+    def forget_use(self) -> None:
+        """Begin the statistics of use anew, so that they agree with the vectors: all used alike."""
         self.count.fill_(1.0)
 
     def _sums(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,10 +89,9 @@ class EmaCodebook(Codebook):
         self.register_buffer("weight", torch.randn(size, dim))
         self.register_buffer("sums", self.weight.clone())
 
-    @torch.no_grad()
-    def start_from(self, vectors: Tensor, *, iterations: int = 15) -> None:
-        """k-means, then running sums that agree with it."""
-        super().start_from(vectors, iterations=iterations)
+    def forget_use(self) -> None:
+        """See `Codebook.forget_use`: the running sums are the vectors."""
+        super().forget_use()
         self.sums.copy_(self.weight)
 
     @torch.no_grad()
