@@ -1,10 +1,13 @@
 """The measuring tools run and print sane tables, so that they cannot rot."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -32,6 +35,26 @@ def test_quality_rises_with_the_bitrate(speech_path):
         assert nominal < float(row[1]) < nominal + 0.1
     assert numbers[-1][4] >= 0.7
     assert numbers[-1][2] >= 1.6
+
+
+@pytest.mark.slow
+def test_pictures_show_every_clip_at_every_rate(tmp_path, speech_path):
+    command = [
+        sys.executable,
+        TOOLS / "pictures.py",
+        tmp_path / "out.png",
+        speech_path,
+        speech_path,
+        "--kbps",
+        "1.5",
+        "6",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (720, 480)
+        shown = np.asarray(picture.convert("L")).astype(float)
+    panels = [shown[top : top + 100, 100:300] for top in (40, 200, 360)]
+    assert all(panel.std() > 20 for panel in panels)
 
 
 def bench(*arguments):
@@ -76,3 +99,28 @@ def test_every_table_of_the_benchmark_has_a_place_in_the_readme():
     readme = (TOOLS.parent / "README.md").read_text()
     for name in ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long"):
         assert readme.count(f"<!-- bench {name} -->\n") == readme.count(f"<!-- end {name} -->\n") == 1
+
+
+def test_the_committed_results_are_what_the_readme_shows():
+    done = subprocess.run(
+        [sys.executable, TOOLS / "results.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((TOOLS.parent / "recipes" / "results").glob("*.jsonl"))) >= 5
+
+
+def test_results_that_change_are_noticed(tmp_path):
+    for name in ("tools", "recipes"):
+        shutil.copytree(TOOLS.parent / name, tmp_path / name)
+    readme = (TOOLS.parent / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+    path = tmp_path / "recipes" / "results" / "opus.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"pesq_wb": 2', '"pesq_wb": 3', 1), encoding="utf-8")
+    command = [sys.executable, tmp_path / "tools" / "results.py"]
+    done = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "README.md" in done.stderr
+    assert "curves" in done.stderr
+    subprocess.run([*command, "--write"], check=True)
+    subprocess.run([*command, "--check"], check=True)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") != readme

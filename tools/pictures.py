@@ -1,0 +1,55 @@
+"""Spectrograms of clips beside what a model makes of them, one row per rate: what to look at after a training.
+
+python tools/pictures.py OUT.png CLIP... [--kbps 1.5 3 6] [--model NAME|PATH] [--seconds 3]
+"""
+
+import argparse
+from pathlib import Path
+
+import librosa.display
+import numpy as np
+from matplotlib.figure import Figure
+
+from vqcodec import zoo
+from vqcodec.evaluation.clips import read_clip
+from vqcodec.evaluation.library import NeuralCodec
+from vqcodec.evaluation.plots import spectrogram_levels
+
+
+def draw(clips: list[Path], model: str, kbps: list[float], seconds: float) -> Figure:
+    """A column per clip; the original on top, then a row per rate, all of a column on one scale of 70 dB."""
+    codec = NeuralCodec(model)
+    figure = Figure(figsize=(4.5 * len(clips), 2 * (1 + len(kbps))), layout="constrained")
+    grid = figure.subplots(1 + len(kbps), len(clips), squeeze=False, sharex="col", sharey="col")
+    for column, clip in zip(grid.T, clips, strict=True):
+        wave, rate_hz = read_clip(clip)
+        wave = wave[: round(seconds * rate_hz)]
+        coded = [codec.run(wave, rate_hz, rate) for rate in kbps]
+        titles = [clip.stem, *(f"{8 * len(one.data) / len(wave) * rate_hz / 1000:.2f} kbps" for one in coded)]
+        top_db = spectrogram_levels(wave, rate_hz).max()
+        for axes, shown, title in zip(column, [wave, *(one.wave_hat for one in coded)], titles, strict=True):
+            librosa.display.specshow(
+                np.asarray(spectrogram_levels(shown, rate_hz)),
+                **{"sr": rate_hz, "hop_length": round(0.032 * rate_hz) // 4, "fmax": rate_hz / 2},
+                **{"x_axis": "time", "y_axis": "mel", "vmin": top_db - 70, "vmax": top_db, "cmap": "magma"},
+                ax=axes,
+            )
+            axes.set(title=title, xlabel="", ylabel="")
+    return figure
+
+
+def main() -> None:
+    """Parse the options and write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--kbps", nargs="+", type=float, default=[1.5, 3.0, 6.0])
+    parser.add_argument("--model", default=zoo.DEFAULT_MODEL)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    options = parser.parse_args()
+    figure = draw(options.clips, options.model, options.kbps, options.seconds)
+    figure.savefig(options.out, dpi=80, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
