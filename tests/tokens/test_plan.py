@@ -61,6 +61,8 @@ def test_columns_have_the_narrowest_type_that_holds_all(tmp_path):
         ([utterance("a\nb")], "is no name"),
         ([utterance("x" * 300)], "too long"),
         ([utterance("a", codes=1)], "column 'codes' has the name of one of ours"),
+        ([utterance("a", text="bad \ud800")], r"column 'text' of 'a' has half a character \('bad \\ud800'\)"),
+        ([utterance("a", **{"\udfff": 1})], r"column '\\udfff' of 'a' has half a character"),
     ],
 )
 def test_what_cannot_be_planned_leaves_nothing(tmp_path, utterances, message):

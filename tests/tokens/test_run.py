@@ -74,6 +74,17 @@ def test_an_unreadable_file_is_a_failure(tmp_path, make_clips, tokenize_toy):
     assert (totals.utterances, totals.failures) == (1, 2)
 
 
+def test_a_pipe_and_an_excerpt_past_the_end_are_failures(tmp_path, make_clips, tokenize_toy):
+    folder = make_clips(tmp_path / "in", 2)
+    os.mkfifo(folder / "pipe.wav")
+    rows = [{"path": "clip000.flac", "id": "long", "start": 0.01, "duration": 100}, {"path": "clip001.flac"}]
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert tokenize_toy(folder / "m.jsonl", tmp_path / "excerpts").failures == 1
+    assert tokenize_toy(folder, tmp_path / "out").failures == 1
+    for out, why in [("out", "is not a regular file"), ("excerpts", "is to end at 100.01 s, but the audio is 0.")]:
+        assert why in (tmp_path / out / "failures.jsonl").read_text()
+
+
 def test_stop_on_error_stops(tmp_path, make_clips, tokenize_toy):
     folder = make_clips(tmp_path / "in", 9)
     (folder / "clip004.flac").write_bytes(b"junk")

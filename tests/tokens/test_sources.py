@@ -64,7 +64,7 @@ def test_a_csv_carries_columns_and_excerpts(tmp_path):
     assert (first.id, first.start_seconds, first.duration_seconds, first.channel) == ("one", 0.5, 1.25, 1)
     assert first.columns == {"speaker": "Ada"}
     assert first.path == str(tmp_path / "a.wav")
-    assert (second.id, second.start_seconds, second.duration_seconds, second.channel) == ("sub/b", 0, None, None)
+    assert (second.id, second.start_seconds, second.duration_seconds, second.channel) == ("sub/b", None, None, None)
 
 
 def test_json_lines_keep_types(tmp_path):
@@ -79,19 +79,33 @@ def test_json_lines_keep_types(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("m.csv", "name\nx\n", "row 2 has no column path"),
-        ("m.csv", "path,start\na.wav,soon\n", "row 2: start 'soon' is no length of time"),
+        ("m.csv", "name\nx\n", "line 2 has no column path, file, audio_filepath or file_name; add one"),
+        ("m.csv", "path,start\na.wav,soon\n", "line 2: start 'soon' is no length of time"),
         ("m.csv", "path,duration\na.wav,-1\n", "duration '-1'"),
         ("m.csv", "path,channel\na.wav,left\n", "channel 'left' is no number"),
-        ("m.csv", "path,text\na.wav,yes, no\n", "row 2 has more fields"),
+        ("m.csv", "path,text\na.wav,yes, no\n", "line 2 has more fields"),
         ("m.jsonl", '{"path": "a.wav"}\n[1]\n', "line 2 is no JSON object"),
         ("m.jsonl", "\x00\xff", "no JSON object"),
+        ("m.csv", "path,duration\na.wav,0\n", "line 2: duration '0' leaves nothing"),
+        ("m.jsonl", '{"path": "a.wav", "start": true}', "line 1: start True is no length of time"),
+        ("m.jsonl", '{"path": "a.wav", "channel": 0.5}', "line 1: channel 0.5 is no number"),
+        ("m.jsonl", '{"path": 5}', "line 1: 5 is no path that a file can have"),
+        ("m.jsonl", r'{"path": "a\u0000.wav"}', r"line 1: 'a\\x00.wav' is no path"),
+        ("m.jsonl", r'{"path": "a\ud800.wav"}', r"line 1: 'a\\ud800.wav' is no path"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(AudioError, match=message):
         found(tmp_path / name)
+
+
+def test_whole_floats_are_channels_and_null_is_nothing(tmp_path):
+    (tmp_path / "m.csv").write_text("path,channel\na.wav,1.0\nb.wav,\n")
+    assert [one.channel for one in found(tmp_path / "m.csv")] == [1, None]
+    (tmp_path / "m.jsonl").write_text('{"path": "a.wav", "id": null, "start": null, "duration": null, "channel": null}')
+    (one,) = found(tmp_path / "m.jsonl")
+    assert (one.id, one.start_seconds, one.duration_seconds, one.channel, one.columns) == ("a", None, None, None, {})
 
 
 def test_a_source_that_is_not_there_is_named(tmp_path):

@@ -144,9 +144,23 @@ def _check(utterance: Utterance, seen: set[bytes], source: str) -> None:
     if digest in seen:
         raise AudioError(f"{source}: two utterances have the id {utterance.id!r}, the second of {utterance.source}")
     seen.add(digest)
-    for name in utterance.columns:
+    for name, value in utterance.columns.items():
         if name in RESERVED:
             raise AudioError(f"{source}: column {name!r} has the name of one of ours; rename it")
+        if not (_is_text(name) and (not isinstance(value, str) or _is_text(value))):
+            raise AudioError(
+                f"{source}: column {name!r} of {utterance.id!r} has half a character ({value!r:.80}), which no "
+                "output can hold; repair that text"
+            )
+
+
+def _is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it: JSON can name one half of a pair of surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wider(known: ColumnType | None, value: ColumnValue) -> ColumnType | None:

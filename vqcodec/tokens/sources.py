@@ -4,21 +4,19 @@ Other kinds: `kaldi`, `tar`, `huggingface`, `cuts`. Nothing opens audio; a file 
 its turn comes.
 """
 
-import csv
 import glob
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vqcodec.audio.discover import SUFFIXES
+from vqcodec.audio.discover import MANIFESTS, SUFFIXES, Row, read_manifest
 from vqcodec.errors import AudioError
 from vqcodec.tokens import cuts, huggingface, kaldi, tar
 from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path, printable
 
-_MANIFESTS = (".csv", ".jsonl")
-_PATHS = ("path", "file", "audio_filepath", "file_name")
 _STARTS = ("start", "offset")
 
 
@@ -61,7 +59,7 @@ def _of_file(path: Path, run_commands: bool) -> Iterator[Utterance]:
         yield from tar.utterances(str(path))
     elif cuts.is_cuts(path):
         yield from cuts.utterances(path)
-    elif path.suffix.lower() in _MANIFESTS:
+    elif path.suffix.lower() in MANIFESTS:
         yield from _of_manifest(path, path.parent)
     else:
         yield _whole_file(_absolute(path), Path(path.name))
@@ -108,73 +106,60 @@ def _absolute(path: Path) -> Path:
 
 def _of_manifest(manifest: Path, root: Path) -> Iterator[Utterance]:
     """Rows of a CSV with a header or of JSON lines; ids by default as for a folder `root`."""
-    where = _absolute(manifest)
-    for number, row in _rows(manifest):
-        yield _of_row({name: value for name, value in row.items() if value != ""}, where, _absolute(root), number)
+    for row in read_manifest(manifest):
+        yield _of_row(row, _absolute(manifest).parent, _absolute(root))
 
 
-def _of_row(row: dict[str, Any], manifest: Path, root: Path, number: int) -> Utterance:
-    name = next((name for name in _PATHS if row.get(name)), None)
-    if name is None:
-        raise AudioError(f"{manifest}: row {number} has no column {', '.join(_PATHS[:-1])} or {_PATHS[-1]}; add one")
-    given = str(row.pop(name))
-    path = Path(os.path.normpath(manifest.parent / given))
+def _of_row(row: Row, folder: Path, root: Path) -> Utterance:
+    values = {name: value for name, value in row.values.items() if value != ""}
+    given = _path_text(values.pop(row.path_column()), row.where)
+    path = Path(os.path.normpath(folder / given))
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-    utterance_id = str(row.pop("id", "")) or id_of_path(inside)
-    start = next((column for column in _STARTS if column in row), None)
-    channel = row.pop("channel", None)
+    utterance_id = values.pop("id", None)
+    start = next((column for column in _STARTS if column in values), None)
     return Utterance(
-        id=utterance_id,
+        id=id_of_path(inside) if utterance_id is None else str(utterance_id),
         path=str(path),
         source=printable(given),
-        start_seconds=0.0 if start is None else _seconds(row.pop(start), start, manifest, number),
-        duration_seconds=_seconds(row.pop("duration"), "duration", manifest, number) if "duration" in row else None,
-        channel=None if channel is None else _channel(channel, manifest, number),
-        columns={name: _column_value(value) for name, value in row.items()},
+        start_seconds=None if start is None else _seconds(values.pop(start), start, row.where),
+        duration_seconds=_seconds(values.pop("duration", None), "duration", row.where),
+        channel=_channel(values.pop("channel", None), row.where),
+        columns={name: _column_value(value) for name, value in values.items()},
     )
 
 
-def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbered rows."""
+def _path_text(value: Any, where: str) -> str:
+    """The path of a row, which a file can have. Lone surrogates may stand for bytes that are no UTF-8."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            if manifest.suffix.lower() == ".csv":
-                for number, row in enumerate(csv.DictReader(file), start=2):
-                    if None in row:
-                        raise AudioError(f"{manifest}: row {number} has more fields than the header; quote its commas")
-                    yield number, {name: value for name, value in row.items() if value is not None}
-                return
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, _json_row(line, manifest, number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioError(f"{manifest}: cannot read the manifest ({error})") from None
+        if b"\0" in os.fsencode(value):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise AudioError(f"{where}: {value!r} is no path that a file can have; correct it") from None
+    return str(value)
 
 
-def _json_row(line: str, manifest: Path, number: int) -> dict[str, Any]:
+def _seconds(value: Any, name: str, where: str) -> float | None:
+    if value is None:
+        return None
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise AudioError(f"{manifest}: line {number} is no JSON object")
-    return row
-
-
-def _seconds(value: Any, name: str, manifest: Path, number: int) -> float:
-    try:
-        seconds = float(value)
+        seconds = -1.0 if isinstance(value, bool) else float(value)
     except (ValueError, TypeError):
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise AudioError(f"{manifest}: row {number}: {name} {value!r} is no length of time in seconds")
+        raise AudioError(f"{where}: {name} {value!r} is no length of time in seconds; give a number such as 1.5")
+    if name == "duration" and seconds == 0:
+        raise AudioError(f"{where}: duration {value!r} leaves nothing; give more, or none for all up to the end")
     return seconds
 
 
-def _channel(value: Any, manifest: Path, number: int) -> int:
-    if not str(value).isdecimal():
-        raise AudioError(f"{manifest}: row {number}: channel {value!r} is no number; give 0, 1 ...")
-    return int(value)
+def _channel(value: Any, where: str) -> int | None:
+    """Also 1.0, as pandas writes a column in which some are missing."""
+    if value is None:
+        return None
+    whole = re.fullmatch(r"(\d+)(\.0*)?", str(value).strip(), re.ASCII)
+    if whole is None:
+        raise AudioError(f"{where}: channel {value!r} is no number of a channel; give 0, 1 ...")
+    return int(whole[1])
 
 
 def _column_value(value: Any) -> ColumnValue:
