@@ -136,7 +136,7 @@ def test_kaldi_segments_give_excerpts_with_text(tmp_path):
     first, second = found(folder)
     assert (first.id, first.start_seconds, first.duration_seconds) == ("u1", 0.5, 1.5)
     assert (second.path, second.duration_seconds) == ("/data/two.wav", None)
-    assert [one.columns["text"] for one in (first, second)] == ["hello there", None]
+    assert [one.columns["text"] for one in (first, second)] == ["hello there", ""]
 
 
 def test_kaldi_commands_need_leave(tmp_path):
@@ -145,6 +145,29 @@ def test_kaldi_commands_need_leave(tmp_path):
     with pytest.raises(AudioError, match="rec1 is a command .* --run-commands"):
         found(folder)
     assert found(folder, run_commands=True)[0].command == "flac -c -d -s one.flac"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("wav.scp", "r1 a.wav\n\nr1\tb.wav\n", "wav.scp: line 3 is a second one of r1; keep one"),
+        ("text", "rec1 one\nrec1 two\n", "text: line 2 is a second one of rec1"),
+        ("wav.scp", "r1 /data/x.ark:123\n", r"r1 is in an ark \(/data/x.ark:123\); arks are not read"),
+        ("wav.scp", "r1\n", "line 1 has no second field"),
+    ],
+)
+def test_kaldi_tables_that_make_no_sense_are_named(tmp_path, name, text, message):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / name).write_text(text)
+    with pytest.raises(AudioError, match=message):
+        found(folder)
+
+
+def test_kaldi_tables_in_another_encoding_are_named(tmp_path):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "text").write_bytes("rec1 é\n".encode("latin-1"))
+    with pytest.raises(AudioError, match="text: is not UTF-8; save it as UTF-8"):
+        found(folder)
 
 
 @pytest.mark.parametrize(
@@ -192,11 +215,19 @@ def test_several_tars_give_ids_with_their_names(shards, pattern):
     assert [one.id for one in found(shards / pattern)] == ["s-000/000", "s-000/001", "s-001/000", "s-001/001"]
 
 
+def test_a_member_that_is_there_twice_is_named(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        add(archive, "s1.flac", b"one")
+        add(archive, "s1.flac", b"two")
+    with pytest.raises(AudioError, match=r"x\.tar: s1\.flac is there twice; keep one"):
+        found(tmp_path / "x.tar")
+
+
 def test_what_is_no_tar_is_named(tmp_path):
     (tmp_path / "x.tar").write_bytes(gzip.compress(b"x" * 1000))
     with pytest.raises(AudioError, match=r"x\.tar: no tar archive"):
         found(tmp_path / "x.tar")
-    with pytest.raises(AudioError, match=r"y-003\.tar: no tar archive"):
+    with pytest.raises(AudioError, match=r"y-003\.tar: there is no such archive; correct"):
         found(tmp_path / "y-{003..004}.tar")
 
 
