@@ -1,5 +1,7 @@
 """tokenize as a whole: what it writes, what it refuses, and that nothing is lost whatever happens to it."""
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -12,9 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
+import vqcodec.tokens
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError
-from vqcodec.tokens import local
+from vqcodec.tokens import huggingface, local
 from vqcodec.tokens.index import index_path
+from vqcodec.tokens.output import at_work
 from vqcodec.tokens.plan import FORMATS
 from vqcodec.tokens.run import tokenize
 
@@ -110,6 +114,35 @@ def test_resume_does_what_is_missing_and_nothing_else(tmp_path, clips, tokenize_
     assert (told[-1].shards, told[-1].all_shards, told[-1].utterances) == (6, 6, 14)
 
 
+def test_retrying_does_shards_with_failures_again_and_no_others(tmp_path, make_clips, tokenize_toy, bytes_of):
+    folder = make_clips(tmp_path / "in", 20)
+    tokenize_toy(folder, tmp_path / "calm", shard_size=5)
+    whole = (folder / "clip007.flac").read_bytes()
+    (folder / "clip007.flac").write_bytes(b"junk")
+    out = tmp_path / "out"
+    tokenize_toy(folder, out, shard_size=5)
+    stamp = (out / "shards" / "shard-000000.parquet").stat().st_mtime_ns
+    (folder / "clip007.flac").write_bytes(whole)
+    with pytest.raises(ConfigError, match="retry_failed goes with resume"):
+        tokenize_toy(folder, out, retry_failed=True)
+    assert tokenize_toy(folder, out, resume=True).failures == 1
+    assert tokenize_toy(folder, out, shard=(0, 2), retry_failed=True).failures == 0  # shard 1 is another's
+    assert tokenize_toy(folder, out, resume=True, retry_failed=True).failures == 0
+    assert bytes_of(out) == bytes_of(tmp_path / "calm")
+    assert (out / "shards" / "shard-000000.parquet").stat().st_mtime_ns == stamp
+
+
+def test_a_retry_that_is_interrupted_leaves_no_dataset_that_lies(tmp_path, make_clips, tokenize_toy, monkeypatch):
+    folder = make_clips(tmp_path / "in", 3)
+    (folder / "bad.flac").write_bytes(b"junk")
+    tokenize_toy(folder, tmp_path / "out")
+    monkeypatch.setattr(local, "_serve", os.abort)
+    with pytest.raises(TokensError, match="workers die"):
+        tokenize_toy(folder, tmp_path / "out", resume=True, retry_failed=True)
+    with pytest.raises(TokensError, match="unfinished, 0 of 1 shards"):
+        vqcodec.tokens.open(tmp_path / "out")
+
+
 def test_another_setting_is_refused(tmp_path, clips, tokenize_toy, codec):
     tokenize_toy(clips, tmp_path / "out", plan_only=True, num_codebooks=2)
     with pytest.raises(OutputError, match="holds tokens already; --resume"):
@@ -130,10 +163,87 @@ def test_a_foreign_folder_is_left_alone(tmp_path, clips, tokenize_toy):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
+def test_a_source_is_the_same_by_any_name(tmp_path, make_clips, tokenize_toy, monkeypatch):
+    make_clips(tmp_path / "src", 2)
+    (tmp_path / "link").symlink_to("src")
+    (tmp_path / "elsewhere" / "src").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for source, names in [("src", ["./src", "src/", tmp_path / "src", "link"]), ("src/*.flac", ["./link/*.flac"])]:
+        out = tmp_path / f"out{len(names)}"
+        tokenize_toy(source, out, plan_only=True)
+        for name in names:
+            tokenize_toy(name, out, plan_only=True, resume=True)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        with pytest.raises(TokensError, match=r"planned with source .*/src.*, not .*/elsewhere/src"):
+            tokenize_toy(source, out, plan_only=True, resume=True)
+        monkeypatch.chdir(tmp_path)
+
+
+def test_another_size_of_shards_is_refused(tmp_path, clips, tokenize_toy):
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, shard_size=7)
+    with pytest.raises(TokensError, match="planned with shard_size 7, not 8; give that or a new folder"):
+        tokenize_toy(clips, tmp_path / "out", plan_only=True, resume=True, shard_size=8)
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, resume=True)
+
+
+def test_an_empty_source_is_not_the_folder_here(tmp_path, tokenize_toy, clips, monkeypatch):
+    monkeypatch.chdir(clips)
+    with pytest.raises(AudioError, match="SOURCE is empty; give a folder"):
+        tokenize_toy("", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_of_the_source_is_not_one_of_the_output(tmp_path, clips, tokenize_toy, monkeypatch):
+    def fail(_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(clips))
+
+    monkeypatch.setattr(huggingface, "metadata_files", fail)
+    with pytest.raises(AudioError, match=rf"{clips}: cannot be read \(Permission denied\)"):
+        tokenize_toy(clips, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Several at once
+
+
+def test_two_runs_cannot_work_in_one_folder(tmp_path, clips, tokenize_toy):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, plan_only=True, shard_size=20)
+    with at_work(out, alone=True):
+        for options in ({"resume": True}, {"shard": (0, 2)}):
+            with pytest.raises(OutputError, match="out: another run is at work in it; wait"):
+                tokenize_toy(clips, out, **options)
+    with at_work(out, alone=False):
+        assert tokenize_toy(clips, out, shard=(0, 2)).utterances == 20
+        with pytest.raises(OutputError, match="another run is at work"):
+            tokenize_toy(clips, out, resume=True)
+    assert tokenize_toy(clips, out, resume=True).utterances == 40
+
+
+def test_parts_that_plan_at_the_same_time_leave_each_others_files(tmp_path, clips, tokenize_toy):
+    (tmp_path / "out").mkdir()
+    theirs = tmp_path / "out" / ".plan.1234.jsonl"
+    theirs.touch()
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, shard=(0, 2))
+    assert theirs.exists()
+
+
+def test_a_file_system_without_locks_is_worked_on(tmp_path, clips, tokenize_toy, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    tokenize_toy(clips, tmp_path / "out", plan_only=True)
+
+
+# Refusals
+
+
 def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
     (tmp_path / "in").mkdir()
     with pytest.raises(AudioError, match="no audio found"):
         tokenize_toy(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     soundfile.write(tmp_path / "in" / "a.wav", np.zeros(800), 16000)
     assert tokenize_toy(tmp_path / "in", tmp_path / "out").utterances == 1
 
@@ -150,6 +260,7 @@ def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
         ({"format": "npy", "entropy_coded": True}, "the format vqc"),
         ({"num_codebooks": 4}, "num_codebooks 4"),
         ({"engine": "slurm"}, "engine 'slurm' is none of local, ray"),
+        ({"device": "abacus"}, "device 'abacus' is not usable here"),
     ],
 )
 def test_impossible_options_are_refused_before_any_work(tmp_path, clips, tokenize_toy, options, message):

@@ -9,12 +9,12 @@ a file per utterance, manifest.jsonl.
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vqcodec.atomic import atomic_output
+from vqcodec.atomic import atomic_output, output_errors
 from vqcodec.errors import TokensError
 from vqcodec.tokens.plan import Format, Plan
 
@@ -64,6 +64,17 @@ def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
 def is_finished(plan: Plan, shard: int) -> bool:
     """Whether a shard needs no more work."""
     return index_path(plan.folder, shard).is_file() and shard_path(plan.folder, shard, plan.settings.format).exists()
+
+
+def reopen_failed(plan: Plan, shards: Iterable[int]) -> None:
+    """Let those of `shards` that are finished and have failures be unfinished, and so the dataset."""
+    finished = [shard for shard in shards if is_finished(plan, shard)]
+    failed = [shard for shard in finished if any("error" in line for line in read_index(plan.folder, shard))]
+    with output_errors(plan.folder):
+        if failed:
+            (plan.folder / "index.json").unlink(missing_ok=True)
+        for shard in failed:
+            index_path(plan.folder, shard).unlink()
 
 
 def merge(plan: Plan) -> Totals:

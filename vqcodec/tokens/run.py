@@ -1,21 +1,21 @@
 """tokenize: a source becomes shards, with either engine; what was finished before stays."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from vqcodec import zoo
 from vqcodec.architecture import ModelConfig
-from vqcodec.atomic import output_errors
 from vqcodec.engine import codebooks_for
-from vqcodec.errors import ConfigError, OutputError, TokensError
-from vqcodec.tokens.index import Totals, is_finished, merge, totals_of
+from vqcodec.errors import ConfigError
+from vqcodec.tokens.index import Totals, is_finished, merge, reopen_failed, totals_of
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
-from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
+from vqcodec.tokens.output import at_work, existing_plan, make_folders, remove_leftovers
+from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan
 from vqcodec.tokens.shards import require_pyarrow
-from vqcodec.tokens.sources import find_utterances
+from vqcodec.tokens.sources import absolute_source, find_utterances
 from vqcodec.weightsfile import file_digest, read_config
 
 EngineKind = Literal["local", "ray"]
@@ -57,6 +57,7 @@ def tokenize(
     ray_address: str | None = None,
     device: str = "cpu",
     resume: bool = False,
+    retry_failed: bool = False,
     stop_on_error: bool = False,
     run_commands: bool = False,
     plan_only: bool = False,
@@ -65,30 +66,40 @@ def tokenize(
     """Tokenize the audio of `source` into shards in the folder `out`. Returns sums over what is finished of this part.
 
     `source` as in `sources.find_utterances`; `format` and `entropy_coded` as in `shards`. The plan is made once;
-    `resume` goes on with it, and so does `shard` (i, N), which does every N-th shard beginning with the i-th, for
-    schedulers: the last part to end merges the index. `workers`: processes, one thread each by default. `batch_seconds`
+    `resume` goes on with it, whatever became of the source since, and so does `shard` (i, N), which does every N-th
+    shard beginning with the i-th, for schedulers: the last part to end merges the index. With `retry_failed` they do
+    again the shards that have failures. `workers`: processes, one thread each by default. `batch_seconds`
     of audio are computed at once; neither changes the output, nor does `engine`, with which machines of a cluster work
     (`ray_address`, which must share the folder). Audio that fails is listed in failures.jsonl, or ends the run with
     `stop_on_error`. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
     """
-    folder = Path(out)
+    folder, source = Path(out), absolute_source(str(source))
     settings = _settings(model, kbps, num_codebooks, format, entropy_coded)
+    go_on = resume or shard is not None
     options = WorkerOptions(str(model), device, batch_seconds, stop_on_error)
     _check(batch_seconds, workers, shard_size, shard, engine)
-    plan = _existing_plan(folder, settings, str(source), go_on=resume or shard is not None)
-    if plan is None:
-        _make_folders(folder)
-        utterances = find_utterances(str(source), run_commands=run_commands)
-        plan = make_plan(folder, str(source), utterances, settings, shard_size=shard_size)
-    part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
-    todo = [] if plan_only else [number for number in part if not is_finished(plan, number)]
-    if todo:
-        _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
-    if not plan_only and all(is_finished(plan, number) for number in range(plan.num_shards)):
-        totals = merge(plan)
-        if shard is None:
-            return totals
-    return totals_of(plan, [number for number in part if is_finished(plan, number)])
+    if retry_failed and not go_on:
+        raise ConfigError("retry_failed goes with resume; give both")
+    if device != "cpu" and engine == "local" and not plan_only:  # others may plan for machines that have it
+        zoo.check_device(device)
+    with at_work(folder, alone=shard is None):
+        plan = existing_plan(folder, settings, source, shard_size=shard_size, go_on=go_on)
+        if plan is None:
+            remove_leftovers(folder, alone=shard is None)
+            utterances = find_utterances(source, run_commands=run_commands)
+            plan = make_plan(folder, source, utterances, settings, shard_size=shard_size)
+        make_folders(folder)
+        part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
+        if retry_failed:
+            reopen_failed(plan, part)
+        todo = [] if plan_only else [number for number in part if not is_finished(plan, number)]
+        if todo:
+            _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
+        if not plan_only and all(is_finished(plan, number) for number in range(plan.num_shards)):
+            totals = merge(plan)
+            if shard is None:
+                return totals
+        return totals_of(plan, [number for number in part if is_finished(plan, number)])
 
 
 def _run(
@@ -183,38 +194,3 @@ def _check(
         raise ConfigError(f"shard_size {shard_size} is not 1 or more")
     if shard is not None and not 0 <= shard[0] < shard[1]:
         raise ConfigError(f"shard {shard[0]}/{shard[1]} is not i/N with i from 0 to N - 1")
-
-
-def _existing_plan(folder: Path, settings: Settings, source: str, *, go_on: bool) -> Plan | None:
-    """The plan in `folder`; None where there is nothing yet. Raises OutputError and TokensError for anything else."""
-    if not (folder / "plan.json").exists():
-        foreign = folder.exists() and (not folder.is_dir() or any(_foreign(folder)))
-        if foreign:
-            raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
-        return None
-    if not go_on:
-        raise OutputError(f"{folder}: holds tokens already; --resume goes on with them, or give another folder")
-    plan = open_plan(folder)
-    asked, planned = {**vars(settings), "source": source}, {**vars(plan.settings), "source": plan.source}
-    for name, value in asked.items():
-        if value != planned[name]:
-            raise TokensError(
-                f"{folder}: was planned with {name} {planned[name]}, not {value}; give that or a new folder"
-            )
-    return plan
-
-
-def _foreign(folder: Path) -> Iterator[Path]:
-    """What is not of a plan that was interrupted while it was made."""
-    for path in folder.iterdir():
-        is_ours = path.name in ("shards", "index") and not any(path.iterdir())
-        if not is_ours and not path.name.startswith((".plan.", "plan.jsonl")):
-            yield path
-
-
-def _make_folders(folder: Path) -> None:
-    with output_errors(folder):
-        for path in (folder, folder / "shards", folder / "index"):
-            path.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".plan.*"):
-            leftover.unlink()

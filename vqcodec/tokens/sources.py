@@ -20,6 +20,13 @@ from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path, printa
 _STARTS = ("start", "offset")
 
 
+def absolute_source(source: str) -> str:
+    """SOURCE, which may be a pattern, as it can be named from any folder. Raises AudioError for an empty one."""
+    if not source.strip():
+        raise AudioError("SOURCE is empty; give a folder, a glob, a manifest ...")
+    return os.path.abspath(os.path.expanduser(source))
+
+
 def find_utterances(source: str, *, run_commands: bool = False) -> Iterator[Utterance]:
     """The utterances of SOURCE. Raises AudioError for one that is missing or cannot be understood.
 
@@ -27,6 +34,15 @@ def find_utterances(source: str, *, run_commands: bool = False) -> Iterator[Utte
     audio file, a manifest (CSV, JSON lines, lhotse cuts), wav.scp, or tar shards of webdataset. `run_commands` allows
     wav.scp to hold commands.
     """
+    try:
+        yield from _utterances(source, run_commands)
+    except OSError as error:
+        raise AudioError(
+            f"{error.filename or source}: cannot be read ({error.strerror}); give another source"
+        ) from None
+
+
+def _utterances(source: str, run_commands: bool) -> Iterator[Utterance]:
     path = Path(source).expanduser()
     if path.is_dir():
         yield from _of_folder(path, run_commands)
