@@ -100,6 +100,16 @@ def test_a_manifest_that_makes_no_sense_is_named(tmp_path, name, text, message):
         found(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("x.tsv", "convert it to CSV"), ("x.JSON", "convert it"), ("x.tar.gz", "unpack it"), ("m.jsonl.gz", "unpack it")],
+)
+def test_lists_and_archives_of_other_kinds_are_no_audio(tmp_path, name, remedy):
+    (tmp_path / name).write_text("path\na.wav\n")
+    with pytest.raises(AudioError, match=rf"{name}: is neither audio nor a manifest that is read; {remedy}"):
+        found(tmp_path / name)
+
+
 def test_whole_floats_are_channels_and_null_is_nothing(tmp_path):
     (tmp_path / "m.csv").write_text("path,channel\na.wav,1.0\nb.wav,\n")
     assert [one.channel for one in found(tmp_path / "m.csv")] == [1, None]

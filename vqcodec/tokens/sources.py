@@ -17,6 +17,13 @@ from vqcodec.errors import AudioError
 from vqcodec.tokens import cuts, huggingface, kaldi, tar
 from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path, printable
 
+_UNREAD = {
+    **dict.fromkeys(
+        (".tsv", ".json", ".txt", ".lst", ".scp", ".xml", ".parquet", ".arrow"), "convert it to CSV or JSON lines"
+    ),
+    **dict.fromkeys((".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"), "unpack it"),
+}
+"""Suffixes of what people keep lists and archives in, and what to do."""
 _STARTS = ("start", "offset")
 
 
@@ -77,6 +84,8 @@ def _of_file(path: Path, run_commands: bool) -> Iterator[Utterance]:
         yield from cuts.utterances(path)
     elif path.suffix.lower() in MANIFESTS:
         yield from _of_manifest(path, path.parent)
+    elif remedy := _UNREAD.get(path.suffix.lower()):
+        raise AudioError(f"{path}: is neither audio nor a manifest that is read; {remedy}")
     else:
         yield _whole_file(_absolute(path), Path(path.name))
 

@@ -91,11 +91,12 @@ def printable(text: str) -> str:
 
 def check_id(utterance_id: str, *, where: str) -> None:
     """Raise AudioError for an id that could not name a file in the output."""
+    remedy = "rename the file, or give another id in the column id of a manifest"
     parts = utterance_id.split("/")
     if any(part in ("", ".", "..") for part in parts) or not utterance_id.isprintable():
-        raise AudioError(f"{where}: id {utterance_id!r} is no name such as speaker/clip; give another id")
+        raise AudioError(f"{where}: id {utterance_id!r} is no name such as speaker/clip; {remedy}")
     if any(len(part.encode()) > _MAX_NAME_BYTES for part in name_of(utterance_id).split("/")):
-        raise AudioError(f"{where}: id {utterance_id[:60]!r}... is too long to name a file; give a shorter id")
+        raise AudioError(f"{where}: id {utterance_id[:60]!r}... is too long to name a file; {remedy}")
 
 
 def name_of(utterance_id: str) -> str:
