@@ -32,11 +32,21 @@ def test_a_folder_gives_paths_without_suffix_in_order(tmp_path):
     assert all(os.path.isabs(one.path) for one in found(tmp_path))
 
 
-def test_links_to_files_count_and_links_to_folders_do_not(tmp_path):
-    clip(tmp_path / "in" / "a.wav")
-    (tmp_path / "in" / "b.wav").symlink_to("a.wav")
-    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
-    assert [one.id for one in found(tmp_path / "in")] == ["a", "b"]
+def test_links_are_followed_and_no_folder_comes_twice(tmp_path):
+    for name in ("in/a.wav", "in/own/b.wav", "far/c.wav", "far/deep/d.wav"):
+        clip(tmp_path / name)
+    for link, target in [
+        ("in/0own", "in/own"), ("in/link.wav", "in/a.wav"), ("in/loop", "in"), ("in/self.wav", "in/self.wav"),
+        ("in/x", "far/deep"), ("in/y", "far"), ("in/z", "far"), ("far/back", "in/own"), ("in/gone", "no"),
+    ]:  # fmt: skip
+        (tmp_path / link).symlink_to(tmp_path / target)
+    assert [one.id for one in found(tmp_path / "in")] == ["a", "link", "own/b", "self", "x/d", "y/c"]
+
+
+def test_what_is_hidden_is_left_out(tmp_path):
+    for name in ("a.wav", ".b.wav", "._a.wav", ".trash/c.wav", "sub/.d/e.wav"):
+        clip(tmp_path / name)
+    assert [one.id for one in found(tmp_path)] == ["a"]
 
 
 def test_a_name_that_is_not_utf8_survives(tmp_path):

@@ -104,17 +104,33 @@ def _of_glob(pattern: str) -> Iterator[Utterance]:
                 yield _whole_file(path, path.relative_to(root))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder, each folder's entries by name; links to folders are not followed."""
+def _walk(root: Path) -> Iterator[Path]:
+    """Audio files below a folder, each folder's entries by name; what is hidden is left out.
+
+    Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
+    """
+    real_root = os.path.realpath(root)
+    seen = {real_root}
+
+    def walk(folder: Path) -> Iterator[Path]:
+        for entry in _entries(folder):
+            path, real = Path(entry.path), os.path.realpath(entry.path)
+            if not path.is_dir():
+                if path.suffix.lower() in SUFFIXES:
+                    yield path
+            elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
+                seen.add(real)
+                yield from walk(path)
+
+    return walk(root)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise AudioError(f"{folder}: cannot be listed ({error.strerror}); give a folder that can be read") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in SUFFIXES:
-            yield Path(entry.path)
 
 
 def _whole_file(path: Path, name: Path) -> Utterance:
