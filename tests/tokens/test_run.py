@@ -17,15 +17,15 @@ import soundfile
 import vqcodec.tokens
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError
 from vqcodec.tokens import huggingface, local
-from vqcodec.tokens.index import index_path
+from vqcodec.tokens.index import index_path, merge, read_index
 from vqcodec.tokens.output import at_work
-from vqcodec.tokens.plan import FORMATS
+from vqcodec.tokens.plan import FORMATS, open_plan
 from vqcodec.tokens.run import tokenize
 
 
 def ids_of(out):
     """Ids in the index, and the failed ones."""
-    lines = [json.loads(line) for path in sorted((out / "index").iterdir()) for line in path.read_text().splitlines()]
+    lines = [line for shard in range(len(list((out / "index").iterdir()))) for line in read_index(out, shard)]
     return [line["id"] for line in lines if "error" not in line], [line["id"] for line in lines if "error" in line]
 
 
@@ -112,6 +112,26 @@ def test_resume_does_what_is_missing_and_nothing_else(tmp_path, clips, tokenize_
     assert bytes_of(out) == before
     assert kept.stat().st_mtime_ns == stamp
     assert (told[-1].shards, told[-1].all_shards, told[-1].utterances) == (6, 6, 14)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npy"])
+def test_a_shard_that_is_cut_is_done_again(tmp_path, clips, tokenize_toy, bytes_of, kind):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, shard_size=20, format=kind)
+    before = bytes_of(out)
+    name = "shards/shard-000001.parquet" if kind == "parquet" else "shards/shard-000001/clip030.npy"
+    (out / name).write_bytes(before[name][:-1])
+    with pytest.raises(TokensError, match=r"1 of 2 shards are unfinished \(1\); run --resume"):
+        merge(open_plan(out))
+    tokenize_toy(clips, out, shard_size=20, format=kind, resume=True)
+    assert bytes_of(out) == before
+
+
+def test_an_index_without_the_size_of_its_shard_counts(tmp_path, clips, tokenize_toy):
+    tokenize_toy(clips, tmp_path / "out", shard_size=40)
+    path = index_path(tmp_path / "out", 0)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert merge(open_plan(tmp_path / "out")).utterances == 40
 
 
 def test_retrying_does_shards_with_failures_again_and_no_others(tmp_path, make_clips, tokenize_toy, bytes_of):

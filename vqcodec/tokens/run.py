@@ -10,7 +10,7 @@ from vqcodec import zoo
 from vqcodec.architecture import ModelConfig
 from vqcodec.engine import codebooks_for
 from vqcodec.errors import ConfigError
-from vqcodec.tokens.index import Totals, is_finished, merge, reopen_failed, totals_of
+from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.output import at_work, existing_plan, make_folders, remove_leftovers
 from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan
@@ -92,14 +92,14 @@ def tokenize(
         part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
         if retry_failed:
             reopen_failed(plan, part)
-        todo = [] if plan_only else [number for number in part if not is_finished(plan, number)]
+        todo = [] if plan_only else [number for number in part if not is_intact(plan, number)]
         if todo:
             _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
-        if not plan_only and all(is_finished(plan, number) for number in range(plan.num_shards)):
+        if not plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
             totals = merge(plan)
             if shard is None:
                 return totals
-        return totals_of(plan, [number for number in part if is_finished(plan, number)])
+        return totals_of(plan, [number for number in part if is_intact(plan, number)])
 
 
 def _run(
