@@ -278,6 +278,7 @@ def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
         ({"shard": (2, 2)}, "shard 2/2"),
         ({"format": "hdf5"}, "format 'hdf5' is none of parquet"),
         ({"format": "npy", "entropy_coded": True}, "the format vqc"),
+        ({"format": "vqc", "entropy_coded": True}, "are entropy-coded anyway"),
         ({"num_codebooks": 4}, "num_codebooks 4"),
         ({"engine": "slurm"}, "engine 'slurm' is none of local, ray"),
         ({"device": "abacus"}, "device 'abacus' is not usable here"),

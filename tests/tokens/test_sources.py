@@ -73,6 +73,7 @@ def test_a_csv_carries_columns_and_excerpts(tmp_path):
     first, second = found(tmp_path / "m.csv")
     assert (first.id, first.start_seconds, first.duration_seconds, first.channel) == ("one", 0.5, 1.25, 1)
     assert first.columns == {"speaker": "Ada"}
+    assert second.columns == {"speaker": None}
     assert first.path == str(tmp_path / "a.wav")
     assert (second.id, second.start_seconds, second.duration_seconds, second.channel) == ("sub/b", None, None, None)
 
@@ -259,6 +260,16 @@ def test_an_audio_folder_has_its_metadata(tmp_path):
     (tmp_path / "train" / "metadata.csv").write_text("file_name,transcription\na.wav,hello\n")
     (one,) = found(tmp_path)
     assert (one.id, one.columns) == ("train/a", {"transcription": "hello"})
+
+
+def test_audio_that_no_metadata_lists_is_named(tmp_path):
+    for name in ("a", "b"):
+        clip(tmp_path / f"{name}.wav")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.wav", "text": ""}')
+    with pytest.raises(AudioError, match=r"1 audio files, such as .*b\.wav, are not in metadata\.jsonl; add them"):
+        found(tmp_path)
+    (one,) = found(tmp_path / "metadata.jsonl")
+    assert (one.id, one.columns) == ("a", {"text": ""})
 
 
 def test_a_metadata_file_of_another_kind_is_no_audio_folder(tmp_path):

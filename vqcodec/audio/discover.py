@@ -84,14 +84,16 @@ def _clips(manifest: Path) -> Iterator[Clip]:
         path = manifest.parent / str(row.values[column])
         if not path.is_file():
             raise AudioError(f"{row.where} names {path}, which does not exist")
-        yield Clip(path, {name: str(value) for name, value in row.values.items() if name != column})
+        texts = {name: "" if value is None else str(value) for name, value in row.values.items()}
+        yield Clip(path, {name: text for name, text in texts.items() if name != column})
 
 
 def read_manifest(manifest: Path) -> Iterator[Row]:
     """Rows of a CSV with a header, whose values are texts, or of JSON lines; blank lines are none.
 
-    A field that a row of a CSV lacks is missing in its values. Raises AudioError for what could be read in two ways: a
-    column twice, a quote that does not end, more fields than columns; and for any encoding but UTF-8.
+    A field of a CSV that is empty is None, and missing in the values if its row is shorter. Raises AudioError for what
+    could be read in two ways: a column twice, a quote that does not end, more fields than columns; and for any encoding
+    but UTF-8.
     """
     rows = _csv_rows if manifest.suffix.lower() == ".csv" else _json_rows
     try:
@@ -111,7 +113,7 @@ def _csv_rows(manifest: Path) -> Iterator[Row]:
             continue
         if len(fields) > len(header):
             raise AudioError(f"{where} has more fields than the header; quote its commas")
-        yield Row(where, dict(zip(header, fields, strict=False)))
+        yield Row(where, dict(zip(header, (one or None for one in fields), strict=False)))
 
 
 def _csv_fields(manifest: Path) -> Iterator[tuple[str, list[str]]]:

@@ -160,6 +160,8 @@ def _settings(
         raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
     if entropy_coded and format == "npy":
         raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
+    if entropy_coded and format == "vqc":
+        raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
     if format == "parquet":
         require_pyarrow()
     path, sha256 = zoo.find_weights(model)
@@ -173,7 +175,7 @@ def _settings(
         codebook_size=config.codebook_size,
         num_codebooks=codebooks_for(config, kbps=kbps, num_codebooks=num_codebooks),
         format=format,
-        entropy_coded=entropy_coded and format != "vqc",
+        entropy_coded=entropy_coded,
     )
 
 

@@ -25,6 +25,8 @@ _UNREAD = {
 }
 """Suffixes of what people keep lists and archives in, and what to do."""
 _STARTS = ("start", "offset")
+_OURS = ("id", *_STARTS, "duration", "channel")
+"""Columns in which an empty text is nothing; in others it is carried."""
 
 
 def absolute_source(source: str) -> str:
@@ -67,12 +69,26 @@ def _of_folder(folder: Path, run_commands: bool) -> Iterator[Utterance]:
     elif huggingface.is_saved(folder):
         yield from huggingface.utterances(folder)
     elif metadata := huggingface.metadata_files(folder):
-        for file in metadata:
-            yield from _of_manifest(file, folder)
+        yield from _of_metadata(metadata, folder)
     else:
         root = _absolute(folder)
         for path in _walk(root):
             yield _whole_file(path, path.relative_to(root))
+
+
+def _of_metadata(metadata: list[Path], folder: Path) -> Iterator[Utterance]:
+    """What the files of a `datasets` audio folder list, which must be all that there is."""
+    listed = set()
+    for file in metadata:
+        for utterance in _of_manifest(file, folder):
+            listed.add(utterance.path)
+            yield utterance
+    missing = [path for path in _walk(_absolute(folder)) if str(path) not in listed]
+    if missing:
+        raise AudioError(
+            f"{folder}: {len(missing)} audio files, such as {missing[0]}, are not in {metadata[0].name}; add them, or "
+            f"give {metadata[0]} as the source"
+        )
 
 
 def _of_file(path: Path, run_commands: bool) -> Iterator[Utterance]:
@@ -152,7 +168,7 @@ def _of_manifest(manifest: Path, root: Path) -> Iterator[Utterance]:
 
 
 def _of_row(row: Row, folder: Path, root: Path) -> Utterance:
-    values = {name: value for name, value in row.values.items() if value != ""}
+    values = {name: value for name, value in row.values.items() if value != "" or name not in _OURS}
     given = _path_text(values.pop(row.path_column()), row.where)
     path = Path(os.path.normpath(folder / given))
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
