@@ -18,9 +18,8 @@ import vqcodec.tokens
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError
 from vqcodec.tokens import huggingface, local
 from vqcodec.tokens.index import index_path, merge, read_index
-from vqcodec.tokens.output import at_work
 from vqcodec.tokens.plan import FORMATS, open_plan
-from vqcodec.tokens.run import tokenize
+from vqcodec.tokens.run import at_work, tokenize
 
 
 def ids_of(out):

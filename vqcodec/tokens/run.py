@@ -1,19 +1,20 @@
 """tokenize: a source becomes shards, with either engine; what was finished before stays."""
 
 import contextlib
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from vqcodec import zoo
 from vqcodec.architecture import ModelConfig
+from vqcodec.atomic import output_errors
 from vqcodec.engine import codebooks_for
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
-from vqcodec.tokens.output import at_work, existing_plan, make_folders, remove_leftovers
-from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan
+from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.shards import require_pyarrow
 from vqcodec.tokens.sources import absolute_source, find_utterances
 from vqcodec.weightsfile import file_digest, read_config
@@ -83,12 +84,12 @@ def tokenize(
     if device != "cpu" and engine == "local" and not plan_only:  # others may plan for machines that have it
         zoo.check_device(device)
     with at_work(folder, alone=shard is None):
-        plan = existing_plan(folder, settings, source, shard_size=shard_size, go_on=go_on)
+        plan = _existing_plan(folder, settings, source, shard_size=shard_size, go_on=go_on)
         if plan is None:
-            remove_leftovers(folder, alone=shard is None)
+            _remove_leftovers(folder, alone=shard is None)
             utterances = find_utterances(source, run_commands=run_commands)
             plan = make_plan(folder, source, utterances, settings, shard_size=shard_size)
-        make_folders(folder)
+        _make_folders(folder)
         part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
         if retry_failed:
             reopen_failed(plan, part)
@@ -196,3 +197,97 @@ def _check(
         raise ConfigError(f"shard_size {shard_size} is not 1 or more")
     if shard is not None and not 0 <= shard[0] < shard[1]:
         raise ConfigError(f"shard {shard[0]}/{shard[1]} is not i/N with i from 0 to N - 1")
+
+
+# The output folder
+
+
+@contextlib.contextmanager
+def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Make `folder`, unless it exists, and hold it: `alone`, or with others that are not.
+
+    A new folder in which nothing came about is removed. Raises OutputError for a folder of something else, or that
+    another run holds.
+    """
+    if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_foreign(folder))):
+        raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
+    is_new = not folder.exists()
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(folder, alone=alone):
+            yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Lock the folder itself, so that no file stays behind; the lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{folder}: another run is at work in it; wait for its end, or give each a part with --shard i/N"
+            ) from None
+        except OSError:
+            pass  # some network file systems have no locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _existing_plan(
+    folder: Path, settings: Settings, source: str, *, shard_size: int | None, go_on: bool
+) -> Plan | None:
+    """The plan in `folder`; None where there is none yet. `shard_size` None: whatever it is.
+
+    Raises OutputError for one that is not to `go_on`, TokensError for one of another source or other settings.
+    """
+    if not (folder / "plan.json").exists():
+        return None
+    if not go_on:
+        raise OutputError(f"{folder}: holds tokens already; --resume goes on with them, or give another folder")
+    plan = open_plan(folder)
+    planned = {**vars(plan.settings), "shard_size": plan.shard_size}
+    asked = {**vars(settings), "shard_size": shard_size or plan.shard_size}
+    # A folder has one real path, by whatever links it is named.
+    if os.path.realpath(source) != os.path.realpath(plan.source):
+        planned, asked = {"source": plan.source}, {"source": source}
+    for name, value in asked.items():
+        if value != planned[name]:
+            raise TokensError(
+                f"{folder}: was planned with {name} {planned[name]}, not {value}; give that or a new folder"
+            )
+    return plan
+
+
+def _remove_leftovers(folder: Path, *, alone: bool) -> None:
+    """Remove what a plan that was interrupted has left, unless another run may be making it."""
+    with output_errors(folder):
+        for leftover in folder.glob(".plan.*") if alone else ():
+            leftover.unlink()
+
+
+def _make_folders(folder: Path) -> None:
+    """Make the folders of shards and their indexes."""
+    with output_errors(folder):
+        for name in ("shards", "index"):
+            (folder / name).mkdir(exist_ok=True)
+
+
+def _foreign(folder: Path) -> Iterator[Path]:
+    """What is not of a plan that was interrupted while it was made."""
+    for path in folder.iterdir():
+        is_ours = path.name in ("shards", "index") and not any(path.iterdir())
+        if not is_ours and not path.name.startswith((".plan.", "plan.jsonl")):
+            yield path
