@@ -95,7 +95,7 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
         remedy = "pip install vqcodec with its dependencies, or use --engine onnx"
         raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
 
-    _check_device(device)
+    check_device(device)
     path, sha256 = find_weights(model)
     return load_weights(path, expected_sha256=sha256).to(device)
 
@@ -133,7 +133,8 @@ def find_weights(model: str | Path) -> tuple[Path, str | None]:
     return Path(model), None
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise ConfigError for a device that this machine cannot compute on."""
     import torch
 
     with contextlib.suppress(RuntimeError, AssertionError, NotImplementedError):

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from vqcodec.audio.discover import find_audio
+from vqcodec.audio.discover import find_audio, read_manifest
 from vqcodec.errors import AudioError
 
 
@@ -46,6 +46,15 @@ def test_csv_and_jsonl_manifests_name_files_beside_them(tree):
     [
         ("m.csv", "speaker\nanna\n", "no column path"),
         ("m.csv", "path\nnone.flac\n", "does not exist"),
+        ("m.csv", "path\na.flac\n\n   \n \nnone.flac\n", "line 6 names .*none.flac"),
+        ("m.csv", 'path,text\n""  ,x\n', "line 2 begins a row that is no CSV"),
+        ("m.csv", 'path,text\na.flac,x\nb.flac,"yes\na.flac,no\n', "line 3 begins a row that is no CSV .*quotes"),
+        ("m.csv", "id,path,path\n1,a.flac,b.flac\n", "line 1 names the column 'path' twice"),
+        ("m.csv", "path;text\na.flac;x\n", "line 1 has its fields between semicolons; separate them by commas"),
+        ("m.csv", "path,text\n,x\n", "line 2: path is empty"),
+        ("m.jsonl", '{"path": null}', "line 1: path is empty"),
+        ("m.jsonl", '{"path": "a.flac", "path": "b.flac"}', "line 1 has the key 'path' twice"),
+        ("m.jsonl", "[" * 100_000, "line 1 is no JSON object"),
         ("m.jsonl", "[1]\n", "line 1 is no JSON object"),
         ("m.jsonl", '{"path": "a.flac"}\n{\n', "line 2 is no JSON object"),
     ],
@@ -54,6 +63,25 @@ def test_a_bad_manifest_names_the_row(tree, name, text, message):
     (tree / name).write_text(text)
     with pytest.raises(AudioError, match=message):
         find_audio([tree / name])
+
+
+def test_a_row_of_several_lines_has_the_number_of_its_first(tree):
+    (tree / "m.csv").write_text('path,text\r\n\r\na.flac,"one\r\ntwo"\r\nb.flac\r\n', newline="")
+    rows = list(read_manifest(tree / "m.csv"))
+    assert [row.where for row in rows] == [f"{tree}/m.csv: line {number}" for number in (3, 5)]
+    assert [row.values for row in rows] == [{"path": "a.flac", "text": "one\r\ntwo"}, {"path": "b.flac"}]
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.jsonl"])
+def test_only_utf8_is_read_with_a_mark_or_without(tree, name):
+    text = {"m.csv": "path,é\na.flac,é\n", "m.jsonl": '{"path": "a.flac", "é": "é"}'}[name]
+    for encoding in ("utf-8", "utf-8-sig"):
+        (tree / name).write_text(text, encoding=encoding)
+        assert find_audio([tree / name])[0].columns == {"é": "é"}
+    for encoding in ("latin-1", "utf-16"):
+        (tree / name).write_text(text, encoding=encoding)
+        with pytest.raises(AudioError, match=rf"{name}: is not UTF-8; save it as UTF-8$"):
+            find_audio([tree / name])
 
 
 def test_nothing_found_is_an_error(tree):

@@ -1,6 +1,7 @@
 """vqcodec tokenize: exit codes, what it tells, what it refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -39,8 +40,20 @@ def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, on_error,
         assert last.startswith("Error: bad: ")
         assert not (tmp_path / "out" / "index.json").exists()
     else:
-        assert last.removeprefix("Error: ") == f"1 utterances failed; {tmp_path / 'out'}/failures.jsonl says why"
+        told = f"1 utterances failed; {tmp_path / 'out'}/failures.jsonl says why, --resume --retry-failed tries again"
+        assert last.removeprefix("Error: ") == told
         assert json.loads((tmp_path / "out" / "index.json").read_text())["utterances"] == 2
+
+
+def test_what_failed_is_tried_again_when_asked(tmp_path, clips, toy_weights, speech_path):
+    shutil.copytree(clips, tmp_path / "in")
+    options = (tmp_path / "in", tmp_path / "out", "--model", toy_weights, "--workers", 1)
+    assert run(*options).exit_code == 1
+    (tmp_path / "in" / "bad.wav").write_bytes(speech_path.read_bytes())
+    assert run(*options, "--resume").exit_code == 1
+    result = run(*options, "--resume", "--retry-failed")
+    assert (result.exit_code, (tmp_path / "out" / "failures.jsonl").read_text()) == (0, "")
+    assert "3 utterances" in result.output
 
 
 def test_a_log_has_a_json_line_with_what_is_done(tmp_path, clips, toy_weights):

@@ -1,6 +1,7 @@
 """vqcodec tokens and detokenize: what they print, write and refuse."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -103,6 +104,15 @@ def test_detokenize_tells_each_failure_and_goes_on(tmp_path, run, tokens, toy_we
     assert lines[2].startswith("Error: 4: ")
     assert lines[3] == "Error: 2 of 5 utterances failed"
     assert sorted(path.name for path in (tmp_path / "audio").iterdir()) == ["0.wav", "2.wav", "3.wav"]
+
+
+def test_detokenize_tells_of_a_shard_once(tmp_path, run, tokens, toy_weights):
+    shutil.copytree(tokens, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "shards" / "shard-000001")
+    lines = run("detokenize", tmp_path / "out", tmp_path / "audio", "--model", toy_weights, code=1).output.splitlines()
+    assert len(lines) == 3
+    assert re.match(r"Error: 2 and 1 more: .*shard-000001: the shard is missing", lines[1])
+    assert lines[2] == "Error: 2 of 5 utterances failed"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def make_output():
                     facts = {"id": row.id, "num_frames": row.num_frames, "samples": row.samples}
                     seconds = {"seconds": row.samples / row.original_rate_hz}
                     lines.append({**facts, **seconds, **writer.add(row)})
-            write_index(folder, shard, lines)
+            write_index(folder, shard, settings.format, lines)
         if is_merged:
             merge(plan)
         return [row for number, row in enumerate(rows) if number not in failing]

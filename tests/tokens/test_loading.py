@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import os
 import tarfile
 
 import numpy as np
@@ -36,11 +37,13 @@ def test_a_file_is_the_mean_of_its_channels_at_the_models_rate(stereo):
     assert (loaded.samples, loaded.rate_hz) == (44100, 44100)
 
 
-def test_a_channel_can_be_chosen(stereo):
+def test_a_channel_can_be_chosen(stereo, speech_path):
     path, waves = stereo
     np.testing.assert_array_equal(read(of(path, channel=1))[0], resample(waves[1:], 44100, 16000))
     with pytest.raises(AudioError, match="has no channel 2; give 0 to 1"):
         read(of(path, channel=2))
+    with pytest.raises(AudioError, match="has no channel 1; give 0, or none"):
+        read(of(speech_path, channel=1))
 
 
 def test_the_size_of_blocks_changes_nothing(stereo):
@@ -58,12 +61,34 @@ def test_an_excerpt_is_that_part(tmp_path, speech, suffix):
     assert loaded.samples == 12000
 
 
-def test_an_excerpt_ends_where_the_file_does(stereo):
-    path, _ = stereo
-    assert read(of(path, start_seconds=0.9, duration_seconds=0.5))[1].samples == 4410
+def test_an_excerpt_ends_where_the_file_does_but_for_rounding(stereo):
+    path, _ = stereo  # of one second
+    assert read(of(path, start_seconds=0.9, duration_seconds=0.19))[1].samples == 4410
     assert read(of(path, start_seconds=0.9))[1].samples == 4410
-    with pytest.raises(AudioError, match=r"holds no samples from 1\.5 s on"):
+    assert read(of(path, duration_seconds=7.0))[1].samples == 44100  # what a manifest says of the whole file
+    for start in (0.0, 0.9):
+        with pytest.raises(AudioError, match=r"u\.wav: is to end at 5\.00 s, but the audio is 1\.00 s long; correct"):
+            read(of(path, start_seconds=start, duration_seconds=5 - start))
+    with pytest.raises(AudioError, match=r"u\.wav: begins at 1\.5 s, but the audio is 1\.00 s long"):
         read(of(path, start_seconds=1.5))
+
+
+def test_an_excerpt_of_a_cut_file_is_a_failure(tmp_path, speech):
+    soundfile.write(tmp_path / "good.flac", speech, 16000)
+    (tmp_path / "cut.flac").write_bytes((tmp_path / "good.flac").read_bytes()[:20000])
+    with pytest.raises(AudioError, match="the file is damaged"):
+        read(of(tmp_path / "cut.flac", start_seconds=0.1))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_pipe_or_device_is_not_waited_for(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"pipe.{suffix}")
+    (tmp_path / f"zero.{suffix}").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(AudioError, match=rf"{name}\.{suffix}: is not a regular file"):
+            read(of(tmp_path / f"{name}.{suffix}"))
+    with pytest.raises(AudioError, match="is a folder; give the path of a file$"):
+        read(of(tmp_path))
 
 
 def test_a_member_of_a_tar_is_read_in_place(tmp_path, speech, speech_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,22 @@ def test_what_unflatten_takes_flatten_gives(kind, drawn, data):
     except ValueError:
         return
     np.testing.assert_array_equal(pattern.flatten(back), tokens)
+
+
+@pytest.mark.parametrize("kind", PATTERNS)
+def test_tensors_and_lists_are_codes_and_tokens_too(kind):
+    pattern = kind(2, 10)
+    tokens = pattern.flatten(CODES)
+    for of in (torch.tensor, np.ndarray.tolist):
+        np.testing.assert_array_equal(pattern.flatten(of(CODES.astype(np.int64))), tokens)
+        np.testing.assert_array_equal(pattern.unflatten(of(tokens)), CODES)
+
+
+@pytest.mark.parametrize("kind", PATTERNS)
+@pytest.mark.parametrize(("sizes", "message"), [((0, 1024), "num_codebooks 0"), ((3, -1), "codebook_size -1")])
+def test_patterns_of_nothing_are_refused(kind, sizes, message):
+    with pytest.raises(ValueError, match=f"{message} is not 1 or more"):
+        kind(*sizes)
 
 
 def test_the_orders_are_those_of_the_papers():

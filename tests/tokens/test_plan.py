@@ -55,12 +55,18 @@ def test_columns_have_the_narrowest_type_that_holds_all(tmp_path):
     ("utterances", "message"),
     [
         ([], "no audio found"),
-        ([utterance("a"), utterance("b"), utterance("a")], "two utterances have the id 'a'"),
+        ([utterance("a"), utterance("b"), utterance("a")], "src: 'a.wav' is there twice, with the id 'a'; give ids"),
+        (
+            [Utterance("same/x", "/1", "same/x.flac"), utterance("b"), Utterance("same/x", "/2", "same/x.wav")],
+            "src: 'same/x.flac' and 'same/x.wav' have the same id 'same/x'; rename one, or give ids that differ",
+        ),
         ([utterance("../a")], r"id '\.\./a' is no name"),
         ([utterance("/a")], "is no name"),
-        ([utterance("a\nb")], "is no name"),
+        ([utterance("a\nb")], r"src: 'a\\nb.wav': id 'a\\nb' is no name .*; rename the file, or give another id"),
         ([utterance("x" * 300)], "too long"),
         ([utterance("a", codes=1)], "column 'codes' has the name of one of ours"),
+        ([utterance("a", text="bad \ud800")], r"column 'text' of 'a' has half a character \('bad \\ud800'\)"),
+        ([utterance("a", **{"\udfff": 1})], r"column '\\udfff' of 'a' has half a character"),
     ],
 )
 def test_what_cannot_be_planned_leaves_nothing(tmp_path, utterances, message):
@@ -85,6 +91,9 @@ def test_small_sources_have_small_shards(utterances, size):
 def test_damage_is_named(tmp_path):
     with pytest.raises(TokensError, match=r"no plan\.json"):
         open_plan(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(TokensError, match=r"file: no plan\.json, so no output of vqcodec tokenize; give its folder"):
+        open_plan(tmp_path / "file")
     make_plan(tmp_path, "src", [utterance("a"), utterance("b")], SETTINGS, shard_size=1)
     plan = open_plan(tmp_path)
     (tmp_path / "plan.jsonl").write_text((tmp_path / "plan.jsonl").read_text()[:-9])

@@ -69,6 +69,9 @@ def test_what_is_not_there_raises_what_python_expects(output):
         dataset["s.0/u0"]
     with pytest.raises(TypeError):
         dataset[1.0]
+    for key in (slice(0, 2), True):
+        with pytest.raises(TypeError, match="is neither a position nor an id"):
+            dataset[key]
 
 
 def test_facts_are_those_of_the_plan(output):

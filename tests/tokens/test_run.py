@@ -1,5 +1,7 @@
 """tokenize as a whole: what it writes, what it refuses, and that nothing is lost whatever happens to it."""
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -12,16 +14,17 @@ import numpy as np
 import pytest
 import soundfile
 
+import vqcodec.tokens
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError
-from vqcodec.tokens import local
-from vqcodec.tokens.index import index_path
-from vqcodec.tokens.plan import FORMATS
-from vqcodec.tokens.run import tokenize
+from vqcodec.tokens import huggingface, local
+from vqcodec.tokens.index import index_path, merge, read_index
+from vqcodec.tokens.plan import FORMATS, open_plan
+from vqcodec.tokens.run import at_work, tokenize
 
 
 def ids_of(out):
     """Ids in the index, and the failed ones."""
-    lines = [json.loads(line) for path in sorted((out / "index").iterdir()) for line in path.read_text().splitlines()]
+    lines = [line for shard in range(len(list((out / "index").iterdir()))) for line in read_index(out, shard)]
     return [line["id"] for line in lines if "error" not in line], [line["id"] for line in lines if "error" in line]
 
 
@@ -74,6 +77,17 @@ def test_an_unreadable_file_is_a_failure(tmp_path, make_clips, tokenize_toy):
     assert (totals.utterances, totals.failures) == (1, 2)
 
 
+def test_a_pipe_and_an_excerpt_past_the_end_are_failures(tmp_path, make_clips, tokenize_toy):
+    folder = make_clips(tmp_path / "in", 2)
+    os.mkfifo(folder / "pipe.wav")
+    rows = [{"path": "clip000.flac", "id": "long", "start": 0.01, "duration": 100}, {"path": "clip001.flac"}]
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert tokenize_toy(folder / "m.jsonl", tmp_path / "excerpts").failures == 1
+    assert tokenize_toy(folder, tmp_path / "out").failures == 1
+    for out, why in [("out", "is not a regular file"), ("excerpts", "is to end at 100.01 s, but the audio is 0.")]:
+        assert why in (tmp_path / out / "failures.jsonl").read_text()
+
+
 def test_stop_on_error_stops(tmp_path, make_clips, tokenize_toy):
     folder = make_clips(tmp_path / "in", 9)
     (folder / "clip004.flac").write_bytes(b"junk")
@@ -99,6 +113,55 @@ def test_resume_does_what_is_missing_and_nothing_else(tmp_path, clips, tokenize_
     assert (told[-1].shards, told[-1].all_shards, told[-1].utterances) == (6, 6, 14)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "npy"])
+def test_a_shard_that_is_cut_is_done_again(tmp_path, clips, tokenize_toy, bytes_of, kind):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, shard_size=20, format=kind)
+    before = bytes_of(out)
+    name = "shards/shard-000001.parquet" if kind == "parquet" else "shards/shard-000001/clip030.npy"
+    (out / name).write_bytes(before[name][:-1])
+    with pytest.raises(TokensError, match=r"1 of 2 shards are unfinished \(1\); run --resume"):
+        merge(open_plan(out))
+    tokenize_toy(clips, out, shard_size=20, format=kind, resume=True)
+    assert bytes_of(out) == before
+
+
+def test_an_index_without_the_size_of_its_shard_counts(tmp_path, clips, tokenize_toy):
+    tokenize_toy(clips, tmp_path / "out", shard_size=40)
+    path = index_path(tmp_path / "out", 0)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert merge(open_plan(tmp_path / "out")).utterances == 40
+
+
+def test_retrying_does_shards_with_failures_again_and_no_others(tmp_path, make_clips, tokenize_toy, bytes_of):
+    folder = make_clips(tmp_path / "in", 20)
+    tokenize_toy(folder, tmp_path / "calm", shard_size=5)
+    whole = (folder / "clip007.flac").read_bytes()
+    (folder / "clip007.flac").write_bytes(b"junk")
+    out = tmp_path / "out"
+    tokenize_toy(folder, out, shard_size=5)
+    stamp = (out / "shards" / "shard-000000.parquet").stat().st_mtime_ns
+    (folder / "clip007.flac").write_bytes(whole)
+    with pytest.raises(ConfigError, match="retry_failed goes with resume"):
+        tokenize_toy(folder, out, retry_failed=True)
+    assert tokenize_toy(folder, out, resume=True).failures == 1
+    assert tokenize_toy(folder, out, shard=(0, 2), retry_failed=True).failures == 0  # shard 1 is another's
+    assert tokenize_toy(folder, out, resume=True, retry_failed=True).failures == 0
+    assert bytes_of(out) == bytes_of(tmp_path / "calm")
+    assert (out / "shards" / "shard-000000.parquet").stat().st_mtime_ns == stamp
+
+
+def test_a_retry_that_is_interrupted_leaves_no_dataset_that_lies(tmp_path, make_clips, tokenize_toy, monkeypatch):
+    folder = make_clips(tmp_path / "in", 3)
+    (folder / "bad.flac").write_bytes(b"junk")
+    tokenize_toy(folder, tmp_path / "out")
+    monkeypatch.setattr(local, "_serve", os.abort)
+    with pytest.raises(TokensError, match="workers die"):
+        tokenize_toy(folder, tmp_path / "out", resume=True, retry_failed=True)
+    with pytest.raises(TokensError, match="unfinished, 0 of 1 shards"):
+        vqcodec.tokens.open(tmp_path / "out")
+
+
 def test_another_setting_is_refused(tmp_path, clips, tokenize_toy, codec):
     tokenize_toy(clips, tmp_path / "out", plan_only=True, num_codebooks=2)
     with pytest.raises(OutputError, match="holds tokens already; --resume"):
@@ -119,10 +182,87 @@ def test_a_foreign_folder_is_left_alone(tmp_path, clips, tokenize_toy):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
+def test_a_source_is_the_same_by_any_name(tmp_path, make_clips, tokenize_toy, monkeypatch):
+    make_clips(tmp_path / "src", 2)
+    (tmp_path / "link").symlink_to("src")
+    (tmp_path / "elsewhere" / "src").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for source, names in [("src", ["./src", "src/", tmp_path / "src", "link"]), ("src/*.flac", ["./link/*.flac"])]:
+        out = tmp_path / f"out{len(names)}"
+        tokenize_toy(source, out, plan_only=True)
+        for name in names:
+            tokenize_toy(name, out, plan_only=True, resume=True)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        with pytest.raises(TokensError, match=r"planned with source .*/src.*, not .*/elsewhere/src"):
+            tokenize_toy(source, out, plan_only=True, resume=True)
+        monkeypatch.chdir(tmp_path)
+
+
+def test_another_size_of_shards_is_refused(tmp_path, clips, tokenize_toy):
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, shard_size=7)
+    with pytest.raises(TokensError, match="planned with shard_size 7, not 8; give that or a new folder"):
+        tokenize_toy(clips, tmp_path / "out", plan_only=True, resume=True, shard_size=8)
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, resume=True)
+
+
+def test_an_empty_source_is_not_the_folder_here(tmp_path, tokenize_toy, clips, monkeypatch):
+    monkeypatch.chdir(clips)
+    with pytest.raises(AudioError, match="SOURCE is empty; give a folder"):
+        tokenize_toy("", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_of_the_source_is_not_one_of_the_output(tmp_path, clips, tokenize_toy, monkeypatch):
+    def fail(_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(clips))
+
+    monkeypatch.setattr(huggingface, "metadata_files", fail)
+    with pytest.raises(AudioError, match=rf"{clips}: cannot be read \(Permission denied\)"):
+        tokenize_toy(clips, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Several at once
+
+
+def test_two_runs_cannot_work_in_one_folder(tmp_path, clips, tokenize_toy):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, plan_only=True, shard_size=20)
+    with at_work(out, alone=True):
+        for options in ({"resume": True}, {"shard": (0, 2)}):
+            with pytest.raises(OutputError, match="out: another run is at work in it; wait"):
+                tokenize_toy(clips, out, **options)
+    with at_work(out, alone=False):
+        assert tokenize_toy(clips, out, shard=(0, 2)).utterances == 20
+        with pytest.raises(OutputError, match="another run is at work"):
+            tokenize_toy(clips, out, resume=True)
+    assert tokenize_toy(clips, out, resume=True).utterances == 40
+
+
+def test_parts_that_plan_at_the_same_time_leave_each_others_files(tmp_path, clips, tokenize_toy):
+    (tmp_path / "out").mkdir()
+    theirs = tmp_path / "out" / ".plan.1234.jsonl"
+    theirs.touch()
+    tokenize_toy(clips, tmp_path / "out", plan_only=True, shard=(0, 2))
+    assert theirs.exists()
+
+
+def test_a_file_system_without_locks_is_worked_on(tmp_path, clips, tokenize_toy, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    tokenize_toy(clips, tmp_path / "out", plan_only=True)
+
+
+# Refusals
+
+
 def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
     (tmp_path / "in").mkdir()
     with pytest.raises(AudioError, match="no audio found"):
         tokenize_toy(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     soundfile.write(tmp_path / "in" / "a.wav", np.zeros(800), 16000)
     assert tokenize_toy(tmp_path / "in", tmp_path / "out").utterances == 1
 
@@ -137,8 +277,10 @@ def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
         ({"shard": (2, 2)}, "shard 2/2"),
         ({"format": "hdf5"}, "format 'hdf5' is none of parquet"),
         ({"format": "npy", "entropy_coded": True}, "the format vqc"),
+        ({"format": "vqc", "entropy_coded": True}, "are entropy-coded anyway"),
         ({"num_codebooks": 4}, "num_codebooks 4"),
         ({"engine": "slurm"}, "engine 'slurm' is none of local, ray"),
+        ({"device": "abacus"}, "device 'abacus' is not usable here"),
     ],
 )
 def test_impossible_options_are_refused_before_any_work(tmp_path, clips, tokenize_toy, options, message):

@@ -32,11 +32,21 @@ def test_a_folder_gives_paths_without_suffix_in_order(tmp_path):
     assert all(os.path.isabs(one.path) for one in found(tmp_path))
 
 
-def test_links_to_files_count_and_links_to_folders_do_not(tmp_path):
-    clip(tmp_path / "in" / "a.wav")
-    (tmp_path / "in" / "b.wav").symlink_to("a.wav")
-    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
-    assert [one.id for one in found(tmp_path / "in")] == ["a", "b"]
+def test_links_are_followed_and_no_folder_comes_twice(tmp_path):
+    for name in ("in/a.wav", "in/own/b.wav", "far/c.wav", "far/deep/d.wav"):
+        clip(tmp_path / name)
+    for link, target in [
+        ("in/0own", "in/own"), ("in/link.wav", "in/a.wav"), ("in/loop", "in"), ("in/self.wav", "in/self.wav"),
+        ("in/x", "far/deep"), ("in/y", "far"), ("in/z", "far"), ("far/back", "in/own"), ("in/gone", "no"),
+    ]:  # fmt: skip
+        (tmp_path / link).symlink_to(tmp_path / target)
+    assert [one.id for one in found(tmp_path / "in")] == ["a", "link", "own/b", "self", "x/d", "y/c"]
+
+
+def test_what_is_hidden_is_left_out(tmp_path):
+    for name in ("a.wav", ".b.wav", "._a.wav", ".trash/c.wav", "sub/.d/e.wav"):
+        clip(tmp_path / name)
+    assert [one.id for one in found(tmp_path)] == ["a"]
 
 
 def test_a_name_that_is_not_utf8_survives(tmp_path):
@@ -63,8 +73,9 @@ def test_a_csv_carries_columns_and_excerpts(tmp_path):
     first, second = found(tmp_path / "m.csv")
     assert (first.id, first.start_seconds, first.duration_seconds, first.channel) == ("one", 0.5, 1.25, 1)
     assert first.columns == {"speaker": "Ada"}
+    assert second.columns == {"speaker": None}
     assert first.path == str(tmp_path / "a.wav")
-    assert (second.id, second.start_seconds, second.duration_seconds, second.channel) == ("sub/b", 0, None, None)
+    assert (second.id, second.start_seconds, second.duration_seconds, second.channel) == ("sub/b", None, None, None)
 
 
 def test_json_lines_keep_types(tmp_path):
@@ -79,19 +90,43 @@ def test_json_lines_keep_types(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("m.csv", "name\nx\n", "row 2 has no column path"),
-        ("m.csv", "path,start\na.wav,soon\n", "row 2: start 'soon' is no length of time"),
+        ("m.csv", "name\nx\n", "line 2 has no column path, file, audio_filepath or file_name; add one"),
+        ("m.csv", "path,start\na.wav,soon\n", "line 2: start 'soon' is no length of time"),
         ("m.csv", "path,duration\na.wav,-1\n", "duration '-1'"),
         ("m.csv", "path,channel\na.wav,left\n", "channel 'left' is no number"),
-        ("m.csv", "path,text\na.wav,yes, no\n", "row 2 has more fields"),
+        ("m.csv", "path,text\na.wav,yes, no\n", "line 2 has more fields"),
         ("m.jsonl", '{"path": "a.wav"}\n[1]\n', "line 2 is no JSON object"),
         ("m.jsonl", "\x00\xff", "no JSON object"),
+        ("m.csv", "path,duration\na.wav,0\n", "line 2: duration '0' leaves nothing"),
+        ("m.jsonl", '{"path": "a.wav", "start": true}', "line 1: start True is no length of time"),
+        ("m.jsonl", '{"path": "a.wav", "channel": 0.5}', "line 1: channel 0.5 is no number"),
+        ("m.jsonl", '{"path": 5}', "line 1: 5 is no path that a file can have"),
+        ("m.jsonl", r'{"path": "a\u0000.wav"}', r"line 1: 'a\\x00.wav' is no path"),
+        ("m.jsonl", r'{"path": "a\ud800.wav"}', r"line 1: 'a\\ud800.wav' is no path"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(AudioError, match=message):
         found(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("x.tsv", "convert it to CSV"), ("x.JSON", "convert it"), ("x.tar.gz", "unpack it"), ("m.jsonl.gz", "unpack it")],
+)
+def test_lists_and_archives_of_other_kinds_are_no_audio(tmp_path, name, remedy):
+    (tmp_path / name).write_text("path\na.wav\n")
+    with pytest.raises(AudioError, match=rf"{name}: is neither audio nor a manifest that is read; {remedy}"):
+        found(tmp_path / name)
+
+
+def test_whole_floats_are_channels_and_null_is_nothing(tmp_path):
+    (tmp_path / "m.csv").write_text("path,channel\na.wav,1.0\nb.wav,\n")
+    assert [one.channel for one in found(tmp_path / "m.csv")] == [1, None]
+    (tmp_path / "m.jsonl").write_text('{"path": "a.wav", "id": null, "start": null, "duration": null, "channel": null}')
+    (one,) = found(tmp_path / "m.jsonl")
+    assert (one.id, one.start_seconds, one.duration_seconds, one.channel, one.columns) == ("a", None, None, None, {})
 
 
 def test_a_source_that_is_not_there_is_named(tmp_path):
@@ -122,7 +157,7 @@ def test_kaldi_segments_give_excerpts_with_text(tmp_path):
     first, second = found(folder)
     assert (first.id, first.start_seconds, first.duration_seconds) == ("u1", 0.5, 1.5)
     assert (second.path, second.duration_seconds) == ("/data/two.wav", None)
-    assert [one.columns["text"] for one in (first, second)] == ["hello there", None]
+    assert [one.columns["text"] for one in (first, second)] == ["hello there", ""]
 
 
 def test_kaldi_commands_need_leave(tmp_path):
@@ -131,6 +166,29 @@ def test_kaldi_commands_need_leave(tmp_path):
     with pytest.raises(AudioError, match="rec1 is a command .* --run-commands"):
         found(folder)
     assert found(folder, run_commands=True)[0].command == "flac -c -d -s one.flac"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("wav.scp", "r1 a.wav\n\nr1\tb.wav\n", "wav.scp: line 3 is a second one of r1; keep one"),
+        ("text", "rec1 one\nrec1 two\n", "text: line 2 is a second one of rec1"),
+        ("wav.scp", "r1 /data/x.ark:123\n", r"r1 is in an ark \(/data/x.ark:123\); arks are not read"),
+        ("wav.scp", "r1\n", "line 1 has no second field"),
+    ],
+)
+def test_kaldi_tables_that_make_no_sense_are_named(tmp_path, name, text, message):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / name).write_text(text)
+    with pytest.raises(AudioError, match=message):
+        found(folder)
+
+
+def test_kaldi_tables_in_another_encoding_are_named(tmp_path):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "text").write_bytes("rec1 é\n".encode("latin-1"))
+    with pytest.raises(AudioError, match="text: is not UTF-8; save it as UTF-8"):
+        found(folder)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +236,19 @@ def test_several_tars_give_ids_with_their_names(shards, pattern):
     assert [one.id for one in found(shards / pattern)] == ["s-000/000", "s-000/001", "s-001/000", "s-001/001"]
 
 
+def test_a_member_that_is_there_twice_is_named(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        add(archive, "s1.flac", b"one")
+        add(archive, "s1.flac", b"two")
+    with pytest.raises(AudioError, match=r"x\.tar: s1\.flac is there twice; keep one"):
+        found(tmp_path / "x.tar")
+
+
 def test_what_is_no_tar_is_named(tmp_path):
     (tmp_path / "x.tar").write_bytes(gzip.compress(b"x" * 1000))
     with pytest.raises(AudioError, match=r"x\.tar: no tar archive"):
         found(tmp_path / "x.tar")
-    with pytest.raises(AudioError, match=r"y-003\.tar: no tar archive"):
+    with pytest.raises(AudioError, match=r"y-003\.tar: there is no such archive; correct"):
         found(tmp_path / "y-{003..004}.tar")
 
 
@@ -194,6 +260,16 @@ def test_an_audio_folder_has_its_metadata(tmp_path):
     (tmp_path / "train" / "metadata.csv").write_text("file_name,transcription\na.wav,hello\n")
     (one,) = found(tmp_path)
     assert (one.id, one.columns) == ("train/a", {"transcription": "hello"})
+
+
+def test_audio_that_no_metadata_lists_is_named(tmp_path):
+    for name in ("a", "b"):
+        clip(tmp_path / f"{name}.wav")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.wav", "text": ""}')
+    with pytest.raises(AudioError, match=r"1 audio files, such as .*b\.wav, are not in metadata\.jsonl; add them"):
+        found(tmp_path)
+    (one,) = found(tmp_path / "metadata.jsonl")
+    assert (one.id, one.columns) == ("a", {"text": ""})
 
 
 def test_a_metadata_file_of_another_kind_is_no_audio_folder(tmp_path):

@@ -50,6 +50,14 @@ def test_every_utterance_comes_exactly_once(dataset, read, ranks, workers, seed)
         assert list(itertools.chain(*shares)) == dataset.ids
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_of_many_shards_loses_none(tmp_path, make_output, read, workers):
+    make_output(tmp_path / "out", "npy", shard_size=15)  # 20 shards, more than a worker has open
+    dataset = vqcodec.tokens.open(tmp_path / "out")
+    shares = [read(dataset, worker=worker, workers=workers, shuffle_seed=0) for worker in range(workers)]
+    assert Counter(itertools.chain(*shares)) == Counter(dataset.ids)
+
+
 def test_a_loader_with_workers_reads_everything(dataset):
     loader = torch.utils.data.DataLoader(
         dataset.stream(shuffle_seed=1), batch_size=8, num_workers=2, collate_fn=list, multiprocessing_context="fork"

@@ -1,4 +1,4 @@
-"""Find audio: files, folders, globs and CSV or JSONL manifests become one list of clips."""
+"""Find audio: files, folders, globs and manifests become one list of clips; and how any manifest is read."""
 
 import csv
 import glob
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -14,8 +15,11 @@ from vqcodec.errors import AudioError
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".aif", ".oga", ".opus"}
 """Suffixes of the formats that libsndfile reads."""
 
-_MANIFESTS = (".csv", ".jsonl")
-_PATH_COLUMNS = ("path", "file", "audio_filepath")
+MANIFESTS = (".csv", ".jsonl")
+"""Suffixes of the manifests that `read_manifest` reads."""
+
+_PATH_COLUMNS = ("path", "file", "audio_filepath", "file_name")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,26 @@ class Clip:
 
     path: Path
     columns: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a manifest. `where`: the manifest and the line that it begins in, for messages."""
+
+    where: str
+    values: dict[str, Any]
+
+    def path_column(self) -> str:
+        """The column with the path. Raises AudioError if there is none or it is empty."""
+        names = [name for name in _PATH_COLUMNS if name in self.values]
+        if not names:
+            raise AudioError(
+                f"{self.where} has no column {', '.join(_PATH_COLUMNS[:-1])} or {_PATH_COLUMNS[-1]}; add one"
+            )
+        filled = next((name for name in names if self.values[name] not in ("", None)), None)
+        if filled is None:
+            raise AudioError(f"{self.where}: {names[0]} is empty; give the path of the audio or remove the row")
+        return filled
 
 
 def find_audio(sources: Sequence[str | Path]) -> list[Clip]:
@@ -46,41 +70,103 @@ def _find(source: Path) -> Iterator[Clip]:
         files = (path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         yield from (Clip(path) for path in sorted(files))
     elif source.is_file():
-        yield from _read_manifest(source) if source.suffix.lower() in _MANIFESTS else [Clip(source)]
+        yield from _clips(source) if source.suffix.lower() in MANIFESTS else [Clip(source)]
     else:
         for match in sorted(glob.glob(str(source), recursive=True)):
             if Path(match).is_dir() or Path(match).suffix.lower() in SUFFIXES:
                 yield from _find(Path(match))
 
 
-def _read_manifest(manifest: Path) -> Iterator[Clip]:
+def _clips(manifest: Path) -> Iterator[Clip]:
     """The clips of a manifest; each must exist."""
-    for number, row in _rows(manifest):
-        column = next((name for name in _PATH_COLUMNS if row.get(name)), None)
-        if column is None:
-            raise AudioError(f"{manifest}: row {number} has no column {' or '.join(_PATH_COLUMNS)}; add one")
-        path = manifest.parent / row[column]
+    for row in read_manifest(manifest):
+        column = row.path_column()
+        path = manifest.parent / str(row.values[column])
         if not path.is_file():
-            raise AudioError(f"{manifest}: row {number} names {path}, which does not exist")
-        yield Clip(path, {name: value for name, value in row.items() if name != column})
+            raise AudioError(f"{row.where} names {path}, which does not exist")
+        texts = {name: "" if value is None else str(value) for name, value in row.values.items()}
+        yield Clip(path, {name: text for name, text in texts.items() if name != column})
 
 
-def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Numbered rows of a manifest, values as text."""
+def read_manifest(manifest: Path) -> Iterator[Row]:
+    """Rows of a CSV with a header, whose values are texts, or of JSON lines; blank lines are none.
+
+    A field of a CSV that is empty is None, and missing in the values if its row is shorter. Raises AudioError for what
+    could be read in two ways: a column twice, a quote that does not end, more fields than columns; and for any encoding
+    but UTF-8.
+    """
+    rows = _csv_rows if manifest.suffix.lower() == ".csv" else _json_rows
     try:
-        lines = manifest.read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at rarer separators
-    except (OSError, UnicodeDecodeError) as error:
-        raise AudioError(f"{manifest}: cannot read the manifest ({error})") from None
-    if manifest.suffix.lower() == ".csv":
-        yield from enumerate(csv.DictReader(lines), start=2)
-        return
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        yield from rows(manifest)
+    except UnicodeDecodeError:
+        raise AudioError(f"{manifest}: is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise AudioError(f"{manifest}: cannot read the manifest ({error.strerror})") from None
+
+
+def _csv_rows(manifest: Path) -> Iterator[Row]:
+    header: list[str] = []
+    for where, fields in _csv_fields(manifest):
+        if not header:
+            header = fields
+            _check_header(header, where)
             continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise AudioError(f"{manifest}: line {number} is no JSON object")
-        yield number, {name: str(value) for name, value in row.items()}
+        if len(fields) > len(header):
+            raise AudioError(f"{where} has more fields than the header; quote its commas")
+        yield Row(where, dict(zip(header, (one or None for one in fields), strict=False)))
+
+
+def _csv_fields(manifest: Path) -> Iterator[tuple[str, list[str]]]:
+    """Where each row begins, and its fields."""
+    with manifest.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        while True:
+            where = f"{manifest}: line {reader.line_num + 1}"
+            try:
+                fields = next(reader, None)
+            except csv.Error as error:
+                raise AudioError(
+                    f"{where} begins a row that is no CSV ({error}); close its quotes, and double those inside a field"
+                ) from None
+            if fields is None:
+                return
+            if len(fields) > 1 or (fields and fields[0].strip()):
+                yield where, fields
+
+
+def _check_header(header: list[str], where: str) -> None:
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise AudioError(f"{where} names the column {repeated[0]!r} twice; name each column once")
+    for mark, name in _SEPARATORS.items():
+        if len(header) == 1 and mark in header[0]:
+            raise AudioError(f"{where} has its fields between {name}; separate them by commas")
+
+
+def _json_rows(manifest: Path) -> Iterator[Row]:
+    with manifest.open(encoding="utf-8-sig", newline="") as file:  # also cut at a lone return, never inside a text
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            where = f"{manifest}: line {number}"
+            try:
+                values = json.loads(line, object_pairs_hook=_without_repetition)
+            except _RepeatedKeyError as error:
+                raise AudioError(f"{where} has the key {str(error)!r} twice; name each once") from None
+            except (ValueError, RecursionError):
+                values = None
+            if not isinstance(values, dict):
+                raise AudioError(f"{where} is no JSON object")
+            yield Row(where, values)
+
+
+class _RepeatedKeyError(Exception):
+    """Of a JSON object; the key."""
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKeyError(next(name for name in names if names.count(name) > 1))
+    return values

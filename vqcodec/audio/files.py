@@ -95,7 +95,9 @@ class AudioReader:
         try:
             block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(f"{self.name}: unreadable after {first / self.rate_hz:.2f} s ({_reason(error)})") from None
+            raise AudioError(
+                f"{self.name}: unreadable after {first / self.rate_hz:.2f} s ({_reason(error)}); the file is damaged"
+            ) from None
         check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
         return block
 

@@ -44,7 +44,16 @@ def detokenize(
             on_progress=report,
         )
     click.echo(f"{folder}: {done.utterances} utterances, {done.seconds / 3600:.2f} h", err=True)
-    for utterance_id, error in done.failures:
-        click.echo(f"Error: {utterance_id}: {error}", err=True)
+    _tell_failures(done.failures)
     if done.failures:
         raise click.ClickException(f"{len(done.failures)} of {done.utterances + len(done.failures)} utterances failed")
+
+
+def _tell_failures(failures: list[tuple[str, str]]) -> None:
+    """A line for each error: what is wrong with a shard is the error of all its utterances."""
+    ids: dict[str, list[str]] = {}
+    for utterance_id, error in failures:
+        ids.setdefault(error, []).append(utterance_id)
+    for error, own in ids.items():
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        click.echo(f"Error: {own[0]}{more}: {error}", err=True)

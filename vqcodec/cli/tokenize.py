@@ -52,7 +52,8 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--plan-only", is_flag=True, help="Only make the plan, which --shard and --resume then follow.")
 @click.option("--engine", type=click.Choice(_ENGINES), default="local", show_default=True, help="Who works.")
 @click.option("--ray-address", help="A running Ray cluster to join. [default: start one here]")
-@click.option("--resume", is_flag=True, help="Go on: what is finished stays.")
+@click.option("--resume", is_flag=True, help="Go on with the plan, not with a source that has changed since.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: do shards that have failures again.")
 @click.option(
     "--on-error",
     type=click.Choice(_ON_ERROR),
@@ -78,6 +79,7 @@ def tokenize(
     engine: Any,
     ray_address: str | None,
     resume: bool,
+    retry_failed: bool,
     on_error: str,
     run_commands: bool,
     device: str,
@@ -89,7 +91,8 @@ def tokenize(
     a folder of Hugging Face datasets, or cuts of lhotse. Each utterance becomes mono; channel picks one.
 
     OUT gets shards/, index.json and failures.jsonl, the utterances that could not be read and why. A run that was
-    interrupted, even killed, goes on with --resume; the shards do not depend on how or how often it ran.
+    interrupted, even killed, goes on with --resume; the shards do not depend on how or how often it ran. What is to be
+    done was planned when it began: files that came later need a new OUT, files that were repaired --retry-failed.
 
     \b
     vqcodec tokenize recordings/ tokens --kbps 1.5
@@ -121,6 +124,7 @@ def tokenize(
             ray_address=ray_address,
             device=device,
             resume=resume,
+            retry_failed=retry_failed,
             stop_on_error=on_error == "stop",
             run_commands=run_commands,
             plan_only=plan_only,
@@ -137,7 +141,8 @@ def _tell(totals: "Totals", out: Path, plan_only: bool, on_error: str) -> None:
     done = f"{totals.utterances} utterances, {totals.seconds / 3600:.2f} h, {totals.tokens} tokens"
     click.echo(f"{out}: {done}", err=True)
     if totals.failures:
-        message = f"{totals.failures} utterances failed; {out}/failures.jsonl says why"
+        why = f"{out}/failures.jsonl says why, --resume --retry-failed tries again"
+        message = f"{totals.failures} utterances failed; {why}"
         if on_error != "skip":
             raise click.ClickException(message)
         click.echo(message, err=True)

@@ -1,22 +1,28 @@
 """The index: a file of JSON lines per finished shard, and what is merged from all of them.
 
 OUT/index/shard-000000.jsonl has one line per utterance of the plan, in its order: of a row of the shard its id,
-num_frames, samples and, in tar shards, offset and bytes of its member; of a failure its id, source and error. A shard
-whose index exists is finished: it is written last. `merge` makes index.json, failures.jsonl and, for the formats with
-a file per utterance, manifest.jsonl.
+num_frames, samples and, in tar shards, offset and bytes of its member; of a failure its id, source and error. A last
+line has the shard's size. A shard whose index exists is finished, for that is written last; it is intact if it still
+has that size. `merge` makes index.json, failures.jsonl and, for the formats with a file per utterance, manifest.jsonl.
 """
 
 import json
 import math
+import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vqcodec.atomic import atomic_output
+from vqcodec.atomic import atomic_output, output_errors
 from vqcodec.errors import TokensError
 from vqcodec.tokens.plan import Format, Plan
+
+_SIZE = "shard_bytes"
+_MOST_SIZE_BYTES = 64
+"""More than the line with the size has."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,9 @@ def shard_path(folder: Path, shard: int, kind: Format) -> Path:
     return folder / "shards" / (shard_name(shard) + {"parquet": ".parquet", "webdataset": ".tar"}.get(kind, ""))
 
 
-def write_index(folder: Path, shard: int, lines: list[dict[str, Any]]) -> None:
-    """Mark `shard` as finished."""
+def write_index(folder: Path, shard: int, kind: Format, lines: list[dict[str, Any]]) -> None:
+    """Mark `shard`, which is there, as finished."""
+    lines = [*lines, {_SIZE: _bytes_of(shard_path(folder, shard, kind))}]
     with atomic_output(index_path(folder, shard), force=True) as path:
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
@@ -56,19 +63,54 @@ def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
     path = index_path(folder, shard)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at rarer separators
-        return [json.loads(line) for line in lines if line]
+        values = [json.loads(line) for line in lines if line]
+        return [value for value in values if _SIZE not in value]
     except (OSError, ValueError, RecursionError) as error:
         raise TokensError(f"{path}: cannot be read ({error}); tokenize again with --resume") from None
 
 
 def is_finished(plan: Plan, shard: int) -> bool:
-    """Whether a shard needs no more work."""
+    """Whether a shard has been written."""
     return index_path(plan.folder, shard).is_file() and shard_path(plan.folder, shard, plan.settings.format).exists()
+
+
+def is_intact(plan: Plan, shard: int) -> bool:
+    """Whether a shard needs no more work: it is finished, and as long as it was then."""
+    if not is_finished(plan, shard):
+        return False
+    size = _written_bytes(index_path(plan.folder, shard))
+    return size is None or size == _bytes_of(shard_path(plan.folder, shard, plan.settings.format))
+
+
+def _written_bytes(index: Path) -> int | None:
+    """The size in the last line of an index; None in one without."""
+    with index.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST_SIZE_BYTES))
+        found = re.search(rb'^\{"%s": (\d+)\}\n\Z' % _SIZE.encode(), file.read(), re.MULTILINE)
+    return None if found is None else int(found[1])
+
+
+def _bytes_of(shard: Path) -> int:
+    """The size of a file, or of all files in a folder."""
+    if shard.is_file():
+        return shard.stat().st_size
+    return sum(file.stat().st_size for file in shard.rglob("*") if file.is_file())
+
+
+def reopen_failed(plan: Plan, shards: Iterable[int]) -> None:
+    """Let those of `shards` that are finished and have failures be unfinished, and so the dataset."""
+    finished = [shard for shard in shards if is_finished(plan, shard)]
+    failed = [shard for shard in finished if any("error" in line for line in read_index(plan.folder, shard))]
+    with output_errors(plan.folder):
+        if failed:
+            (plan.folder / "index.json").unlink(missing_ok=True)
+        for shard in failed:
+            index_path(plan.folder, shard).unlink()
 
 
 def merge(plan: Plan) -> Totals:
     """Write index.json, failures.jsonl and manifest.jsonl. Raises TokensError while shards are missing."""
-    missing = [shard for shard in range(plan.num_shards) if not is_finished(plan, shard)]
+    missing = [shard for shard in range(plan.num_shards) if not is_intact(plan, shard)]
     if missing:
         which = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
         raise TokensError(

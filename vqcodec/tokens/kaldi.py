@@ -1,6 +1,7 @@
 """Kaldi's data folders: wav.scp, and segments, text and utt2spk where they are there."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +17,20 @@ def utterances(folder: Path, *, run_commands: bool) -> Iterator[Utterance]:
 
     Entries of wav.scp that end in "|" are commands: their output is read with `run_commands`, else they are an error.
     """
-    recordings = dict(_pairs(folder / "wav.scp"))
-    columns = {column: dict(_pairs(folder / name)) for name, column in _COLUMNS.items() if (folder / name).is_file()}
+    recordings = _table(folder / "wav.scp")
+    columns = {column: _table(folder / name) for name, column in _COLUMNS.items() if (folder / name).is_file()}
     for recording, entry in recordings.items():
         if entry.endswith("|") and not run_commands:
             raise AudioError(f"{folder}/wav.scp: {recording} is a command ({entry}); --run-commands runs it")
+        if re.search(r"\.ark(:\d+)?$", entry):
+            raise AudioError(
+                f"{folder}/wav.scp: {recording} is in an ark ({entry}); arks are not read, give audio files"
+            )
     if not (folder / "segments").is_file():
         for recording, entry in recordings.items():
             yield _utterance(recording, entry, folder, _carried(recording, columns))
         return
-    for name, line in _pairs(folder / "segments"):
+    for _, (name, line) in _lines(folder / "segments"):
         recording, start, end = _segment(name, line, folder)
         if recording not in recordings:
             raise AudioError(f"{folder}/segments: {name} is part of {recording}, which wav.scp does not have")
@@ -40,7 +45,7 @@ def _utterance(
     folder: Path,
     columns: dict[str, ColumnValue],
     *,
-    start_seconds: float = 0.0,
+    start_seconds: float | None = None,
     duration_seconds: float | None = None,
 ) -> Utterance:
     command = entry[:-1].strip() if entry.endswith("|") else None
@@ -65,16 +70,27 @@ def _segment(name: str, line: str, folder: Path) -> tuple[str, float, float]:
     return recording, start, end
 
 
-def _pairs(path: Path) -> Iterator[tuple[str, str]]:
-    """First word and rest of every line."""
+def _table(path: Path) -> dict[str, str]:
+    """The rest of every line by its first word. Raises AudioError for a word that begins two lines."""
+    table: dict[str, str] = {}
+    for number, (name, rest) in _lines(path):
+        if name in table:
+            raise AudioError(f"{path}: line {number} is a second one of {name}; keep one")
+        table[name] = rest
+    return table
+
+
+def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Number, first word and rest of every line."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                name, _, rest = line.strip().partition(" ") if " " in line.strip() else line.strip().partition("\t")
-                if not rest.strip():
-                    if path.name == "text" or not line.strip():  # a silent utterance has no text
-                        continue
+                name, *rest = line.split(maxsplit=1) or [""]
+                if not rest and name and path.name != "text":  # a silent utterance has an empty text
                     raise AudioError(f"{path}: line {number} has no second field")
-                yield name, rest.strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AudioError(f"{path}: cannot read ({error})") from None
+                if name:
+                    yield number, (name, rest[0].strip() if rest else "")
+    except UnicodeDecodeError:
+        raise AudioError(f"{path}: is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise AudioError(f"{path}: cannot read ({error.strerror})") from None

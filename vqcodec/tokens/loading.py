@@ -13,6 +13,9 @@ from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
 from vqcodec.tokens.utterances import Utterance
 
+_TOLERANCE_SECONDS = 0.1
+"""What an excerpt may lack at the end of a file: times are often rounded, or of another decoder."""
+
 
 @dataclass
 class Loaded:
@@ -43,21 +46,43 @@ def _blocks(
         for wave in _read(audio, utterance, block_samples):
             loaded.samples += wave.shape[1]
             yield resampler.push(_mono(wave, utterance))
-    if not loaded.samples:
-        raise AudioError(f"{utterance.source}: holds no samples{_from(utterance)}; leave it out")
+        _check_length(audio, utterance, loaded.samples)
     yield resampler.flush()
 
 
 def _read(audio: AudioReader, utterance: Utterance, block_samples: int) -> Iterator[Wave]:
     """Waves [C, n] of the excerpt."""
-    if utterance.start_seconds == 0 and utterance.duration_seconds is None:
+    start, length = _span(utterance, audio.rate_hz)
+    if start == 0 and length is None:
         return audio.blocks(block_samples)
+    return audio.excerpt(block_samples, start_samples=start, length_samples=length)
+
+
+def _span(utterance: Utterance, rate_hz: int) -> tuple[int, int | None]:
+    """First sample and number of samples of the excerpt; None: to the end."""
     length = utterance.duration_seconds
-    return audio.excerpt(
-        block_samples,
-        start_samples=round(utterance.start_seconds * audio.rate_hz),
-        length_samples=None if length is None else round(length * audio.rate_hz),
-    )
+    return round((utterance.start_seconds or 0) * rate_hz), None if length is None else round(length * rate_hz)
+
+
+def _check_length(audio: AudioReader, utterance: Utterance, samples: int) -> None:
+    """Raise AudioError for no samples, and for an excerpt that was to have more than the `samples` it has."""
+    start, length = _span(utterance, audio.rate_hz)
+    end_seconds = (start + samples if samples else audio.length_samples) / audio.rate_hz
+    if not samples and 0 < audio.length_samples <= start:
+        raise AudioError(
+            f"{utterance.source}: begins at {utterance.start_seconds:g} s, but the audio is {end_seconds:.2f} s long; "
+            "correct its start"
+        )
+    if not samples:
+        raise AudioError(f"{utterance.source}: holds no samples; leave it out")
+    # A duration without a start is what a manifest says of the whole file, often by another program's count.
+    if length is None or utterance.start_seconds is None:
+        return
+    if samples < length - _TOLERANCE_SECONDS * audio.rate_hz:
+        raise AudioError(
+            f"{utterance.source}: is to end at {(start + length) / audio.rate_hz:.2f} s, but the audio is "
+            f"{end_seconds:.2f} s long; correct its start and duration"
+        )
 
 
 def _mono(wave: Wave, utterance: Utterance) -> Wave:
@@ -65,12 +90,9 @@ def _mono(wave: Wave, utterance: Utterance) -> Wave:
     if utterance.channel is None:
         return wave if wave.shape[0] == 1 else wave.mean(axis=0, keepdims=True)
     if utterance.channel >= wave.shape[0]:
-        raise AudioError(f"{utterance.source}: has no channel {utterance.channel}; give 0 to {wave.shape[0] - 1}")
+        there = "0, or none" if wave.shape[0] == 1 else f"0 to {wave.shape[0] - 1}"
+        raise AudioError(f"{utterance.source}: has no channel {utterance.channel}; give {there}")
     return wave[utterance.channel : utterance.channel + 1]
-
-
-def _from(utterance: Utterance) -> str:
-    return f" from {utterance.start_seconds:g} s on" if utterance.start_seconds else ""
 
 
 def _source_of(utterance: Utterance) -> Path | BinaryIO:
@@ -80,7 +102,16 @@ def _source_of(utterance: Utterance) -> Path | BinaryIO:
         return _member_of(utterance, *utterance.member)
     if utterance.row is not None:
         return _row_of(utterance, utterance.row)
-    return Path(utterance.path)
+    return _regular(Path(utterance.path))
+
+
+def _regular(path: Path) -> Path:
+    """`path`, unless opening it would wait for ever, as that of a named pipe, or never end, as that of a device."""
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder; give the path of a file")
+    if path.exists() and not path.is_file():
+        raise AudioError(f"{path}: is not a regular file but a pipe or device; leave it out")
+    return path
 
 
 def _output_of(utterance: Utterance) -> BinaryIO:
@@ -107,7 +138,7 @@ def _row_of(utterance: Utterance, row: int) -> Path | BinaryIO:
         value = _saved_dataset(utterance.path)[row]["audio"]
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise AudioError(f"{utterance.source}: cannot read ({error})") from None
-    return io.BytesIO(value["bytes"]) if value["bytes"] is not None else Path(value["path"])
+    return io.BytesIO(value["bytes"]) if value["bytes"] is not None else _regular(Path(value["path"]))
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,32 +6,42 @@ Copet et al., "Simple and Controllable Music Generation" (2023), section 2.2 and
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Tokens = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How the codes of `num_codebooks` codebooks become tokens. Abstract: see the three below."""
+    """How the codes of `num_codebooks` codebooks become tokens. Abstract: see the three below.
+
+    Codes and tokens may be whatever numpy makes an array of, a tensor on the CPU for one. Raises ValueError for sizes
+    below 1.
+    """
 
     num_codebooks: int
     codebook_size: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} {value} is not 1 or more")
 
     @property
     def vocabulary_size(self) -> int:
         """Tokens are from 0 to before it."""
         raise NotImplementedError
 
-    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+    def flatten(self, codes: ArrayLike) -> Tokens:
         """Codes [K, F] -> tokens. Raises ValueError for another shape or type and for codes that are none."""
         raise NotImplementedError
 
-    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+    def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
         """Tokens of F frames -> codes [K, F]. Raises ValueError with the position of what `flatten` never gives."""
         raise NotImplementedError
 
-    def _checked_codes(self, codes: NDArray[np.integer]) -> Tokens:
+    def _checked_codes(self, codes: ArrayLike) -> Tokens:
+        codes = np.asarray(codes)
         if codes.ndim != 2 or len(codes) != self.num_codebooks or codes.dtype.kind not in "iu":
             raise ValueError(
                 f"codes are {codes.dtype} {list(codes.shape)}, expected integers [{self.num_codebooks}, F]"
@@ -94,12 +104,13 @@ class Interleaved(_Flat):
     The "flattening" pattern of Copet et al.; AudioLM (Borsos et al. 2022) models its coarse codes in this order.
     """
 
-    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+    def flatten(self, codes: ArrayLike) -> Tokens:
         """See Pattern."""
         return (self._checked_codes(codes) + self._offsets()).T.ravel()
 
-    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+    def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
         """See Pattern."""
+        tokens = np.asarray(tokens)
         frames = self._frames(tokens)
         codes = self._checked_tokens(tokens, np.tile(np.arange(self.num_codebooks), frames))
         return np.ascontiguousarray(codes.reshape(frames, self.num_codebooks).T)
@@ -112,12 +123,13 @@ class ByCodebook(_Flat):
     From coarse to fine, the order in which VALL-E (Wang et al. 2023) predicts codebooks.
     """
 
-    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+    def flatten(self, codes: ArrayLike) -> Tokens:
         """See Pattern."""
         return (self._checked_codes(codes) + self._offsets()).ravel()
 
-    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+    def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
         """See Pattern."""
+        tokens = np.asarray(tokens)
         frames = self._frames(tokens)
         codes = self._checked_tokens(tokens, np.repeat(np.arange(self.num_codebooks), frames))
         return codes.reshape(self.num_codebooks, frames)
@@ -141,17 +153,18 @@ class Delayed(Pattern):
         """Of each row: codebook_size + 1, with `pad`."""
         return self.codebook_size + 1
 
-    def flatten(self, codes: NDArray[np.integer]) -> Tokens:
+    def flatten(self, codes: ArrayLike) -> Tokens:
         """See Pattern."""
-        codes = self._checked_codes(codes)
-        frames = codes.shape[1]
+        rows = self._checked_codes(codes)
+        frames = rows.shape[1]
         tokens = np.full((self.num_codebooks, frames + self.num_codebooks - 1), self.pad, np.int64)
-        for codebook, row in enumerate(codes):
+        for codebook, row in enumerate(rows):
             tokens[codebook, codebook : codebook + frames] = row
         return tokens
 
-    def unflatten(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+    def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
         """See Pattern."""
+        tokens = np.asarray(tokens)
         late = self.num_codebooks - 1
         if tokens.ndim != 2 or len(tokens) != self.num_codebooks or tokens.dtype.kind not in "iu":
             raise ValueError(

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 from vqcodec.atomic import atomic_output
 from vqcodec.errors import AudioError, TokensError
@@ -101,9 +101,11 @@ def make_plan(
     offsets, columns, seen = array("Q"), dict[str, ColumnType | None](), set[bytes]()
     digest, position = hashlib.sha256(), 0
     with atomic_output(folder / "plan.jsonl", force=True) as path:
-        with path.open("wb") as file:
+        with path.open("w+b") as file:
             for utterance in utterances:
-                _check(utterance, seen, source)
+                _check(utterance, source)
+                if not _is_new(utterance.id, seen):
+                    raise _clash(file, utterance, source)
                 for name, value in utterance.columns.items():
                     columns[name] = _wider(columns.get(name), value)
                 offsets.append(position)
@@ -132,21 +134,50 @@ def open_plan(folder: Path) -> Plan:
         values["settings"] = Settings(**values["settings"])
         bytes.fromhex(values["settings"].fingerprint)
         return Plan(**{**values, "folder": folder})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise TokensError(f"{folder}: no plan.json, so no output of vqcodec tokenize; give its folder") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TokensError(f"{path}: cannot be read ({error})") from None
 
 
-def _check(utterance: Utterance, seen: set[bytes], source: str) -> None:
-    check_id(utterance.id, where=source)
-    digest = hashlib.blake2b(utterance.id.encode(), digest_size=12).digest()
-    if digest in seen:
-        raise AudioError(f"{source}: two utterances have the id {utterance.id!r}, the second of {utterance.source}")
-    seen.add(digest)
-    for name in utterance.columns:
+def _is_new(utterance_id: str, seen: set[bytes]) -> bool:
+    """Whether an id has not come yet; from now on it has."""
+    before = len(seen)
+    seen.add(hashlib.blake2b(utterance_id.encode(), digest_size=12).digest())
+    return len(seen) > before
+
+
+def _clash(file: BinaryIO, second: Utterance, source: str) -> AudioError:
+    """The error of two utterances of one id, the first of them among the lines of `file`."""
+    file.seek(0)
+    first = next(one for one in map(Utterance.from_json, map(bytes.decode, file)) if one.id == second.id)
+    if first.source == second.source:
+        why = f"{second.source!r} is there twice, with the id {second.id!r}; give ids that differ in a column id"
+    else:
+        why = f"{first.source!r} and {second.source!r} have the same id {second.id!r}; rename one, or give ids that "
+        why += "differ in the column id of a manifest"
+    return AudioError(f"{source}: {why}")
+
+
+def _check(utterance: Utterance, source: str) -> None:
+    check_id(utterance.id, where=f"{source}: {utterance.source!r}")
+    for name, value in utterance.columns.items():
         if name in RESERVED:
             raise AudioError(f"{source}: column {name!r} has the name of one of ours; rename it")
+        if not (_is_text(name) and (not isinstance(value, str) or _is_text(value))):
+            raise AudioError(
+                f"{source}: column {name!r} of {utterance.id!r} has half a character ({value!r:.80}), which no "
+                "output can hold; repair that text"
+            )
+
+
+def _is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it: JSON can name one half of a pair of surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wider(known: ColumnType | None, value: ColumnValue) -> ColumnType | None:

@@ -63,6 +63,8 @@ class TokenDataset:
     def __getitem__(self, key: int | str) -> TokenizedUtterance:
         if isinstance(key, str):
             return self._by_id(key)
+        if isinstance(key, bool | slice):
+            raise TypeError(f"{key!r} is neither a position nor an id; for several, iterate or take `rows` of a shard")
         position = operator.index(key)
         if not -len(self) <= position < len(self):
             raise IndexError(f"{self.plan.folder}: no utterance {position} of {len(self)}")

@@ -1,6 +1,7 @@
 """tokenize: a source becomes shards, with either engine; what was finished before stays."""
 
 import contextlib
+import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ from vqcodec.architecture import ModelConfig
 from vqcodec.atomic import output_errors
 from vqcodec.engine import codebooks_for
 from vqcodec.errors import ConfigError, OutputError, TokensError
-from vqcodec.tokens.index import Totals, is_finished, merge, totals_of
+from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.shards import require_pyarrow
-from vqcodec.tokens.sources import find_utterances
+from vqcodec.tokens.sources import absolute_source, find_utterances
 from vqcodec.weightsfile import file_digest, read_config
 
 EngineKind = Literal["local", "ray"]
@@ -57,6 +58,7 @@ def tokenize(
     ray_address: str | None = None,
     device: str = "cpu",
     resume: bool = False,
+    retry_failed: bool = False,
     stop_on_error: bool = False,
     run_commands: bool = False,
     plan_only: bool = False,
@@ -65,30 +67,40 @@ def tokenize(
     """Tokenize the audio of `source` into shards in the folder `out`. Returns sums over what is finished of this part.
 
     `source` as in `sources.find_utterances`; `format` and `entropy_coded` as in `shards`. The plan is made once;
-    `resume` goes on with it, and so does `shard` (i, N), which does every N-th shard beginning with the i-th, for
-    schedulers: the last part to end merges the index. `workers`: processes, one thread each by default. `batch_seconds`
+    `resume` goes on with it, whatever became of the source since, and so does `shard` (i, N), which does every N-th
+    shard beginning with the i-th, for schedulers: the last part to end merges the index. With `retry_failed` they do
+    again the shards that have failures. `workers`: processes, one thread each by default. `batch_seconds`
     of audio are computed at once; neither changes the output, nor does `engine`, with which machines of a cluster work
     (`ray_address`, which must share the folder). Audio that fails is listed in failures.jsonl, or ends the run with
     `stop_on_error`. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
     """
-    folder = Path(out)
+    folder, source = Path(out), absolute_source(str(source))
     settings = _settings(model, kbps, num_codebooks, format, entropy_coded)
+    go_on = resume or shard is not None
     options = WorkerOptions(str(model), device, batch_seconds, stop_on_error)
     _check(batch_seconds, workers, shard_size, shard, engine)
-    plan = _existing_plan(folder, settings, str(source), go_on=resume or shard is not None)
-    if plan is None:
+    if retry_failed and not go_on:
+        raise ConfigError("retry_failed goes with resume; give both")
+    if device != "cpu" and engine == "local" and not plan_only:  # others may plan for machines that have it
+        zoo.check_device(device)
+    with at_work(folder, alone=shard is None):
+        plan = _existing_plan(folder, settings, source, shard_size=shard_size, go_on=go_on)
+        if plan is None:
+            _remove_leftovers(folder, alone=shard is None)
+            utterances = find_utterances(source, run_commands=run_commands)
+            plan = make_plan(folder, source, utterances, settings, shard_size=shard_size)
         _make_folders(folder)
-        utterances = find_utterances(str(source), run_commands=run_commands)
-        plan = make_plan(folder, str(source), utterances, settings, shard_size=shard_size)
-    part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
-    todo = [] if plan_only else [number for number in part if not is_finished(plan, number)]
-    if todo:
-        _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
-    if not plan_only and all(is_finished(plan, number) for number in range(plan.num_shards)):
-        totals = merge(plan)
-        if shard is None:
-            return totals
-    return totals_of(plan, [number for number in part if is_finished(plan, number)])
+        part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
+        if retry_failed:
+            reopen_failed(plan, part)
+        todo = [] if plan_only else [number for number in part if not is_intact(plan, number)]
+        if todo:
+            _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
+        if not plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
+            totals = merge(plan)
+            if shard is None:
+                return totals
+        return totals_of(plan, [number for number in part if is_intact(plan, number)])
 
 
 def _run(
@@ -149,6 +161,8 @@ def _settings(
         raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
     if entropy_coded and format == "npy":
         raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
+    if entropy_coded and format == "vqc":
+        raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
     if format == "parquet":
         require_pyarrow()
     path, sha256 = zoo.find_weights(model)
@@ -162,7 +176,7 @@ def _settings(
         codebook_size=config.codebook_size,
         num_codebooks=codebooks_for(config, kbps=kbps, num_codebooks=num_codebooks),
         format=format,
-        entropy_coded=entropy_coded and format != "vqc",
+        entropy_coded=entropy_coded,
     )
 
 
@@ -185,17 +199,70 @@ def _check(
         raise ConfigError(f"shard {shard[0]}/{shard[1]} is not i/N with i from 0 to N - 1")
 
 
-def _existing_plan(folder: Path, settings: Settings, source: str, *, go_on: bool) -> Plan | None:
-    """The plan in `folder`; None where there is nothing yet. Raises OutputError and TokensError for anything else."""
+# The output folder
+
+
+@contextlib.contextmanager
+def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Make `folder`, unless it exists, and hold it: `alone`, or with others that are not.
+
+    A new folder in which nothing came about is removed. Raises OutputError for a folder of something else, or that
+    another run holds.
+    """
+    if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_foreign(folder))):
+        raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
+    is_new = not folder.exists()
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(folder, alone=alone):
+            yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Lock the folder itself, so that no file stays behind; the lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{folder}: another run is at work in it; wait for its end, or give each a part with --shard i/N"
+            ) from None
+        except OSError:
+            pass  # some network file systems have no locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _existing_plan(
+    folder: Path, settings: Settings, source: str, *, shard_size: int | None, go_on: bool
+) -> Plan | None:
+    """The plan in `folder`; None where there is none yet. `shard_size` None: whatever it is.
+
+    Raises OutputError for one that is not to `go_on`, TokensError for one of another source or other settings.
+    """
     if not (folder / "plan.json").exists():
-        foreign = folder.exists() and (not folder.is_dir() or any(_foreign(folder)))
-        if foreign:
-            raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
         return None
     if not go_on:
         raise OutputError(f"{folder}: holds tokens already; --resume goes on with them, or give another folder")
     plan = open_plan(folder)
-    asked, planned = {**vars(settings), "source": source}, {**vars(plan.settings), "source": plan.source}
+    planned = {**vars(plan.settings), "shard_size": plan.shard_size}
+    asked = {**vars(settings), "shard_size": shard_size or plan.shard_size}
+    # A folder has one real path, by whatever links it is named.
+    if os.path.realpath(source) != os.path.realpath(plan.source):
+        planned, asked = {"source": plan.source}, {"source": source}
     for name, value in asked.items():
         if value != planned[name]:
             raise TokensError(
@@ -204,17 +271,23 @@ def _existing_plan(folder: Path, settings: Settings, source: str, *, go_on: bool
     return plan
 
 
+def _remove_leftovers(folder: Path, *, alone: bool) -> None:
+    """Remove what a plan that was interrupted has left, unless another run may be making it."""
+    with output_errors(folder):
+        for leftover in folder.glob(".plan.*") if alone else ():
+            leftover.unlink()
+
+
+def _make_folders(folder: Path) -> None:
+    """Make the folders of shards and their indexes."""
+    with output_errors(folder):
+        for name in ("shards", "index"):
+            (folder / name).mkdir(exist_ok=True)
+
+
 def _foreign(folder: Path) -> Iterator[Path]:
     """What is not of a plan that was interrupted while it was made."""
     for path in folder.iterdir():
         is_ours = path.name in ("shards", "index") and not any(path.iterdir())
         if not is_ours and not path.name.startswith((".plan.", "plan.jsonl")):
             yield path
-
-
-def _make_folders(folder: Path) -> None:
-    with output_errors(folder):
-        for path in (folder, folder / "shards", folder / "index"):
-            path.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".plan.*"):
-            leftover.unlink()

@@ -4,22 +4,36 @@ Other kinds: `kaldi`, `tar`, `huggingface`, `cuts`. Nothing opens audio; a file 
 its turn comes.
 """
 
-import csv
 import glob
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vqcodec.audio.discover import SUFFIXES
+from vqcodec.audio.discover import MANIFESTS, SUFFIXES, Row, read_manifest
 from vqcodec.errors import AudioError
 from vqcodec.tokens import cuts, huggingface, kaldi, tar
 from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path, printable
 
-_MANIFESTS = (".csv", ".jsonl")
-_PATHS = ("path", "file", "audio_filepath", "file_name")
+_UNREAD = {
+    **dict.fromkeys(
+        (".tsv", ".json", ".txt", ".lst", ".scp", ".xml", ".parquet", ".arrow"), "convert it to CSV or JSON lines"
+    ),
+    **dict.fromkeys((".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"), "unpack it"),
+}
+"""Suffixes of what people keep lists and archives in, and what to do."""
 _STARTS = ("start", "offset")
+_OURS = ("id", *_STARTS, "duration", "channel")
+"""Columns in which an empty text is nothing; in others it is carried."""
+
+
+def absolute_source(source: str) -> str:
+    """SOURCE, which may be a pattern, as it can be named from any folder. Raises AudioError for an empty one."""
+    if not source.strip():
+        raise AudioError("SOURCE is empty; give a folder, a glob, a manifest ...")
+    return os.path.abspath(os.path.expanduser(source))
 
 
 def find_utterances(source: str, *, run_commands: bool = False) -> Iterator[Utterance]:
@@ -29,6 +43,15 @@ def find_utterances(source: str, *, run_commands: bool = False) -> Iterator[Utte
     audio file, a manifest (CSV, JSON lines, lhotse cuts), wav.scp, or tar shards of webdataset. `run_commands` allows
     wav.scp to hold commands.
     """
+    try:
+        yield from _utterances(source, run_commands)
+    except OSError as error:
+        raise AudioError(
+            f"{error.filename or source}: cannot be read ({error.strerror}); give another source"
+        ) from None
+
+
+def _utterances(source: str, run_commands: bool) -> Iterator[Utterance]:
     path = Path(source).expanduser()
     if path.is_dir():
         yield from _of_folder(path, run_commands)
@@ -46,12 +69,26 @@ def _of_folder(folder: Path, run_commands: bool) -> Iterator[Utterance]:
     elif huggingface.is_saved(folder):
         yield from huggingface.utterances(folder)
     elif metadata := huggingface.metadata_files(folder):
-        for file in metadata:
-            yield from _of_manifest(file, folder)
+        yield from _of_metadata(metadata, folder)
     else:
         root = _absolute(folder)
         for path in _walk(root):
             yield _whole_file(path, path.relative_to(root))
+
+
+def _of_metadata(metadata: list[Path], folder: Path) -> Iterator[Utterance]:
+    """What the files of a `datasets` audio folder list, which must be all that there is."""
+    listed = set()
+    for file in metadata:
+        for utterance in _of_manifest(file, folder):
+            listed.add(utterance.path)
+            yield utterance
+    missing = [path for path in _walk(_absolute(folder)) if str(path) not in listed]
+    if missing:
+        raise AudioError(
+            f"{folder}: {len(missing)} audio files, such as {missing[0]}, are not in {metadata[0].name}; add them, or "
+            f"give {metadata[0]} as the source"
+        )
 
 
 def _of_file(path: Path, run_commands: bool) -> Iterator[Utterance]:
@@ -61,8 +98,10 @@ def _of_file(path: Path, run_commands: bool) -> Iterator[Utterance]:
         yield from tar.utterances(str(path))
     elif cuts.is_cuts(path):
         yield from cuts.utterances(path)
-    elif path.suffix.lower() in _MANIFESTS:
+    elif path.suffix.lower() in MANIFESTS:
         yield from _of_manifest(path, path.parent)
+    elif remedy := _UNREAD.get(path.suffix.lower()):
+        raise AudioError(f"{path}: is neither audio nor a manifest that is read; {remedy}")
     else:
         yield _whole_file(_absolute(path), Path(path.name))
 
@@ -81,17 +120,33 @@ def _of_glob(pattern: str) -> Iterator[Utterance]:
                 yield _whole_file(path, path.relative_to(root))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder, each folder's entries by name; links to folders are not followed."""
+def _walk(root: Path) -> Iterator[Path]:
+    """Audio files below a folder, each folder's entries by name; what is hidden is left out.
+
+    Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
+    """
+    real_root = os.path.realpath(root)
+    seen = {real_root}
+
+    def walk(folder: Path) -> Iterator[Path]:
+        for entry in _entries(folder):
+            path, real = Path(entry.path), os.path.realpath(entry.path)
+            if not path.is_dir():
+                if path.suffix.lower() in SUFFIXES:
+                    yield path
+            elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
+                seen.add(real)
+                yield from walk(path)
+
+    return walk(root)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise AudioError(f"{folder}: cannot be listed ({error.strerror}); give a folder that can be read") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in SUFFIXES:
-            yield Path(entry.path)
 
 
 def _whole_file(path: Path, name: Path) -> Utterance:
@@ -108,73 +163,60 @@ def _absolute(path: Path) -> Path:
 
 def _of_manifest(manifest: Path, root: Path) -> Iterator[Utterance]:
     """Rows of a CSV with a header or of JSON lines; ids by default as for a folder `root`."""
-    where = _absolute(manifest)
-    for number, row in _rows(manifest):
-        yield _of_row({name: value for name, value in row.items() if value != ""}, where, _absolute(root), number)
+    for row in read_manifest(manifest):
+        yield _of_row(row, _absolute(manifest).parent, _absolute(root))
 
 
-def _of_row(row: dict[str, Any], manifest: Path, root: Path, number: int) -> Utterance:
-    name = next((name for name in _PATHS if row.get(name)), None)
-    if name is None:
-        raise AudioError(f"{manifest}: row {number} has no column {', '.join(_PATHS[:-1])} or {_PATHS[-1]}; add one")
-    given = str(row.pop(name))
-    path = Path(os.path.normpath(manifest.parent / given))
+def _of_row(row: Row, folder: Path, root: Path) -> Utterance:
+    values = {name: value for name, value in row.values.items() if value != "" or name not in _OURS}
+    given = _path_text(values.pop(row.path_column()), row.where)
+    path = Path(os.path.normpath(folder / given))
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-    utterance_id = str(row.pop("id", "")) or id_of_path(inside)
-    start = next((column for column in _STARTS if column in row), None)
-    channel = row.pop("channel", None)
+    utterance_id = values.pop("id", None)
+    start = next((column for column in _STARTS if column in values), None)
     return Utterance(
-        id=utterance_id,
+        id=id_of_path(inside) if utterance_id is None else str(utterance_id),
         path=str(path),
         source=printable(given),
-        start_seconds=0.0 if start is None else _seconds(row.pop(start), start, manifest, number),
-        duration_seconds=_seconds(row.pop("duration"), "duration", manifest, number) if "duration" in row else None,
-        channel=None if channel is None else _channel(channel, manifest, number),
-        columns={name: _column_value(value) for name, value in row.items()},
+        start_seconds=None if start is None else _seconds(values.pop(start), start, row.where),
+        duration_seconds=_seconds(values.pop("duration", None), "duration", row.where),
+        channel=_channel(values.pop("channel", None), row.where),
+        columns={name: _column_value(value) for name, value in values.items()},
     )
 
 
-def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbered rows."""
+def _path_text(value: Any, where: str) -> str:
+    """The path of a row, which a file can have. Lone surrogates may stand for bytes that are no UTF-8."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            if manifest.suffix.lower() == ".csv":
-                for number, row in enumerate(csv.DictReader(file), start=2):
-                    if None in row:
-                        raise AudioError(f"{manifest}: row {number} has more fields than the header; quote its commas")
-                    yield number, {name: value for name, value in row.items() if value is not None}
-                return
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, _json_row(line, manifest, number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioError(f"{manifest}: cannot read the manifest ({error})") from None
+        if b"\0" in os.fsencode(value):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise AudioError(f"{where}: {value!r} is no path that a file can have; correct it") from None
+    return str(value)
 
 
-def _json_row(line: str, manifest: Path, number: int) -> dict[str, Any]:
+def _seconds(value: Any, name: str, where: str) -> float | None:
+    if value is None:
+        return None
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise AudioError(f"{manifest}: line {number} is no JSON object")
-    return row
-
-
-def _seconds(value: Any, name: str, manifest: Path, number: int) -> float:
-    try:
-        seconds = float(value)
+        seconds = -1.0 if isinstance(value, bool) else float(value)
     except (ValueError, TypeError):
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise AudioError(f"{manifest}: row {number}: {name} {value!r} is no length of time in seconds")
+        raise AudioError(f"{where}: {name} {value!r} is no length of time in seconds; give a number such as 1.5")
+    if name == "duration" and seconds == 0:
+        raise AudioError(f"{where}: duration {value!r} leaves nothing; give more, or none for all up to the end")
     return seconds
 
 
-def _channel(value: Any, manifest: Path, number: int) -> int:
-    if not str(value).isdecimal():
-        raise AudioError(f"{manifest}: row {number}: channel {value!r} is no number; give 0, 1 ...")
-    return int(value)
+def _channel(value: Any, where: str) -> int | None:
+    """Also 1.0, as pandas writes a column in which some are missing."""
+    if value is None:
+        return None
+    whole = re.fullmatch(r"(\d+)(\.0*)?", str(value).strip(), re.ASCII)
+    if whole is None:
+        raise AudioError(f"{where}: channel {value!r} is no number of a channel; give 0, 1 ...")
+    return int(whole[1])
 
 
 def _column_value(value: Any) -> ColumnValue:

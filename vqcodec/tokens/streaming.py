@@ -1,5 +1,6 @@
 """TokenStream: a dataset in training order, shared out over ranks and the workers of torch's DataLoader."""
 
+import itertools
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def _share(parts: list[_Part], place: int, places: int) -> list[_Part]:
 def _interleaved(dataset: TokenDataset, parts: list[_Part], chance: random.Random) -> Iterator[TokenizedUtterance]:
     """The rows of `parts`, each next one of a shard drawn among several that are open."""
     waiting = iter(parts)
-    opened = [dataset.rows(*part) for part, _ in zip(waiting, range(_OPEN_SHARDS), strict=False)]
+    opened = [dataset.rows(*part) for part in itertools.islice(waiting, _OPEN_SHARDS)]
     while opened:
         number = chance.randrange(len(opened))
         row = next(opened[number], None)

@@ -59,8 +59,12 @@ def _samples(archive: str, prefix: str) -> Iterator[Utterance]:
                 if own != key:
                     yield from _sample(file, archive, prefix, key, members)
                     key, members = own, {}
+                if suffix in members:
+                    raise AudioError(f"{archive}: {member.name} is there twice; keep one")
                 members[suffix] = member
             yield from _sample(file, archive, prefix, key, members)
+    except FileNotFoundError:
+        raise AudioError(f"{archive}: there is no such archive; correct the name or the pattern") from None
     except (OSError, tarfile.TarError) as error:
         raise AudioError(f"{archive}: no tar archive that can be read ({error}); unpack it if it is packed") from None
 

@@ -26,7 +26,7 @@ class Utterance:
     id:       unique text, "/" between its parts
     path:     of the audio file, of the tar archive or folder that holds it, or empty for a command
     source:   what the output names as its origin
-    start_seconds, duration_seconds: the excerpt; None: to the end
+    start_seconds, duration_seconds: the excerpt; None: from the beginning, to the end
     channel:  from 0; None: the mean of all
     member:   byte offset and length inside the archive `path`
     row:      of the `datasets` folder `path`
@@ -37,7 +37,7 @@ class Utterance:
     id: str
     path: str
     source: str
-    start_seconds: float = 0.0
+    start_seconds: float | None = None
     duration_seconds: float | None = None
     channel: int | None = None
     member: tuple[int, int] | None = None
@@ -59,7 +59,7 @@ class Utterance:
         return Utterance(**values)
 
 
-_DEFAULTS: dict[str, Any] = {**dict.fromkeys(Utterance.__dataclass_fields__), "start_seconds": 0.0, "columns": {}}
+_DEFAULTS: dict[str, Any] = {**dict.fromkeys(Utterance.__dataclass_fields__), "columns": {}}
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,12 @@ def printable(text: str) -> str:
 
 def check_id(utterance_id: str, *, where: str) -> None:
     """Raise AudioError for an id that could not name a file in the output."""
+    remedy = "rename the file, or give another id in the column id of a manifest"
     parts = utterance_id.split("/")
     if any(part in ("", ".", "..") for part in parts) or not utterance_id.isprintable():
-        raise AudioError(f"{where}: id {utterance_id!r} is no name such as speaker/clip; give another id")
+        raise AudioError(f"{where}: id {utterance_id!r} is no name such as speaker/clip; {remedy}")
     if any(len(part.encode()) > _MAX_NAME_BYTES for part in name_of(utterance_id).split("/")):
-        raise AudioError(f"{where}: id {utterance_id[:60]!r}... is too long to name a file; give a shorter id")
+        raise AudioError(f"{where}: id {utterance_id[:60]!r}... is too long to name a file; {remedy}")
 
 
 def name_of(utterance_id: str) -> str:

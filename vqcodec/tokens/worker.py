@@ -9,7 +9,7 @@ from vqcodec import zoo
 from vqcodec.codec import Codec
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.tokens.batches import Failure, Outcome, tokenize
-from vqcodec.tokens.index import is_finished, write_index
+from vqcodec.tokens.index import is_intact, write_index
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.plan import open_plan
 from vqcodec.tokens.shards import ShardWriter, write_shard
@@ -45,7 +45,7 @@ class Worker:
         AudioError for the first failure with `stop_on_error`, OutputError where the shard cannot be written.
         """
         plan, report, lines = self._plan, ShardReport(shard, is_finished=True), list[dict[str, Any]]()
-        if not is_finished(plan, shard):
+        if not is_intact(plan, shard):
             utterances = plan.shard(shard)
             outcomes = self._outcomes(utterances) if one_by_one is None else self._singly(utterances, one_by_one)
             report = ShardReport(shard)
@@ -55,7 +55,7 @@ class Worker:
                     report = _counted(report, lines[-1])
                     if on_report is not None:
                         on_report(report)
-            write_index(plan.folder, shard, lines)
+            write_index(plan.folder, shard, plan.settings.format, lines)
             report = replace(report, is_finished=True)
         if on_report is not None:
             on_report(report)
