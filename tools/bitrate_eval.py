@@ -12,7 +12,7 @@ from vqcodec import zoo
 from vqcodec.evaluation.results import read_results
 from vqcodec.evaluation.run import evaluate
 from vqcodec.evaluation.summary import summarise
-from vqcodec.evaluation.tables import points_table
+from vqcodec.evaluation.tables import markdown, points_rows
 from vqcodec.metrics import METRICS
 
 
@@ -38,7 +38,7 @@ def main() -> None:
             listen=0,
             workers=options.workers,
         )
-        print(points_table(summarise(read_results(out), options.metrics), options.metrics))
+        print(markdown(points_rows(summarise(read_results(out), options.metrics), options.metrics)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from vqcodec.evaluation.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.results import Result, read_results, to_json
 from vqcodec.evaluation.summary import summarise
-from vqcodec.evaluation.tables import points_table
+from vqcodec.evaluation.tables import markdown, points_rows
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -36,7 +36,7 @@ def add(folder: Path) -> None:
 
 def table() -> str:
     """Our model first, then the others, by rate."""
-    return points_table(summarise(_committed(), METRICS), METRICS)
+    return markdown(points_rows(summarise(_committed(), METRICS), METRICS))
 
 
 def fingerprint() -> str:

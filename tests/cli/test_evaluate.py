@@ -38,7 +38,7 @@ def test_a_clip_that_fails_is_told_and_the_rest_is_done(tmp_path, clips):
     arguments = ("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--workers", 1, "--out", tmp_path / "out")
     done = run(*arguments)
     assert done.exit_code == 1
-    assert "1 results have an error" in done.stderr
+    assert "1 of the results are errors" in done.stderr
     assert "bad.wav" in done.stdout
     assert "| 2     |" in done.stdout
     soundfile.write(clips / "bad.wav", soundfile.read(clips / "0.wav")[0], 16000)
@@ -53,6 +53,17 @@ def test_external_codecs_and_recognisers_are_commands(tmp_path, clips):
     assert done.exit_code == 0, done.output
     assert "| copy" in done.stdout
     assert "WER" in done.stdout
+    rated = ("--external", "mine=cp {in} {bits}; cp {bits} {out}", "--codecs", "mine@6/8")
+    again = run("evaluate", clips / "0.wav", "--out", tmp_path / "two", "--workers", 1, "--metrics", "si_sdr", *rated)
+    assert again.exit_code == 0, again.output
+
+
+def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips):
+    arguments = ("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--workers", 1, "--out", tmp_path / "out")
+    done = run(*arguments, "--anchor", "lyra")
+    assert done.exit_code == 1
+    assert "no results of lyra" in done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +81,7 @@ def test_external_codecs_and_recognisers_are_commands(tmp_path, clips):
         (("clips", "--out", "out", "--external", "x=one", "--codecs", "x"), 1, "two commands"),
         (("clips", "--out", "out", "--metrics", "wer"), 1, "recogniser"),
         (("absent", "--out", "out"), 1, "absent"),
+        (("", "--out", "out"), 1, "source is empty"),
         (("--summary", "absent"), 1, "absent"),
         (("clips", "--out", "clips/0.wav", "--codecs", "pcm", "--metrics", "stoi"), 1, "clips/0.wav"),
     ],
@@ -97,6 +109,9 @@ def test_compare_makes_a_folder_and_refuses_to_replace_another(tmp_path, clips, 
     assert refused.exit_code == 1
     assert (clips / "1.wav").exists()
     assert run("compare", tmp_path / "absent.wav").exit_code == 1
+    (clips / "bad.wav").write_text("no audio")
+    assert run("compare", clips / "bad.wav", "--codecs", "pcm").exit_code == 1
+    assert not (tmp_path / "bad-compare").exists()
 
 
 def test_help_names_every_metric():

@@ -49,11 +49,21 @@ def test_the_folder_gets_tables_curves_facts_and_a_report(out):
     assert {front["codec"] for front in facts["pareto_front"]["si_sdr"]} >= {"pcm", "speech-16k"}
 
 
-def test_what_is_missing_is_told(out):
-    text = present(out)
-    assert "bad.wav" in text
-    assert "undefined stoi: the original is silent" in text
-    assert "skipped speex-that-is-absent" in text
+def test_what_is_missing_is_told_in_the_terminal_and_on_the_page(out):
+    text = present(out, by="speaker")
+    page = (out / "report.html").read_text()
+    for shown in (text, page):
+        for part in ("bad.wav", "undefined stoi: the original is silent", "skipped speex-that-is-absent"):
+            assert part in shown
+        for title in ("speaker Ada", "Speed", "Use of codebooks"):
+            assert title in shown
+
+
+def test_order_is_that_of_the_codecs_however_results_came(out):
+    first = present(out)
+    path = out / "results.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    assert present(out) == first
 
 
 def test_the_use_of_codebooks_is_counted(out):

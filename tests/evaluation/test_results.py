@@ -67,6 +67,13 @@ def test_foreign_lines_are_named(tmp_path, line):
         read_results(path)
 
 
+def test_a_damaged_byte_is_a_foreign_line(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(f"{to_json(FAILED)}\n".encode() + b"\xff\xfe\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        read_results(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"results\.jsonl"):
         read_results(tmp_path)

@@ -1,5 +1,6 @@
 """Whole evaluations of external codecs: small programs written here, so that what they do is known."""
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 
 from vqcodec.errors import AudioError, ConfigError, OutputError
+from vqcodec.evaluation.clips import clip_hash
 from vqcodec.evaluation.folder import original_path, read_settings, take_path
 from vqcodec.evaluation.results import read_results
 from vqcodec.evaluation.run import evaluate
@@ -136,6 +138,40 @@ def test_results_of_another_version_are_done_again(tmp_path, clips):
     (result,) = read_results(out)
     assert result.version == row["version"]
     assert result.scores["si_sdr"] != 1.0
+
+
+def test_another_file_under_a_name_is_done_again(tmp_path, clips, speech):
+    out = tmp_path / "out"
+    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    soundfile.write(clips / "0.wav", speech[:16000], 16000)
+    clip_hash.cache_clear()  # a new process has none
+    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"], resume=True)
+    (result,) = read_results(out)
+    assert result.seconds == 1.0
+
+
+def test_what_the_folder_holds_is_no_source(tmp_path, clips):
+    for resume in (False, True):
+        evaluate([clips], clips, codecs=["pcm"], kbps=[6], metrics=["si_sdr"], resume=resume)
+    assert {result.clip for result in read_results(clips)} == set("012")
+
+
+def test_rates_that_a_codec_does_not_have_are_noted(tmp_path, clips):
+    settings = evaluate([clips / "0.wav"], tmp_path / "out", codecs=["opus", "pcm"], kbps=[1.5, 6], metrics=["si_sdr"])
+    assert settings.notes == ["opus ran at 6 kbps, what it has nearest to 1.5, 6"]
+
+
+def test_a_full_disk_is_one_line(tmp_path, clips, monkeypatch):
+    written = Path.write_bytes
+
+    def full(path, data):
+        if len(data) > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="no space left on the disk"):
+        evaluate([clips], tmp_path / "out", codecs=["opus@6"], kbps=[6], metrics=["si_sdr"])
 
 
 def test_two_processes_give_the_same_results_as_one(tmp_path, clips):

@@ -7,7 +7,7 @@ import click
 
 from vqcodec.cli.common import force_option, progress
 from vqcodec.cli.evaluate import Names, Rates
-from vqcodec.errors import OutputError
+from vqcodec.errors import OutputError, VqcodecError
 
 _METRICS = ("pesq_wb", "estoi", "si_sdr")
 """What takes no more than a second a clip."""
@@ -37,8 +37,13 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
             raise OutputError(f"{out}: exists already; use --force to replace it, or --out")
         read_settings(out)  # whatever is no evaluation stays
         shutil.rmtree(out)
-    with progress("comparing") as on_progress:
-        evaluate([source], out, codecs=codecs, kbps=kbps, metrics=_METRICS, listen=1, on_progress=on_progress)
-    click.echo(present(out))
+    try:
+        with progress("comparing") as on_progress:
+            evaluate([source], out, codecs=codecs, kbps=kbps, metrics=_METRICS, listen=1, on_progress=on_progress)
+        text = present(out)
+    except VqcodecError:
+        shutil.rmtree(out, ignore_errors=True)  # made here; nothing in it is worth keeping
+        raise
+    click.echo(text)
     if opens:
         click.launch(str(out / "report.html"))

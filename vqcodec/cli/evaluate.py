@@ -59,7 +59,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results, curves and the report.")
 @click.option("--codecs", type=Names(), default="speech-16k,opus,mp3", show_default=True, help="What is compared.")
 @click.option("--kbps", type=Rates(), default="1.5,3,6", show_default=True, help="Rates for codecs without their own.")
-@click.option("--metrics", type=Names(), help="Which of those below. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
+@click.option("--metrics", type=Names(), help="Which of those above. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
 @click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core]")
@@ -91,7 +91,8 @@ def evaluate(
 
     A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
     hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
-    skipped.
+    skipped; one that does not have a rate runs at its nearest. Clips of several channels are mixed to one. Delays up to
+    half a second are taken out.
 
     Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, si_sdr, lsd, mel_distance, f0_rmse, voicing_error,
     loudness_difference, wer.
@@ -102,6 +103,7 @@ def evaluate(
     vqcodec evaluate clips/ --external 'c2=c2enc 3200 {in} {bits}; c2dec 3200 {bits} {out}' --codecs c2 --out results
     vqcodec evaluate --summary results --by speaker --anchor opus
     """
+    from vqcodec.errors import ConfigError
     from vqcodec.evaluation.present import present
     from vqcodec.evaluation.results import read_results
 
@@ -112,10 +114,16 @@ def evaluate(
         raise click.UsageError("give --out, a folder for the results")
     if summary is None:
         _run(sources, folder, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
-    click.echo(present(folder, by=by, anchor=anchor))
+    try:
+        text = present(folder, by=by, anchor=anchor)
+    except ConfigError:
+        if summary is None and (by or anchor):  # hours of work should not end without a report
+            present(folder)
+        raise
+    click.echo(text)
     failed = sum(result.error is not None for result in read_results(folder))
     if failed:
-        raise click.ClickException(f"{failed} results have an error, listed above; --resume tries them again")
+        raise click.ClickException(f"{failed} of the results are errors, see above; --resume tries them again")
 
 
 def _run(
@@ -130,15 +138,17 @@ def _run(
     listen: int,
     resume: bool,
 ) -> None:
-    """Evaluate with a bar, and say which codecs are missing."""
+    """Evaluate with a bar; externals run whether or not they are named among the codecs."""
+    from vqcodec.evaluation.entries import parse_entry
     from vqcodec.evaluation.run import DEFAULT_METRICS
     from vqcodec.evaluation.run import evaluate as run
 
+    asked = {parse_entry(codec, externals).spec for codec in codecs}
     with progress("evaluating") as on_progress:
-        settings = run(
+        run(
             sources,
             out,
-            codecs=[*codecs, *(name for name in externals if name not in codecs)],
+            codecs=[*codecs, *(name for name in externals if name not in asked)],
             kbps=kbps,
             metrics=metrics or DEFAULT_METRICS,
             externals=externals,
@@ -148,5 +158,3 @@ def _run(
             resume=resume,
             on_progress=on_progress,
         )
-    for name, reason in settings.skipped.items():
-        click.echo(f"skipped {name}: {reason}", err=True)

@@ -1,7 +1,9 @@
 """The clips of an evaluation: found, named, and read as mono."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,25 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
     """
     clips: dict[str, EvaluationClip] = {}
     for source in sources:
+        if not str(source):
+            raise AudioError("a source is empty; give a file, a folder, a glob or a manifest")
         for found in find_audio([source]):
             name = found.columns.get("id") or _name(found.path, Path(source).expanduser())
             clip = EvaluationClip(name, found.path, {k: v for k, v in found.columns.items() if k != "id"})
             if clips.setdefault(name, clip) != clip:
-                raise AudioError(f"{clips[name].path} and {clip.path} are both named {name}; give a manifest with ids")
+                both = f"{clips[name].path} and {clip.path}"
+                raise AudioError(f"{both} are both named {name}; give a manifest with a column id, each once")
     return list(clips.values())
+
+
+@lru_cache(maxsize=100_000)
+def clip_hash(path: Path) -> str | None:
+    """First digits of the SHA-256 of a file; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return None
 
 
 def read_clip(path: Path) -> tuple[Samples, int]:

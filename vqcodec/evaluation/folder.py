@@ -1,8 +1,9 @@
 """What the folder of an evaluation holds: settings.json, results.jsonl, audio/ of the clips to listen to, codes/."""
 
+import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,12 +20,20 @@ _SETTINGS = "settings.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What an evaluation was asked: names of codecs that ran, those left out and why, metrics, clips to listen to."""
+    """What an evaluation was asked.
+
+    codecs:  names of those that ran, in the order of tables and players
+    skipped: those left out, and why
+    metrics: names
+    listen:  names of the clips to listen to
+    notes:   what a reader should know, such as rates that a codec does not have
+    """
 
     codecs: list[str]
     skipped: Mapping[str, str]
     metrics: list[str]
     listen: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def write_settings(out: Path, settings: Settings) -> None:
@@ -41,14 +50,19 @@ def read_settings(out: Path) -> Settings:
         raise ConfigError(f"{out}: holds no evaluation ({_SETTINGS}); vqcodec evaluate makes one") from None
 
 
+def audio_folder(out: Path) -> Path:
+    """Where all audio is kept."""
+    return out / "audio"
+
+
 def original_path(out: Path, clip: str) -> Path:
     """Where the original of a clip to listen to is kept, FLAC."""
-    return out / "audio" / "original" / f"{_file_name(clip)}.flac"
+    return audio_folder(out) / "original" / f"{_file_name(clip)}.flac"
 
 
 def take_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
     """Where a rendering of a clip to listen to is kept, FLAC, aligned with the original."""
-    return out / "audio" / _point_name(codec, kbps) / f"{_file_name(clip)}.flac"
+    return audio_folder(out) / _point_name(codec, kbps) / f"{_file_name(clip)}.flac"
 
 
 def codes_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
@@ -58,10 +72,9 @@ def codes_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
 
 def write_audio(path: Path, wave: Samples, rate_hz: int) -> None:
     """Write `wave` [T], clipped to [-1, 1], NaN as silence, with its folder. Raises OutputError."""
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_output(path, force=True) as temporary:
-            soundfile.write(temporary, np.clip(np.nan_to_num(wave), -1, 1), rate_hz)
+    file = io.BytesIO()  # libsndfile does not tell why a file cannot be written
+    soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC")
+    _write(path, file.getvalue())
 
 
 def read_audio(path: Path) -> tuple[Samples, int]:
@@ -72,10 +85,16 @@ def read_audio(path: Path) -> tuple[Samples, int]:
 
 def write_codes(path: Path, codes: NDArray[np.uint16]) -> None:
     """Write codes with their folder. Raises OutputError."""
+    file = io.BytesIO()
+    np.save(file, codes)
+    _write(path, file.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_output(path, force=True) as temporary, temporary.open("wb") as file:
-            np.save(file, codes)
+        with atomic_output(path, force=True) as temporary:
+            temporary.write_bytes(data)
 
 
 def _point_name(codec: str, kbps: float | None) -> str:

@@ -15,9 +15,11 @@ from vqcodec.evaluation.points import Exhibit, Point, Take
 from vqcodec.evaluation.report import write_report
 from vqcodec.evaluation.results import Result, read_results
 from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, summarise
-from vqcodec.evaluation.tables import comparisons_table, front_of, points_table, speeds_table, usage_table
+from vqcodec.evaluation.tables import comparisons_rows, front_of, markdown, points_rows, speeds_rows, usage_rows
 from vqcodec.evaluation.usage import Usage, usage_of
 
+_MOST_ERRORS = 10
+_LEGEND = "kbps: bytes of whole files. ±: half the 95 % interval over clips. *: no other point is as small and better."
 _LISTEN_SECONDS = 15
 """Of a clip in the report: BS.1534 advises 12, and the page stays small."""
 
@@ -28,7 +30,8 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
     by: a column of the manifest; one more table per value of it. anchor: the codec that BD-rates compare with, the
     first by default. Raises ConfigError for a folder without an evaluation, an unknown column or anchor; OutputError.
     """
-    settings, results = read_settings(out), read_results(out)
+    settings = read_settings(out)
+    results = _in_order(read_results(out), settings.codecs)
     points = summarise(results, settings.metrics)
     if not points:
         raise ConfigError(f"{out}: no clip was coded; the first error: {results[0].error if results else 'no results'}")
@@ -39,20 +42,29 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
     for name, figure in curves.items():
         write_figure(out / "curves" / name, figure)
     _write_json(out / "summary.json", _facts(settings, points, comparisons, groups, usages))
+    tables = {f"{by} {name or '(none)'}": points_rows(group, settings.metrics) for name, group in groups.items()}
+    tables |= {"BD-rates": comparisons_rows(comparisons), "Speed": speeds_rows(results)}
+    tables |= {"Use of codebooks": usage_rows(usages)}
+    tables = {title: rows for title, rows in tables.items() if len(rows) > 1}
+    notes = _notes(settings, results, points)
     write_report(
         out / "report.html",
         title=" · ".join(dict.fromkeys(point.codec for point in points)),
         points=points,
         curves=curves,
         exhibits=_exhibits(out, settings, results),
+        tables=tables,
+        notes=notes,
     )
-    tables = [points_table(points, settings.metrics), speeds_table(results)]
-    tables += [f"{by} {name}:\n\n{points_table(group, settings.metrics)}" for name, group in groups.items()]
-    if any(math.isfinite(c.bd_rate) or math.isfinite(c.bd_quality) for c in comparisons):
-        tables.append(comparisons_table(comparisons))
-    if usages:
-        tables.append(usage_table(usages))
-    return "\n\n".join([*tables, *_remarks(out, settings, results)])
+    texts = [markdown(points_rows(points, settings.metrics)), _LEGEND]
+    texts += [f"{title}:\n\n{markdown(rows)}" for title, rows in tables.items()]
+    return "\n\n".join([*texts, *(["\n".join(notes)] if notes else []), f"listen: {out / 'report.html'}"])
+
+
+def _in_order(results: Sequence[Result], codecs: Sequence[str]) -> list[Result]:
+    """Results in the order of `codecs`, rates and clips, however they came; of other codecs last."""
+    places = {name: place for place, name in enumerate(codecs)}
+    return sorted(results, key=lambda r: (places.get(r.codec, len(places)), r.codec, r.kbps_asked or 0, r.clip))
 
 
 def _anchor(points: Sequence[Point], anchor: str | None) -> str:
@@ -88,16 +100,18 @@ def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[
     return exhibits
 
 
-def _remarks(out: Path, settings: Settings, results: Sequence[Result]) -> list[str]:
-    """What is not in the tables: clips that failed, codecs that are not installed; and where the report is."""
-    failed = [result for result in results if result.error is not None]
-    remarks = [f"{result.codec}, {result.clip}: {result.error}" for result in failed[:10]]
-    if len(failed) > 10:
-        remarks.append(f"... and {len(failed) - 10} more errors in results.jsonl")
+def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point]) -> list[str]:
+    """What is not in the tables: clips that failed, metrics without a value, codecs that are not installed."""
+    notes = list(settings.notes)
+    if len({point.kbps.clips for point in points}) > 1:
+        notes.append("means are over different clips: see the column clips")
+    failed = list(dict.fromkeys(f"{r.clip}: {r.error}" for r in results if r.error is not None))
+    notes += failed[:_MOST_ERRORS]
+    if len(failed) > _MOST_ERRORS:
+        notes.append(f"... and {len(failed) - _MOST_ERRORS} more errors in results.jsonl")
     reasons = {f"{metric}: {reason}" for result in results for metric, reason in result.undefined.items()}
-    remarks += [f"undefined {reason}" for reason in sorted(reasons)]
-    remarks += [f"skipped {name}: {reason}" for name, reason in settings.skipped.items()]
-    return ["\n".join(remarks)] * bool(remarks) + [f"listen: {out / 'report.html'}"]
+    notes += [f"undefined {reason}" for reason in sorted(reasons)]
+    return notes + [f"skipped {name}: {reason}" for name, reason in settings.skipped.items()]
 
 
 def _facts(

@@ -1,6 +1,7 @@
 """Codecs that are two programs, one to encode and one to decode: those of Debian, and any that a template names."""
 
 import hashlib
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from vqcodec.atomic import output_errors
 from vqcodec.errors import AudioError, UnavailableError
 from vqcodec.evaluation.coded import Coded, Samples
 from vqcodec.evaluation.payloads import codec2_payload_bytes, lc3_payload_bytes, ogg_payload_bytes
@@ -80,10 +82,13 @@ class ProgramCodec:
             settings = {key: str(folder / name) for key, name in names.items()} | self._settings(coding_hz, kbps)
             container = "RAW" if program.is_raw else "WAV"
             given = resampled(wave, rate_hz, coding_hz)
-            soundfile.write(settings["in"], given, coding_hz, format=container, subtype="PCM_16")
-            encode_seconds = self._execute(self._encode, settings, folder)
+            with output_errors(settings["in"]):
+                file = io.BytesIO()  # libsndfile does not tell why a file cannot be written
+                soundfile.write(file, given, coding_hz, format=container, subtype="PCM_16")
+                Path(settings["in"]).write_bytes(file.getvalue())
+            encode_seconds = self._execute(self._encode, settings, folder, "to encode")
             data = self._read_bits(Path(settings["bits"]))
-            decode_seconds = self._execute(self._decode, settings, folder)
+            decode_seconds = self._execute(self._decode, settings, folder, "to decode")
             wave_hat, decoded_hz = self._read_wave(settings["out"], coding_hz)
         payload_bytes = program.payload_bytes(data) if program.payload_bytes else None
         return Coded(resampled(wave_hat, decoded_hz, rate_hz), data, encode_seconds, decode_seconds, payload_bytes)
@@ -100,8 +105,11 @@ class ProgramCodec:
         mode = self._program.modes.get(rate, f"{rate:g}")
         return {"rate": str(coding_hz), "kbps": mode, "bps": str(round(1000 * rate))}
 
-    def _execute(self, command: list[str], settings: Mapping[str, str], folder: Path) -> float:
-        return execute(filled(command, settings), limit_seconds=self._limit_seconds, folder=folder)
+    def _execute(self, command: list[str], settings: Mapping[str, str], folder: Path, purpose: str) -> float:
+        try:
+            return execute(filled(command, settings), limit_seconds=self._limit_seconds, folder=folder)
+        except AudioError as error:
+            raise AudioError(f"{self.name}, {purpose}: {error}") from None
 
     def _read_bits(self, path: Path) -> bytes:
         if not path.is_file():

@@ -20,6 +20,7 @@ from vqcodec.atomic import atomic_output
 from vqcodec.evaluation.coded import Samples
 from vqcodec.evaluation.plots import spectrogram_levels, spectrogram_png, svg_of
 from vqcodec.evaluation.points import Exhibit, Interval, Point, Take
+from vqcodec.evaluation.tables import Rows
 from vqcodec.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ def write_report(
     points: Sequence[Point],
     curves: Mapping[str, "Figure"],
     exhibits: Sequence[Exhibit],
+    tables: Mapping[str, Rows] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write the page. curves: pictures by metric. Raises OutputError."""
+    """Write the page. curves: pictures by metric; tables: more of them by title. Raises OutputError."""
     import jinja2
 
     folder = resources.files("vqcodec.evaluation") / "page"
@@ -53,6 +56,8 @@ def write_report(
         columns=["codec", "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
         rows=[_row(point, metrics) for point in points],
         curves=[{"title": METRICS[name].title, "svg": _base64(svg_of(f).encode())} for name, f in curves.items()],
+        tables=tables or {},
+        notes=notes,
         has_exhibits=bool(exhibits),
         data=_json({"title": title, "exhibits": [_exhibit(exhibit) for exhibit in exhibits]}),
     )

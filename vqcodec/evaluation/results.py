@@ -18,6 +18,7 @@ RESULTS = "results.jsonl"
 class Result:
     """One clip through one codec at one rate. With an `error`, the numbers are None and there are no scores.
 
+    clip_hash tells clips of one name apart: the first digits of the SHA-256 of the file.
     kbps is 8 times the bytes of the coded file over the seconds of the clip; payload_kbps leaves headers out (None
     where the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
     `undefined` says why, by metric.
@@ -35,6 +36,7 @@ class Result:
     decode_seconds: float | None = None
     delay_samples: int | None = None
     codebook_size: int | None = None
+    clip_hash: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +76,7 @@ def read_results(path: Path) -> list[Result]:
     """
     path = path / RESULTS if path.is_dir() else path
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")  # a bad byte is a bad line
     except OSError as error:
         raise ConfigError(f"{path}: no results ({error.strerror}); vqcodec evaluate writes them") from None
     lines = text.split("\n")[:-1]  # what follows the last newline is empty or cut

@@ -12,11 +12,12 @@ from pathlib import Path
 from vqcodec.atomic import output_errors
 from vqcodec.errors import ConfigError, OutputError, VqcodecError
 from vqcodec.evaluation.alignment import align
-from vqcodec.evaluation.clips import EvaluationClip, find_clips, read_clip
+from vqcodec.evaluation.clips import EvaluationClip, clip_hash, find_clips, read_clip
 from vqcodec.evaluation.coded import Coded
 from vqcodec.evaluation.entries import Entry, name_of, open_all, opened, parse_entry
 from vqcodec.evaluation.folder import (
     Settings,
+    audio_folder,
     codes_path,
     original_path,
     take_path,
@@ -69,15 +70,18 @@ def evaluate(
     """
     metrics = [*metrics, *(["wer"] if recogniser is not None and "wer" not in metrics else [])]
     _check_metrics(metrics, recogniser)
-    clips = find_clips(sources)
+    own = audio_folder(out).resolve()
+    clips = [clip for clip in find_clips(sources) if own not in clip.path.resolve().parents]
     entries, skipped = open_all([parse_entry(text, externals or {}) for text in codecs])
-    settings = Settings(list(entries), skipped, list(metrics), _to_listen(clips, listen))
+    rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
+    notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
+    settings = Settings(list(entries), skipped, list(metrics), _to_listen(clips, listen), notes)
     done = _prepare(out, settings, resume=resume)
     jobs = [
         Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser)
         for clip in clips
-        for entry in entries.values()
-        for rate in opened(entry).rates_kbps(list(entry.kbps or kbps))
+        for name, entry in entries.items()
+        for rate in rates[name]
     ]
     jobs = [job for job in jobs if not _is_done(job, done)]
     with ResultsFile(out / RESULTS) as file:
@@ -91,7 +95,8 @@ def evaluate(
 def run_job(job: Job) -> Result:
     """Code, align and score. What cannot be read or coded becomes a result with an error."""
     codec, name = opened(job.entry), name_of(job.entry)
-    result = Result(name, codec.version, job.clip.name, job.kbps, columns=dict(job.clip.columns))
+    result = Result(name, codec.version, job.clip.name, job.kbps, clip_hash=clip_hash(job.clip.path))
+    result = replace(result, columns=dict(job.clip.columns))
     try:
         wave, rate_hz = read_clip(job.clip.path)
         coded = codec.run(wave, rate_hz, job.kbps)
@@ -149,6 +154,15 @@ def _to_listen(clips: Sequence[EvaluationClip], count: int) -> list[str]:
     return [clips[i * len(clips) // count].name for i in range(count)]
 
 
+def _moved(name: str, asked: Sequence[float], rates: Sequence[float | None]) -> str | None:
+    """A note where a codec does not have the rates that were asked."""
+    had = [rate for rate in rates if rate is not None]
+    if not had or set(had) == set(asked):
+        return None
+    ran, wanted = (", ".join(f"{rate:g}" for rate in some) for some in (had, asked))
+    return f"{name} ran at {ran} kbps, what it has nearest to {wanted}"
+
+
 def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, str, float | None], Result]:
     """Make the folder; what it holds already, by key."""
     with output_errors(out):
@@ -162,10 +176,11 @@ def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, 
 
 
 def _is_done(job: Job, done: Mapping[tuple[str, str, float | None], Result]) -> bool:
-    """By this version of the codec, and with its audio where that is to be kept."""
+    """Of this file, by this version of the codec, and with its audio where that is to be kept."""
     name = name_of(job.entry)
     result = done.get((name, job.clip.name, job.kbps))
-    if result is None or result.version != opened(job.entry).version:
+    now = (opened(job.entry).version, clip_hash(job.clip.path))
+    if result is None or (result.version, result.clip_hash) != now:
         return False
     return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name).exists()
 

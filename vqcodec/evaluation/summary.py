@@ -11,7 +11,7 @@ from vqcodec.evaluation.points import Interval, Point
 from vqcodec.evaluation.results import Result
 
 _RESAMPLES = 2000
-_PERCENTILES = (2.5, 97.5)
+_TAIL = 0.025
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,8 @@ def summarise(results: Iterable[Result], metrics: Sequence[str]) -> list[Point]:
     """One point per codec and rate, in order of codec and kbps, over the clips without an error.
 
     kbps is that of all clips together, bytes over seconds. Intervals hold 95 % of the means of 2,000 resamples of the
-    clips (percentile bootstrap, Efron 1979); the same resamples for all codecs, so that equal results look equal.
+    clips (percentile bootstrap, Efron 1979, with percentiles expanded by Student's t for few clips, Hesterberg 2015);
+    the same resamples for all codecs, so that equal results look equal.
     """
     groups: dict[tuple[str, float | None], list[Result]] = {}
     for result in results:
@@ -107,6 +108,16 @@ def _interval(values: Floats, weights: Floats) -> Interval:
         return Interval(np.nan, np.nan, np.nan, clips=0, undefined=undefined)
     chosen = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
     means = (values * weights)[chosen].sum(1) / weights[chosen].sum(1)
-    low, high = np.percentile(means, _PERCENTILES)
+    low, high = np.percentile(means, _percentiles(len(values)))
     mean = (values @ weights) / weights.sum()
     return Interval(float(mean), float(low), float(high), clips=len(values), undefined=undefined)
+
+
+def _percentiles(clips: int) -> tuple[float, float]:
+    """Those that hold 95 %: further out than 2.5 and 97.5 for few clips (Hesterberg 2015, section 5.2)."""
+    from scipy.stats import norm, t
+
+    if clips < 2:
+        return 0.0, 100.0
+    tail = norm.cdf(np.sqrt(clips / (clips - 1)) * t.ppf(_TAIL, clips - 1))
+    return 100 * float(tail), 100 * float(1 - tail)

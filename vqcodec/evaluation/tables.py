@@ -9,8 +9,11 @@ from vqcodec.evaluation.summary import Comparison, pareto_front
 from vqcodec.evaluation.usage import Usage
 from vqcodec.metrics import METRICS
 
+Rows = list[list[str]]
+"""A table: the head, then the rows."""
 
-def points_table(points: Sequence[Point], metrics: Sequence[str]) -> str:
+
+def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
     """A row per point: kbps of files and of payload, and every metric as mean ± half of its 95 % interval.
 
     * marks what is on the Pareto front: no other point is as small and better.
@@ -27,10 +30,10 @@ def points_table(points: Sequence[Point], metrics: Sequence[str]) -> str:
         ]
         for point in points
     ]
-    return markdown([head, *rows])
+    return [head, *rows]
 
 
-def comparisons_table(comparisons: Sequence[Comparison]) -> str:
+def comparisons_rows(comparisons: Sequence[Comparison]) -> Rows:
     """BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
     rows = [
         [c.codec, METRICS[c.metric].title, _number(c.bd_rate, 1, sign="+"), _number(c.bd_quality, 3, sign="+")]
@@ -38,10 +41,10 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> str:
         if math.isfinite(c.bd_rate) or math.isfinite(c.bd_quality)
     ]
     anchor = comparisons[0].anchor if comparisons else ""
-    return markdown([[f"against {anchor}", "metric", "BD-rate, %", "BD-quality"], *rows])
+    return [[f"against {anchor}", "metric", "BD-rate, %", "BD-quality"], *rows]
 
 
-def speeds_table(results: Sequence[Result]) -> str:
+def speeds_rows(results: Sequence[Result]) -> Rows:
     """Real-time factors (seconds of audio per second of computing) of every codec, over all its results."""
     rows = []
     for codec in dict.fromkeys(result.codec for result in results):
@@ -49,10 +52,10 @@ def speeds_table(results: Sequence[Result]) -> str:
         audio = sum(result.seconds or 0 for result in done)
         times = [sum(getattr(r, name) or 0 for r in done) for name in ("encode_seconds", "decode_seconds")]
         rows.append([codec, *(f"{audio / seconds:.3g}" if seconds else "-" for seconds in times)])
-    return markdown([["codec", "encode, x real time", "decode"], *rows])
+    return [["codec", "encode, x real time", "decode"], *rows]
 
 
-def usage_table(usages: Sequence[Usage]) -> str:
+def usage_rows(usages: Sequence[Usage]) -> Rows:
     """Perplexity of each codebook, and the share of codes that occur in the least used one."""
     rows = [
         [
@@ -62,7 +65,7 @@ def usage_table(usages: Sequence[Usage]) -> str:
         ]
         for usage in usages
     ]
-    return markdown([["codec", "perplexity of each codebook", "codes that occur, at least"], *rows])
+    return [["codec", "perplexity of each codebook", "share of codes that occur, least"], *rows]
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:

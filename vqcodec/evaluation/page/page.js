@@ -231,7 +231,7 @@ function wordsOf(score) {
   return `${score}, ${SCALE[Math.min(4, Math.floor(score / 20))]}`;
 }
 
-const test = { isBlind: false, seed: 0 };
+const test = { isBlind: false, seed: null };
 
 function openItems(player) {
   return player.exhibit.takes.flatMap((take, index) => (take.isAnchor ? [] : [{ label: take.label, take: index }]));
@@ -256,9 +256,10 @@ function switchTest() {
   const [button, seed] = [document.getElementById("blind"), document.getElementById("seed")];
   test.isBlind = !test.isBlind;
   if (test.isBlind) {
-    test.seed = Math.abs(Math.trunc(Number(seed.value))) || 0;
-    seed.value = test.seed;
-    for (const player of Player.all) player.scores.clear();
+    const asked = Math.abs(Math.trunc(Number(seed.value))) || 0;
+    if (asked !== test.seed) for (const player of Player.all) player.scores.clear();  // the same test goes on
+    test.seed = asked;
+    seed.value = asked;
   }
   seed.disabled = test.isBlind;
   button.setAttribute("aria-pressed", String(test.isBlind));
@@ -306,8 +307,8 @@ function onKey(event) {
   event.preventDefault();
 }
 
-for (const header of document.querySelectorAll("th")) {
-  header.querySelector("button").addEventListener("click", () => sortBy(header));
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => sortBy(button.parentNode));
 }
 if (data.exhibits.length) {
   Player.all = data.exhibits.map((exhibit, number) => new Player(exhibit, number));
