@@ -140,8 +140,14 @@ def _load(name: str, folder: str) -> Any:
         import transformers
     except ImportError:
         raise UnavailableError("codecs of transformers need it: pip install transformers") from None
+    messages: Any = transformers.utils.logging
+    had_bar = messages.is_progress_bar_enabled()
+    messages.disable_progress_bar()  # it would write into the caller's
     try:
         return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+    except Exception as error:  # of damaged files: KeyError, RuntimeError, SafetensorError and others
+        first = str(error).strip().partition("\n")[0]
         raise UnavailableError(f"{folder}: transformers cannot load it: {first}") from None
+    finally:
+        if had_bar:
+            messages.enable_progress_bar()

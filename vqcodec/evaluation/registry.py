@@ -63,7 +63,7 @@ def _is_ours(spec: str) -> bool:
 def parse_spec(text: str) -> tuple[str, list[float] | None]:
     """`SPEC@RATE/RATE` -> the spec and its own rates in kbps; without "@", None. Raises ConfigError for a bad rate."""
     spec, at, rates = text.rpartition("@")
-    if not at:
+    if not at or Path(text.removeprefix(_PEER)).exists():
         return text, None
     try:
         numbers = [float(rate) for rate in rates.split("/")]
