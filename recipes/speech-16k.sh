@@ -25,7 +25,7 @@ stage 1-adamw steps=28000 "$@"
 stage 2-muon init="$runs/1-adamw/model.safetensors" optimizer.kind=muon steps=6800 "$@"
 stage 3-muon init="$runs/2-muon/model.safetensors" optimizer.kind=muon steps=12250 "$@"
 stage 4-perceptual init="$runs/3-muon/model.safetensors" optimizer.kind=muon loss.perceptual=1 steps=6300 "$@"
-stage 5-level init="$runs/4-perceptual/model.safetensors" optimizer.kind=muon loss.perceptual=1 loss.level=0.5 steps=18000 "$@"
+stage 5-level init="$runs/4-perceptual/model.safetensors" optimizer.kind=muon loss.perceptual=1 loss.level=0.5 steps=16300 "$@"
 if [ ! -f "$runs/speech-16k.safetensors" ]; then
     vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/5-level/model.safetensors" \
         --out "$runs/speech-16k.safetensors"
