@@ -4,11 +4,13 @@ python tools/pictures.py OUT.png CLIP... [--kbps 1.5 3 6] [--model NAME|PATH] [-
 """
 
 import argparse
+import io
 from pathlib import Path
 
 import librosa.display
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from vqcodec import zoo
 from vqcodec.evaluation.clips import read_clip
@@ -48,7 +50,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
     figure = draw(options.clips, options.model, options.kbps, options.seconds)
-    figure.savefig(options.out, dpi=80, metadata={"Software": None})
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=80)
+    Image.open(file).convert("RGB").quantize(96).save(options.out, optimize=True)
 
 
 if __name__ == "__main__":
