@@ -4,6 +4,7 @@ import soundfile
 import torch
 
 from vqcodec.config import LossConfig
+from vqcodec.evaluation.library import OpusCodec
 from vqcodec.metrics import pesq_wb
 from vqcodec.training.losses import reconstruction_losses
 from vqcodec.training.perceptual import perceptual_loss
@@ -76,21 +77,20 @@ def test_sound_that_is_added_costs_more_than_as_much_that_is_missing(clips):
         assert loss(wave, wave + noise) > 1.5 * loss(wave, wave - part)
 
 
-def test_it_orders_degradations_as_pesq_does(clips, codec):
+def test_it_orders_degradations_as_pesq_does(clips):
     ours, theirs = [], []
     for wave in clips:
-        for wave_hat in degraded(wave, codec):
+        for wave_hat in degraded(wave):
             ours.append(loss(wave, wave_hat))
             theirs.append(pesq_wb(wave, wave_hat, 16000))
     ranks = [np.argsort(np.argsort(values)) for values in (ours, theirs)]
     assert np.corrcoef(ranks)[0, 1] < -0.95
 
 
-def degraded(wave, codec):
+def degraded(wave):
     """`wave` [T] coded, noisy, clipped, low-passed, turned down and with holes."""
-    for count in (1, 3, 6, 12):
-        codes = codec.encode(torch.from_numpy(wave)[None, None], num_codebooks=count)
-        yield codec.decode(codes, length_samples=len(wave))[0, 0].numpy()
+    for kbps in (6, 8, 12, 24):  # of a codec that was not trained on this loss
+        yield OpusCodec().run(wave, 16000, kbps).wave_hat[: len(wave)]
     white = np.random.default_rng(0).normal(size=len(wave)).astype(np.float32)
     pink = np.convolve(white, 0.97 ** np.arange(200), "same").astype(np.float32)
     for snr_db in (5, 15, 25, 35):

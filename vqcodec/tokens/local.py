@@ -171,6 +171,7 @@ def _serve(connection: "Connection[Any, Any]", folder: Path, options: WorkerOpti
         while True:
             _serve_one(connection, worker, *connection.recv())
     except VqcodecError as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is written any more, and an exit would cut the clean-up
         connection.send(("error", error))
     except EOFError:
         pass
