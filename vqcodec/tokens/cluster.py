@@ -110,7 +110,8 @@ def _cluster(ray: Any, address: str | None) -> Generator[None]:
     try:
         _check_reachable(address)
         dashboard = False if address is None else None
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=dashboard)
+        # "local": None would join, and end with, whatever cluster ran last on this machine.
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", include_dashboard=dashboard)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where, why = address or "this machine", " ".join(str(error).split())[:200]
         raise ConfigError(f"no Ray cluster at {where} ({why}); start one with: ray start --head") from None
