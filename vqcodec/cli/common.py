@@ -8,6 +8,7 @@ from typing import BinaryIO, TextIO
 
 import click
 
+from vqcodec.cores import usable_cores
 from vqcodec.zoo import ENGINES
 
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
@@ -43,11 +44,6 @@ def limit_threads() -> None:
     To be called before torch is imported.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(min(_MOST_THREADS, usable_cores())))
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from vqcodec.cli.common import progress, usable_cores
+from vqcodec.cli.common import progress
+from vqcodec.cores import usable_cores
 
 
 class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from vqcodec.cores import usable_cores
 from vqcodec.errors import TokensError, VqcodecError
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 
@@ -148,11 +149,6 @@ def _threads(processes: int) -> Iterator[None]:
         yield
     finally:
         del os.environ["OMP_NUM_THREADS"]
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # In the worker process

@@ -146,7 +146,8 @@ def _reports(
         from vqcodec.tokens.cluster import run_on_ray
 
         return run_on_ray(plan.folder, todo, options, workers=workers, address=ray_address)
-    from vqcodec.tokens.local import run_local, usable_cores
+    from vqcodec.cores import usable_cores
+    from vqcodec.tokens.local import run_local
 
     if workers is None:
         workers = usable_cores() if options.device == "cpu" else 1
