@@ -24,7 +24,7 @@ def test_a_config_survives_json():
         ({"encoder_blocks": 10**7}, "encoder_blocks"),
         ({"name": "a\nb"}, "name"),
         ({"name": 3}, "name"),
-        ({"codebook_kind": "none"}, "ema, gradient"),
+        ({"codebook_kind": "none"}, "ema, gradient, factorized"),
         ({"codebook_size": 1000}, "power of two"),
         ({"hop_length": 321}, "multiple of stft_hop"),
         ({"window_length": 80}, "2 or more times"),

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from vqcodec.architecture import ModelConfig
+from vqcodec.architecture import CODEBOOKS, ModelConfig
 from vqcodec.codec import Codec
-from vqcodec.config import QuantizerConfig
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div
+from vqcodec.nn.quantizers.quantizer import Draw
 
 
 def test_the_default_model_is_what_the_readme_says(codec):
@@ -89,12 +89,21 @@ def test_decoded_speech_is_aligned_with_the_original(codec, speech):
     assert shifts[int(np.argmax(scores))] == 0
 
 
-@pytest.mark.parametrize("kind", ["ema", "gradient"])
-def test_every_parameter_receives_a_gradient(toy_config, kind):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"codebook_kind": kind} for kind in CODEBOOKS if kind != "gumbel"),
+        {"codebook_kind": "factorized", "groups": 2, "total_codebooks": 4},
+        {"codebook_kind": "gradient", "strides": [2, 1]},
+        {"attention_window": 5, "attention_heads": 2},
+    ],
+    ids=str,
+)
+def test_every_parameter_receives_a_gradient(toy_config, changes):
     torch.manual_seed(0)
-    codec = Codec(replace(toy_config, codebook_kind=kind), QuantizerConfig())
+    codec = Codec(replace(toy_config, **changes))
     wave = torch.randn(4, 1, 800)
-    out = codec(wave, torch.full((4,), 3), torch.zeros(4, dtype=torch.bool))
+    out = codec(wave, Draw(torch.full((4,), codec.total_codebooks), torch.zeros(4, dtype=torch.bool)))
     loss = (out.wave_hat - wave).abs().mean() + out.quantized.commitment_loss + out.quantized.codebook_loss
     loss.backward()
     for name, parameter in codec.named_parameters():
@@ -105,7 +114,7 @@ def test_every_parameter_receives_a_gradient(toy_config, kind):
 def test_training_and_decoding_synthesize_the_same_wave(toy_codec):
     wave = torch.randn(2, 1, 1600)
     with torch.no_grad():
-        out = toy_codec(wave, torch.full((2,), 3), torch.zeros(2, dtype=torch.bool))
+        out = toy_codec(wave, Draw(torch.full((2,), 3), torch.zeros(2, dtype=torch.bool)))
     assert torch.allclose(out.wave_hat, toy_codec.decode(toy_codec.encode(wave)), atol=1e-5)
 
 

@@ -4,11 +4,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 from vqcodec.errors import ConfigError
 
-CodebookKind = Literal["ema", "gradient"]
+CODEBOOKS: dict[str, str] = {
+    "ema": "vqcodec.nn.quantizers.vector:EmaCodebook",
+    "gradient": "vqcodec.nn.quantizers.vector:GradientCodebook",
+    "factorized": "vqcodec.nn.quantizers.factorized:FactorizedCodebook",
+    "finite_scalar": "vqcodec.nn.quantizers.finite_scalar:FiniteScalar",
+    "lookup_free": "vqcodec.nn.quantizers.lookup_free:LookupFree",
+    "simvq": "vqcodec.nn.quantizers.simvq:SimVqCodebook",
+    "soft": "vqcodec.nn.quantizers.soft:SoftCodebook",
+    "gumbel": "vqcodec.nn.quantizers.gumbel:GumbelCodebook",
+}
+"""Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
 
 
 def _number(default: int, least: int, most: int) -> Any:
@@ -22,7 +32,13 @@ class ModelConfig:
     hop_length:                  samples per frame of codes, a multiple of stft_hop
     window_length:               samples of the spectral window, 2 or more times stft_hop
     stft_hop:                    samples between spectral windows
-    stft_channels, channels:     width of the layers at the STFT rate and at the frame rate
+    stft_channels, channels:     width of the layers at the STFT rate and at the rate of latents
+    attention_window:            latents that self-attention sees, on both sides of the quantizer; 0: there is none
+    total_codebooks:             codes per frame
+    codebook_kind:               one of `CODEBOOKS`
+    groups:                      parts of the latent that are quantized side by side, each by its share of codebooks
+    strides:                     of a multi-scale quantizer: every how many latents each codebook takes part; a frame
+                                 is one period of the longest. Empty: all at every latent, a latent per frame
 
     Raises ValueError for values that cannot be.
     """
@@ -43,7 +59,11 @@ class ModelConfig:
     latent_dim: int = _number(64, 1, 8192)
     total_codebooks: int = _number(12, 1, 255)
     codebook_size: int = _number(1024, 2, 1 << 16)
-    codebook_kind: CodebookKind = "ema"
+    codebook_kind: str = "ema"
+    groups: int = _number(1, 1, 255)
+    strides: tuple[int, ...] = ()
+    attention_window: int = _number(0, 0, 4096)
+    attention_heads: int = _number(4, 1, 256)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.+-]{1,64}", self.name):
@@ -51,14 +71,21 @@ class ModelConfig:
         for entry in fields(self):
             if entry.metadata:
                 self._check_number(entry.name, entry.metadata["least"], entry.metadata["most"])
-        if self.codebook_kind not in get_args(CodebookKind):
-            raise ValueError(f"codebook_kind {self.codebook_kind!r} is none of {', '.join(get_args(CodebookKind))}")
-        if self.hop_length % self.stft_hop:
-            raise ValueError(f"hop_length {self.hop_length} is not a multiple of stft_hop {self.stft_hop}")
+        if self.codebook_kind not in CODEBOOKS:
+            raise ValueError(f"codebook_kind {str(self.codebook_kind)[:40]!r} is none of {', '.join(CODEBOOKS)}")
+        self._check_arrangement()
+        if self.hop_length % (self.stft_hop * self.steps):
+            whole = "stft_hop" if self.steps == 1 else "stft_hop times the longest stride,"
+            raise ValueError(f"hop_length {self.hop_length} is not a multiple of {whole} {self.stft_hop * self.steps}")
         if self.window_length % self.stft_hop or self.window_length < 2 * self.stft_hop:
             raise ValueError(f"window_length {self.window_length} is not 2 or more times stft_hop {self.stft_hop}")
         if self.codebook_size & (self.codebook_size - 1):
             raise ValueError(f"codebook_size {self.codebook_size} is not a power of two")
+
+    @property
+    def steps(self) -> int:
+        """Latents per frame of codes."""
+        return max(self.strides, default=1)
 
     def to_json(self) -> str:
         """One line of JSON with every key."""
@@ -76,6 +103,21 @@ class ModelConfig:
             return cls(**values)
         except ValueError as error:
             raise ConfigError(f"{where}: {error}") from None
+
+    def _check_arrangement(self) -> None:
+        """That groups and strides share out the latent and the codebooks."""
+        strides = self.strides
+        if not isinstance(strides, list | tuple) or not all(type(s) is int and 1 <= s <= 64 for s in strides):
+            raise ValueError(f"strides {str(strides)[:40]} are not integers in 1..64")
+        object.__setattr__(self, "strides", tuple(strides))
+        if strides and (self.groups > 1 or any(self.steps % stride for stride in strides)):
+            raise ValueError(f"strides {list(strides)} must divide the longest, and go with one group")
+        if strides and self.total_codebooks != (codes := sum(self.steps // stride for stride in strides)):
+            raise ValueError(f"strides {list(strides)} make {codes} codes per frame: set total_codebooks to that")
+        if self.latent_dim % self.groups or self.total_codebooks % self.groups:
+            raise ValueError(f"groups {self.groups} does not divide latent_dim and total_codebooks")
+        if self.attention_window and self.channels % self.attention_heads:
+            raise ValueError(f"attention_heads {self.attention_heads} does not divide channels {self.channels}")
 
     def _check_number(self, name: str, least: int, most: int) -> None:
         value = getattr(self, name)

@@ -7,7 +7,7 @@ changes no earlier frame and a stream gives the codes of the whole file. A decod
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,20 +18,13 @@ from torch import Tensor, nn
 from vqcodec.architecture import ModelConfig
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.engine import Codes, Engine, Wave
-from vqcodec.frames import num_frames
+from vqcodec.frames import ceil_div, num_frames
+from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, State
 from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import Encoder
-from vqcodec.nn.quantizer import Codebook, EmaCodebook, GradientCodebook
-from vqcodec.nn.residual import Quantized, ResidualQuantizer
-
-if TYPE_CHECKING:
-    from vqcodec.config import QuantizerConfig
-
-_CODEBOOKS: dict[str, type[EmaCodebook] | type[GradientCodebook]] = {
-    "ema": EmaCodebook,
-    "gradient": GradientCodebook,
-}
+from vqcodec.nn.quantizers import Learning, make_quantizer
+from vqcodec.nn.quantizers.quantizer import Draw, Quantized
 
 
 @dataclass  # not frozen: Fabric rebuilds outputs when it casts them
@@ -44,11 +37,10 @@ class Reconstruction:
 
 
 class Codec(nn.Module, Engine):
-    """A neural audio codec: encoder, residual vector quantizer, decoder. The engine that runs on torch."""
+    """A neural audio codec: encoder, quantizer, decoder. The engine that runs on torch."""
 
-    def __init__(self, config: ModelConfig, quantizer: "QuantizerConfig | None" = None) -> None:
+    def __init__(self, config: ModelConfig, learning: Learning | None = None) -> None:
         super().__init__()
-        learning = {} if quantizer is None else {"decay": quantizer.decay, "revive_below": quantizer.revive_below}
         self.config = config
         self.model_name = config.name
         self.fingerprint: bytes | None = None  # SHA-256 of the weights file, set by vqcodec.weights
@@ -60,18 +52,16 @@ class Codec(nn.Module, Engine):
         spectral = {
             "window_length": config.window_length,
             "stft_hop": config.stft_hop,
-            "stride": config.hop_length // config.stft_hop,
+            "stride": config.hop_length // (config.stft_hop * config.steps),
             "stft_channels": config.stft_channels,
             "channels": config.channels,
             "latent_dim": config.latent_dim,
+            "attention_window": config.attention_window,
+            "attention_heads": config.attention_heads,
         }
         self.encoder = Encoder(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
         self.decoder = Decoder(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
-        kind = _CODEBOOKS[config.codebook_kind]
-        codebooks: list[Codebook] = [
-            kind(config.codebook_size, config.latent_dim, **learning) for _ in range(config.total_codebooks)
-        ]
-        self.quantizer = ResidualQuantizer(codebooks)
+        self.quantizer = make_quantizer(config, learning)
 
     @property
     def delay_samples(self) -> int:
@@ -81,8 +71,9 @@ class Codec(nn.Module, Engine):
     @property
     def decoder_context_frames(self) -> int:
         """See `Engine`."""
-        contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, CausalConv1d)]
-        return sum(contexts) + num_frames(self.delay_samples, self.hop_length)
+        remembering = CausalConv1d | WindowedAttention
+        contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, remembering)]
+        return ceil_div(sum(contexts), self.quantizer.steps) + num_frames(self.delay_samples, self.hop_length)
 
     @property
     def encoder_shapes(self) -> list[tuple[int, ...]]:
@@ -158,18 +149,14 @@ class Codec(nn.Module, Engine):
         """See `Engine.state_of`."""
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
-    def forward(self, wave: Tensor, depths: Tensor | None = None, unquantized: Tensor | None = None) -> Reconstruction:
-        """Reconstruct `wave` [B, 1, T] for training.
-
-        depths [B] is the number of codebooks of each item, `unquantized` [B] which items skip the quantizer; without
-        them nothing is quantized.
-        """
+    def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:
+        """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized."""
         latent, _ = self.encoder(self._pad(wave).squeeze(1))
         quantized = None
         decoder_input = latent
-        if depths is not None and unquantized is not None:
+        if draw is not None:
             with torch.autocast(latent.device.type, enabled=False):
-                quantized = self.quantizer(latent.float(), depths, unquantized)
+                quantized = self.quantizer(latent.float(), draw)
             decoder_input = quantized.latent
         wave_hat = self._synthesize(decoder_input)[:, :, : wave.shape[2]]
         return Reconstruction(wave_hat, latent, quantized)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from vqcodec.architecture import ModelConfig
 from vqcodec.errors import ConfigError
@@ -29,6 +29,21 @@ class QuantizerConfig(_Section):
     revive_below: float = Field(0.05, ge=0, lt=1, description="dead: used less than this times the mean use")
     dropout: float = Field(0.5, ge=0, le=1, description="share of items that use a random number of codebooks")
     unquantized: float = Field(0.1, ge=0, le=1, description="share of items that pass through unquantized")
+    gradual: Literal["share", "blend"] = Field(
+        "share",
+        description="what falls from 1 in `gradual_steps`: the share of unquantized items, down to `unquantized`, "
+        "or the part of the plain latent in what the decoder reads, down to 0",
+    )
+    gradual_steps: int = Field(0, ge=0, description="from the start of quantization; 0: it begins at once")
+    estimator: Literal["straight_through", "rotation"] = Field(
+        "straight_through", description="how gradients pass a hard choice"
+    )
+    start: Literal["kmeans", "uniform", "normal", "laplace"] = Field(
+        "kmeans", description="first codebook vectors: k-means, or draws with the mean and deviation of the latents"
+    )
+    temperature: tuple[PositiveFloat, PositiveFloat] = Field(
+        (1.0, 0.05), description="of soft and gumbel codebooks: at the start of quantization and at the end of the run"
+    )
 
 
 class DataConfig(_Section):
@@ -62,6 +77,10 @@ class LossConfig(_Section):
     sampled_scales: bool = Field(True, description="draw one STFT window per group and step instead of all")
     commitment: float = Field(0.25, ge=0)
     codebook: float = Field(1.0, ge=0)
+    entropy: float = Field(
+        0.0, ge=0, description="entropy of each assignment minus that of their mean: sparse, all used"
+    )
+    sparsity: float = Field(0.0, ge=0, description="L1 of the latent")
 
 
 class DiscriminatorConfig(_Section):
@@ -77,11 +96,11 @@ class DiscriminatorConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW, or Muon for the matrices; a linear warm-up and a cosine down to `final_share` of the peak."""
+    """The optimizer; a linear warm-up and a cosine down to `final_share` of the peak."""
 
-    kind: Literal["adamw", "muon"] = "adamw"
+    kind: Literal["sgd", "adam", "adamw", "muon"] = Field("adamw", description="muon: for matrices, AdamW for the rest")
     learning_rate: float = Field(6e-4, gt=0)
-    betas: tuple[float, float] = (0.8, 0.99)
+    betas: tuple[float, float] = Field((0.8, 0.99), description="the first is also the momentum of sgd")
     weight_decay: float = Field(1e-2, ge=0)
     warmup_steps: int = Field(200, ge=0)
     final_share: float = Field(0.03, ge=0, le=1)

@@ -96,9 +96,12 @@ class _DecoderGraph(nn.Module):
 
     def forward(self, codes: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         # One table, so that the number of codebooks need not be known.
-        table = torch.cat([codebook.weight for codebook in self.codec.quantizer.codebooks])
+        table = self.codec.quantizer.table()
         rows = codes + torch.arange(codes.shape[1])[:, None] * self.codec.codebook_size
-        wave, new_state = self.codec.decoder(nn.functional.embedding(rows, table).sum(1), list(state))
+        latent = nn.functional.embedding(rows, table).sum(1)
+        if self.codec.quantizer.steps > 1:
+            latent = latent.reshape(latent.shape[0], -1, self.codec.config.latent_dim)
+        wave, new_state = self.codec.decoder(latent, list(state))
         return wave, *new_state
 
 

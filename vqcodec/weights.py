@@ -16,6 +16,7 @@ from vqcodec.architecture import ModelConfig
 from vqcodec.atomic import atomic_output
 from vqcodec.codec import Codec
 from vqcodec.errors import ModelError
+from vqcodec.nn.quantizers import Codebook
 from vqcodec.weightsfile import ENTROPY_PREFIX, FORMAT, file_digest, read_config, read_entropy
 
 _TRAINING_STATE = (".count", ".sums")
@@ -87,8 +88,9 @@ def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
     except RuntimeError as error:  # a tensor of another shape
         raise ModelError(f"{where}: weights do not fit the config ({' '.join(str(error).split())})") from None
     if any(name.endswith(_TRAINING_STATE) for name in missing):
-        for codebook in codec.quantizer.codebooks:
-            codebook.forget_use()
+        for layer in codec.quantizer.modules():
+            if isinstance(layer, Codebook):
+                layer.forget_use()
     missing = [name for name in missing if not name.endswith(_TRAINING_STATE)]
     if missing or unexpected:
         raise ModelError(f"{where}: weights do not fit the config (missing {missing[:3]}, unknown {unexpected[:3]})")

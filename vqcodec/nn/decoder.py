@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
 from vqcodec.nn.conv import CausalConv1d, State, Streaming, past_shapes, run_layers
 from vqcodec.nn.encoder import fourier_basis
@@ -100,13 +101,17 @@ class Decoder(nn.Module):
         stft_blocks: int,
         blocks: int,
         latent_dim: int,
+        attention_window: int = 0,
+        attention_heads: int = 4,
     ) -> None:
         super().__init__()
         self.head = InverseSpectrum(stft_channels, window_length=window_length, stft_hop=stft_hop)
         self.delay_samples = self.head.delay_samples
+        attention = attention_layers(channels, heads=attention_heads, window=attention_window)
         self.layers = nn.ModuleList(
             [
                 CausalConv1d(latent_dim, channels, kernel_size=5),
+                *attention,
                 *(ConvNeXtBlock(channels) for _ in range(blocks)),
                 Upsample(channels, stft_channels, factor=stride),
                 *(ConvNeXtBlock(stft_channels) for _ in range(stft_blocks)),

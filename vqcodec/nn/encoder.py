@@ -7,6 +7,7 @@ strided convolutions on samples (the front end of speech enhancement; StreamCode
 import torch
 from torch import Tensor, nn
 
+from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
 from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, overlapping, past_shapes, run_layers
 from vqcodec.nn.linear import Linear
@@ -71,8 +72,11 @@ class Encoder(nn.Module):
         stft_blocks: int,
         blocks: int,
         latent_dim: int,
+        attention_window: int = 0,
+        attention_heads: int = 4,
     ) -> None:
         super().__init__()
+        attention = attention_layers(channels, heads=attention_heads, window=attention_window)
         self.layers = nn.ModuleList(
             [
                 CompressedSpectrum(window_length, stft_hop),
@@ -80,6 +84,7 @@ class Encoder(nn.Module):
                 *(ConvNeXtBlock(stft_channels) for _ in range(stft_blocks)),
                 CausalConv1d(stft_channels, channels, kernel_size=2 * stride, stride=stride),
                 *(ConvNeXtBlock(channels) for _ in range(blocks)),
+                *attention,
             ]
         )
         self.norm = nn.LayerNorm(channels)

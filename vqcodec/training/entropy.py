@@ -107,7 +107,7 @@ def fit_entropy(
     if not any(clip.shape[1] for clip in codes):
         raise TrainingError("no audio to fit the entropy model to; give speech like the model's training data")
     torch.manual_seed(config.seed)
-    layers = min(config.layers, codec.total_codebooks)
+    layers, tables = min(config.layers, codec.total_codebooks), _tables(codec)
     embedding = _embedding(codec, layers)
     place, ends = _chunk_places([clip.shape[1] for clip in codes])
     stacked = np.concatenate([clip[:layers] for clip in codes], axis=1)
@@ -118,7 +118,7 @@ def fit_entropy(
         target = torch.from_numpy(stacked[number].astype(np.int64))
         lags = config.own_lags if number == 0 else config.lower_lags
         contexts = _Contexts(own if number == 0 else summed, place, ends, lags)
-        network, bits = _fit_layer(contexts, target, codec.quantizer.codebooks[number].weight.detach().cpu(), config)
+        network, bits = _fit_layer(contexts, target, tables[number], config)
         report(f"codebook {number}: {bits:.3f} bits per code in training")
         sample = contexts(torch.randperm(len(target))[:_CALIBRATION_CONTEXTS])
         tensors |= {f"{number}.{name}": value for name, value in _rounded(network, sample).items()}
@@ -196,9 +196,14 @@ def _rounded(network: _Network, sample: Tensor) -> dict[str, NDArray[Any]]:
     return tensors
 
 
+def _tables(codec: Codec) -> Tensor:
+    """What each code adds to the latent of its frame, [K, codebook_size, dim]."""
+    return codec.quantizer.table().detach().cpu().view(codec.total_codebooks, codec.codebook_size, -1)
+
+
 def _embedding(codec: Codec, layers: int) -> NDArray[np.int8]:
     """The codebooks' vectors in one integer scale, int8 [layers, codebook_size, dim]."""
-    vectors = torch.stack([codebook.weight for codebook in codec.quantizer.codebooks[:layers]]).detach().cpu()
+    vectors = _tables(codec)[:layers]
     return (vectors * (_WEIGHT_MAX / vectors.abs().max())).round().numpy().astype(np.int8)
 
 

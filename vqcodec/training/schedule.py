@@ -1,11 +1,12 @@
 """What changes with the step: the learning rate, and the running average of the weights."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from vqcodec.config import OptimizerConfig
+from vqcodec.config import OptimizerConfig, QuantizerConfig
 from vqcodec.training.muon import muon
 
 
@@ -45,12 +46,43 @@ class WeightAverage:
 
 
 def make_optimizer(module: nn.Module, rate: float, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimizer of `config.kind`, Muon or AdamW (Loshchilov and Hutter 2019), for all parameters of `module`."""
-    if config.kind == "muon":
-        return muon(module, lr=rate, betas=config.betas, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(
-        module.parameters(), lr=rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )
+    """The optimizer of `config.kind` for all parameters of `module`.
+
+    Muon (muon.py), AdamW (Loshchilov and Hutter 2019), Adam (Kingma and Ba 2015) or SGD with Nesterov's momentum.
+    """
+    parameters, decay = module.parameters(), config.weight_decay
+    match config.kind:
+        case "muon":
+            return muon(module, lr=rate, betas=config.betas, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr=rate, betas=config.betas, weight_decay=decay, fused=True)
+        case "adam":
+            return torch.optim.Adam(parameters, lr=rate, betas=config.betas, weight_decay=decay, fused=True)
+        case "sgd":
+            momentum = config.betas[0]
+            return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay, nesterov=momentum > 0)
+
+
+@dataclass(frozen=True)
+class Gradual:
+    """How far quantization has set in: the share of unquantized items, and of the quantized latent for the decoder."""
+
+    unquantized: float
+    blend: float
+
+
+def gradual(steps: int, config: QuantizerConfig) -> Gradual:
+    """What holds `steps` steps after quantization began."""
+    done = min(1.0, steps / config.gradual_steps) if config.gradual_steps else 1.0
+    if config.gradual == "share":
+        return Gradual(1 - done * (1 - config.unquantized), blend=1.0)
+    return Gradual(config.unquantized, blend=done)
+
+
+def temperature(progress: float, config: QuantizerConfig) -> float:
+    """Of soft choices, from the first to the second of `config.temperature` by equal factors; `progress` 0 to 1."""
+    start, end = config.temperature
+    return start * math.pow(end / start, min(1.0, progress))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

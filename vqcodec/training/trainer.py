@@ -20,6 +20,8 @@ from vqcodec.atomic import atomic_output
 from vqcodec.codec import Codec, Reconstruction
 from vqcodec.config import RunConfig
 from vqcodec.errors import TrainingError
+from vqcodec.nn.quantizers import Learning
+from vqcodec.nn.quantizers.quantizer import Draw
 from vqcodec.training.adversary import Adversary
 from vqcodec.training.checkpoint import (
     load_checkpoint,
@@ -34,7 +36,7 @@ from vqcodec.training.health import live_directions, perplexity
 from vqcodec.training.log import NoLog, RunLog
 from vqcodec.training.losses import reconstruction_losses
 from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
-from vqcodec.training.schedule import WeightAverage, learning_rate, make_optimizer, set_rate
+from vqcodec.training.schedule import WeightAverage, gradual, learning_rate, make_optimizer, set_rate, temperature
 from vqcodec.training.validation import ValidationClip, load_clips, log_round_trips, validate_codec
 from vqcodec.weights import save_weights
 
@@ -66,7 +68,9 @@ class Trainer:
         self._running_loss: float | None = None
         self._stop = StopRequest()
         torch.manual_seed(config.seed)
-        self.codec = Codec(config.model, config.quantizer)
+        q = config.quantizer
+        learning = Learning(decay=q.decay, revive_below=q.revive_below, estimator=q.estimator, start=q.start)
+        self.codec = Codec(config.model, learning)
         if config.init is not None:
             self._start_from(config.init)
         optimizer = make_optimizer(self.codec, config.optimizer.learning_rate, config.optimizer)
@@ -166,7 +170,7 @@ class Trainer:
         set_rate(self.optimizer, rate)
         wave = self.fabric.to_device(batch.wave)
         self.model.train()
-        output: Reconstruction = self.model(wave, *self._draw_depths(len(wave)))
+        output: Reconstruction = self.model(wave, self._draw(len(wave)))
         losses = self._losses(wave.squeeze(1), output)
         own = [value for name, value in losses.items() if name != "discriminator"]
         loss = torch.stack(own).sum()
@@ -186,15 +190,19 @@ class Trainer:
         fabric = self.fabric
         torch.manual_seed(self.config.seed + 1_000_003 * (self.step * fabric.world_size + fabric.global_rank + 1))
 
-    def _draw_depths(self, items: int) -> tuple[Tensor | None, Tensor | None]:
-        """Number of codebooks [items] and which items stay unquantized [items]; None before the codebooks start."""
+    def _draw(self, items: int) -> Draw | None:
+        """How each of the items of a batch is quantized; None before the codebooks start."""
         if not self.quantizing:
-            return None, None
-        q, total = self.config.quantizer, self.codec.total_codebooks
+            return None
+        q, total, device = self.config.quantizer, self.codec.total_codebooks, self.fabric.device
+        first = 0 if self.config.init is not None else q.start_step
+        now = gradual(self.step - first, q)
         shallow = torch.rand(items) < q.dropout
         depths = torch.where(shallow, torch.randint(1, total + 1, (items,)), torch.full((items,), total))
-        unquantized = torch.rand(items) < q.unquantized
-        return depths.to(self.fabric.device), unquantized.to(self.fabric.device)
+        unquantized = torch.rand(items) < now.unquantized
+        warmth = temperature((self.step - first) / max(1, self.config.steps - first), q)
+        entropies = self.config.loss.entropy > 0
+        return Draw(depths.to(device), unquantized.to(device), now.blend, warmth, entropies)
 
     def _losses(self, wave: Tensor, output: Reconstruction) -> dict[str, Tensor]:
         """All weighted losses by name; `wave` [B, T]."""
@@ -205,6 +213,11 @@ class Trainer:
         else:
             losses["commitment"] = weights.commitment * output.quantized.commitment_loss
             losses["codebook"] = weights.codebook * output.quantized.codebook_loss
+            if weights.entropy > 0:
+                difference = output.quantized.assignment_entropy - output.quantized.usage_entropy
+                losses["entropy"] = weights.entropy * difference
+        if weights.sparsity > 0:
+            losses["sparsity"] = weights.sparsity * output.latent.float().abs().mean()
         if self.adversary is not None:
             losses |= self.adversary.losses(wave, wave_hat, self.step)
         return losses

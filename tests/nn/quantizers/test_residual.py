@@ -3,8 +3,9 @@ import itertools
 import pytest
 import torch
 
-from vqcodec.nn.quantizer import EmaCodebook, GradientCodebook
-from vqcodec.nn.residual import ResidualQuantizer
+from vqcodec.nn.quantizers.quantizer import Draw
+from vqcodec.nn.quantizers.residual import ResidualQuantizer
+from vqcodec.nn.quantizers.vector import EmaCodebook, GradientCodebook
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def stack():
 
 
 def all_depths(latent, depth=4):
-    return torch.full((len(latent),), depth), torch.zeros(len(latent), dtype=torch.bool)
+    return Draw(torch.full((len(latent),), depth), torch.zeros(len(latent), dtype=torch.bool))
 
 
 def test_every_codebook_lowers_the_error(stack):
@@ -34,7 +35,7 @@ def test_fewer_codebooks_are_a_prefix(stack):
 def test_training_quantizes_as_encoding_does(stack):
     stack.eval()
     latent = torch.randn(3, 10, 4)
-    out = stack(latent, *all_depths(latent))
+    out = stack(latent, all_depths(latent))
     assert torch.equal(out.codes, stack.encode(latent, 4))
     assert torch.allclose(out.latent, stack.decode(out.codes), atol=1e-6)
 
@@ -42,7 +43,7 @@ def test_training_quantizes_as_encoding_does(stack):
 def test_depth_and_pass_through_are_per_item(stack):
     stack.eval()
     latent = torch.randn(3, 10, 4)
-    out = stack(latent, torch.tensor([1, 4, 4]), torch.tensor([False, False, True]))
+    out = stack(latent, Draw(torch.tensor([1, 4, 4]), torch.tensor([False, False, True])))
     assert torch.allclose(out.latent[0], stack.decode(out.codes[:1, :1])[0], atol=1e-6)
     assert torch.allclose(out.latent[1], stack.decode(out.codes[1:2])[0], atol=1e-6)
     assert torch.equal(out.latent[2], latent[2])
@@ -51,7 +52,7 @@ def test_depth_and_pass_through_are_per_item(stack):
 def test_the_gradient_passes_straight_through_and_the_commitment_pulls(stack):
     stack.eval()
     latent = torch.randn(2, 5, 4, requires_grad=True)
-    out = stack(latent, *all_depths(latent))
+    out = stack(latent, all_depths(latent))
     (gradient,) = torch.autograd.grad((out.latent * 3).sum(), latent, retain_graph=True)
     assert torch.equal(gradient, torch.full_like(latent, 3.0))
     (pull,) = torch.autograd.grad(out.commitment_loss, latent)
@@ -62,10 +63,10 @@ def test_codebooks_learn_only_in_training_mode(stack):
     latent = torch.randn(4, 50, 4) + 2
     before = [codebook.weight.clone() for codebook in stack.codebooks]
     stack.eval()
-    stack(latent, *all_depths(latent))
+    stack(latent, all_depths(latent))
     assert all(torch.equal(a, b.weight) for a, b in zip(before, stack.codebooks, strict=True))
     stack.train()
-    stack(latent, *all_depths(latent))
+    stack(latent, all_depths(latent))
     assert not any(torch.equal(a, b.weight) for a, b in zip(before, stack.codebooks, strict=True))
 
 
@@ -73,6 +74,6 @@ def test_a_gradient_stack_reports_a_codebook_loss_that_trains_its_vectors():
     torch.manual_seed(0)
     quantizer = ResidualQuantizer([GradientCodebook(16, 4) for _ in range(2)])
     latent = torch.randn(2, 30, 4)
-    out = quantizer(latent, *all_depths(latent, 2))
+    out = quantizer(latent, all_depths(latent, 2))
     out.codebook_loss.backward()
     assert all(codebook.weight.grad.abs().sum() > 0 for codebook in quantizer.codebooks)

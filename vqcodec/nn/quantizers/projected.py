@@ -1,0 +1,65 @@
+"""What the kinds share that quantize in a few dimensions: a linear layer down to them, and one back."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from vqcodec.nn.linear import Linear
+from vqcodec.nn.quantizers.codebook import Codebook
+
+
+class ProjectedCodebook(Codebook):
+    """z = down(r), a choice among points of `inner_dim` dimensions, q = up(point).
+
+    Abstract: a kind defines `inner_scores`, `points` and `forward`, and `start_points` where its points are learned.
+    """
+
+    def __init__(self, size: int, dim: int, inner_dim: int) -> None:
+        super().__init__()
+        self.size, self.dim = size, dim
+        self.down, self.up = Linear(dim, inner_dim), Linear(inner_dim, dim)
+
+    def inner_scores(self, z: Tensor) -> Tensor:
+        """Scores [N, size] of z [N, inner_dim]."""
+        raise NotImplementedError
+
+    def points(self, codes: Tensor) -> Tensor:
+        """Points [..., inner_dim] of `codes` [...]."""
+        raise NotImplementedError
+
+    def start_points(self, z: Tensor) -> None:
+        """Fit the points to z [N, inner_dim], if they are learned."""
+
+    def scores(self, vectors: Tensor) -> Tensor:
+        """See `Codebook`."""
+        return self.inner_scores(self.down(vectors))
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """See `Codebook`."""
+        vectors: Tensor = self.up(self.points(codes))
+        return vectors
+
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor) -> None:
+        """See `Codebook`: down to the whitened principal components; back by least squares from what is chosen."""
+        mean = vectors.mean(0)
+        variances, directions = torch.linalg.eigh(torch.cov(vectors.T).reshape(self.dim, self.dim))
+        inner = self.down.out_features
+        # The largest last; a dimension without variance stays at zero.
+        whiten = directions[:, -inner:] / variances[-inner:].clamp(min=1e-8).sqrt()
+        self.down.weight.data = whiten.T.contiguous()
+        self.down.bias.data = -mean @ whiten
+        self.start_points(self.down(vectors))
+        self._share()
+        chosen = self.points(self.encode(vectors))
+        chosen = torch.cat((chosen, torch.ones_like(chosen[:, :1])), dim=1)
+        ridge = 1e-4 * len(vectors) * torch.eye(inner + 1, device=vectors.device)
+        back = torch.linalg.solve(chosen.T @ chosen + ridge, chosen.T @ vectors)
+        self.up.weight.data = back[:-1].T.contiguous()
+        self.up.bias.data = back[-1].contiguous()
+        self._share()
+
+    def _share(self) -> None:
+        if dist.is_initialized():
+            for tensor in self.state_dict().values():
+                dist.broadcast(tensor, src=0)

@@ -1,0 +1,78 @@
+"""What an arrangement of codebooks does for a codec, and what a training step gives it and gets."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass  # not frozen: Fabric rebuilds inputs and outputs when it casts them
+class Draw:
+    """What a training step draws or schedules for the quantizer.
+
+    depths:      [B] int64, how many codebooks each item uses
+    unquantized: [B] bool, items that keep their latent: the encoder is never cut off from the reconstruction loss
+    blend:       share of the quantized latent in what the decoder reads; the rest is the latent
+    temperature: of soft and random choices
+    entropies:   whether to measure the entropies of assignments
+    """
+
+    depths: Tensor
+    unquantized: Tensor
+    blend: float = 1.0
+    temperature: float = 1.0
+    entropies: bool = False
+
+
+@dataclass
+class Quantized:
+    """What a quantizer returns while training. All but `latent` and `codes` are statistics or losses.
+
+    latent:             [B, F * steps, dim] with the gradient that the codebooks let through
+    codes:              [B, K, F] int64
+    commitment_loss:    scalar, mean over layers and used items
+    codebook_loss:      scalar, mean over codebooks
+    residual_energy:    [K], energy left after each layer relative to the latent's variance
+    revived:            [K], dead codes replaced in this step
+    assignment_entropy: scalar, mean over codebooks, see `Codebook.entropies`; 0 if not asked for
+    usage_entropy:      scalar, likewise
+    """
+
+    latent: Tensor
+    codes: Tensor
+    commitment_loss: Tensor
+    codebook_loss: Tensor
+    residual_energy: Tensor
+    revived: Tensor
+    assignment_entropy: Tensor
+    usage_entropy: Tensor
+
+
+class Quantizer(nn.Module):
+    """Latents <-> codes. Abstract.
+
+    total_codebooks: codes per frame, K
+    steps:           latents per frame of codes
+    """
+
+    total_codebooks: int
+    steps: int
+
+    def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
+        """Codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim]; fewer are a prefix of more."""
+        raise NotImplementedError
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Quantized latent [B, F * steps, dim] of `codes` [B, any K, F]."""
+        raise NotImplementedError
+
+    def forward(self, latent: Tensor, draw: Draw) -> Quantized:
+        """Quantize `latent` [B, F * steps, dim] for training, and let the codebooks learn when in training mode."""
+        raise NotImplementedError
+
+    def start_from(self, latent: Tensor) -> None:
+        """Begin every codebook anew, fit for what the ones before it leave of `latent` [N * steps, dim]."""
+        raise NotImplementedError
+
+    def table(self) -> Tensor:
+        """What each code adds to the latents of its frame, [K * codebook_size, steps * dim]: `decode` sums rows."""
+        raise NotImplementedError

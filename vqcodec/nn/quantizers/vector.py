@@ -1,0 +1,61 @@
+"""The codebooks of van den Oord et al. 2017 (VQ-VAE): by running means (appendix A.1), and by a loss (eq. 3)."""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.nn.quantizers.codebook import Learning, VectorCodebook, pick
+
+
+class EmaCodebook(VectorCodebook):
+    """Each vector is the exponential moving average of what it quantizes; no gradient.
+
+    n_j <- decay n_j + (1 - decay) |{r of code j}|, s_j likewise of their sums, e_j = s_j / n_j.
+    """
+
+    sums: Tensor
+
+    def __init__(self, size: int, dim: int, learning: Learning = Learning()) -> None:  # noqa: B008 - frozen
+        super().__init__(size, dim, learning)
+        self.register_buffer("weight", torch.randn(size, dim))
+        self.register_buffer("sums", self.weight.clone())
+
+    def forget_use(self) -> None:
+        """See `Codebook`: the running sums are the vectors."""
+        super().forget_use()
+        self.sums.copy_(self.weight)
+
+    @torch.no_grad()
+    def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Update counts and sums, revive dead codes from this batch, set the vectors to the means."""
+        counts, sums = self._sums(vectors, codes)
+        if dist.is_initialized():
+            dist.all_reduce(counts)
+            dist.all_reduce(sums)
+        self.count.lerp_(counts, 1 - self.learning.decay)
+        self.sums.lerp_(sums, 1 - self.learning.decay)
+        dead = self._dead()
+        mean_count = self.count.mean()
+        self.sums.copy_(torch.where(dead[:, None], pick(vectors, self.size) * mean_count, self.sums))
+        self.count.copy_(torch.where(dead, mean_count, self.count))
+        self.weight.copy_(self.sums / self.count.clamp(min=1e-5)[:, None])
+        return vectors.new_zeros(()), dead.sum()
+
+
+class GradientCodebook(VectorCodebook):
+    """Vectors are parameters, pulled towards what they quantize: codebook loss = |sg(r) - e|^2."""
+
+    def __init__(self, size: int, dim: int, learning: Learning = Learning()) -> None:  # noqa: B008 - frozen
+        super().__init__(size, dim, learning)
+        self.weight = nn.Parameter(torch.randn(size, dim))
+
+    def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """The codebook loss of this batch; dead codes are replaced by vectors of the batch."""
+        loss = F.mse_loss(self.lookup(codes), vectors)
+        return loss, self.revive(vectors, codes)
+
+    @torch.no_grad()
+    def replace(self, weight: Tensor) -> None:
+        """See `VectorCodebook`: a new tensor, since the graph of this step holds the old one."""
+        self.weight.data = weight.clone()
