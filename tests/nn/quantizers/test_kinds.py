@@ -118,6 +118,15 @@ def test_gradient_steps_on_its_own_losses_lower_its_error(codebook, latents):
     assert error() < 0.9 * before
 
 
+def test_entropies_have_gradients_where_an_assignment_is_certain():
+    codebook = GradientCodebook(4, 12)
+    codebook.weight.data.copy_(torch.eye(12)[:4] * 1e4)
+    vectors = (torch.eye(12)[:4] * 1e4).requires_grad_()
+    torch.stack(codebook.entropies(vectors)).sum().backward()
+    assert torch.isfinite(vectors.grad).all()
+    assert torch.isfinite(codebook.weight.grad).all()
+
+
 def test_entropies_tell_sparse_from_even_assignments(latents):
     codebook = EmaCodebook(4, 12)
     codebook.weight.copy_(torch.eye(12)[:4] * 10)

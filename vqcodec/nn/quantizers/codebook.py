@@ -119,8 +119,7 @@ def soft_assignments(scores: Tensor, temperature: float) -> Tensor:
 
 
 def _entropy(p: Tensor) -> Tensor:
-    entropy: Tensor = -torch.special.xlogy(p, p).sum(-1)
-    return entropy
+    return -(p * p.clamp(min=1e-20).log()).sum(-1)  # the gradient of p log p at 0 is infinite
 
 
 class VectorCodebook(Codebook):
