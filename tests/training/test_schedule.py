@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vqcodec.config import OptimizerConfig
-from vqcodec.training.schedule import WeightAverage, learning_rate
+from vqcodec.config import OptimizerConfig, QuantizerConfig
+from vqcodec.training.schedule import Gradual, WeightAverage, gradual, learning_rate, temperature
 
 CONFIG = OptimizerConfig(warmup_steps=10, final_share=0.1)
 
@@ -27,3 +27,27 @@ def test_the_average_forgets_the_start_and_follows_the_weights():
     layer.weight.data.fill_(5.0)
     average.restart(layer)
     assert float(average.values["weight"]) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        ("share", {0: (1.0, 1.0), 50: (0.55, 1.0), 100: (0.1, 1.0), 500: (0.1, 1.0)}),
+        ("blend", {0: (0.1, 0.0), 50: (0.1, 0.5), 100: (0.1, 1.0), 500: (0.1, 1.0)}),
+    ],
+)
+def test_quantization_sets_in_gradually(way, expected):
+    config = QuantizerConfig(gradual=way, gradual_steps=100, unquantized=0.1)
+    for steps, (unquantized, blend) in expected.items():
+        now = gradual(steps, config)
+        assert (now.unquantized, now.blend) == (pytest.approx(unquantized), blend)
+
+
+def test_without_gradual_steps_it_is_there_at_once():
+    assert gradual(0, QuantizerConfig(unquantized=0.2)) == Gradual(0.2, 1.0)
+
+
+def test_the_temperature_falls_by_equal_factors():
+    config = QuantizerConfig(temperature=(1.0, 0.01))
+    values = [temperature(progress, config) for progress in (0, 0.5, 1, 2)]
+    assert values == pytest.approx([1.0, 0.1, 0.01, 0.01])

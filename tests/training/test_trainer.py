@@ -36,6 +36,11 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
     assert all(len(log[-1][name]) == 3 for name in ("perplexity", "residual_energy", "revived"))
     assert log[-1]["residual_energy"] == sorted(log[-1]["residual_energy"], reverse=True)
     assert "perplexity" not in log[0], "the codebooks start at step 4"
+    epochs = records(tmp_path, "epoch")
+    assert [line["epoch"] for line in epochs] == list(range(1, 61))  # two clips, batches of two
+    reconstruction = [line["reconstruction"] for line in epochs]
+    assert np.mean(reconstruction[-10:]) < 0.95 * np.mean(reconstruction[:10])
+    assert epochs[-1]["latent"] > 0
     (validation,) = records(tmp_path, "validation")
     assert validation["codebooks"] == [1, 3]
     assert np.isfinite(validation["estoi"]).all()
@@ -45,7 +50,7 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
     assert not list(tmp_path.rglob("*.pkl")) + list(tmp_path.rglob("*.pt"))
 
 
-@pytest.mark.parametrize("kind", ["adamw", "muon"])
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "muon"])
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run, kind):
     whole = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "whole").fit()
     first = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "cut")

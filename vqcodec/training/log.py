@@ -63,7 +63,7 @@ class RunLog:
         self._progress.update(self._task, advance=1, status=status)
 
     def record(self, step: int, kind: str, values: dict[str, Any]) -> None:
-        """Write one record of numbers and lists of numbers: `kind` is train, validation or event."""
+        """Write one record of numbers and lists of numbers: `kind` is train, epoch, validation or event."""
         line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self._started, 1), **values}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()

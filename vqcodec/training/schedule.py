@@ -75,7 +75,7 @@ def gradual(steps: int, config: QuantizerConfig) -> Gradual:
     """What holds `steps` steps after quantization began."""
     done = min(1.0, steps / config.gradual_steps) if config.gradual_steps else 1.0
     if config.gradual == "share":
-        return Gradual(1 - done * (1 - config.unquantized), blend=1.0)
+        return Gradual(config.unquantized + (1 - done) * (1 - config.unquantized), blend=1.0)
     return Gradual(config.unquantized, blend=done)
 
 

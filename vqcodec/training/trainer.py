@@ -20,6 +20,7 @@ from vqcodec.atomic import atomic_output
 from vqcodec.codec import Codec, Reconstruction
 from vqcodec.config import RunConfig
 from vqcodec.errors import TrainingError
+from vqcodec.frames import ceil_div
 from vqcodec.nn.quantizers import Learning
 from vqcodec.nn.quantizers.quantizer import Draw
 from vqcodec.training.adversary import Adversary
@@ -32,6 +33,7 @@ from vqcodec.training.checkpoint import (
     without_prefix,
 )
 from vqcodec.training.data import Batch, Segments, batches
+from vqcodec.training.epochs import EpochMeans
 from vqcodec.training.health import live_directions, perplexity
 from vqcodec.training.log import NoLog, RunLog
 from vqcodec.training.losses import reconstruction_losses
@@ -95,6 +97,8 @@ class Trainer:
         dataset = Segments(config.data, config.model.sample_rate_hz, config.seed)
         main = self.fabric.is_global_zero
         clips = load_clips(config.data, config.model.sample_rate_hz) if main else []
+        segments = config.data.batch_size * self.fabric.world_size
+        epochs = EpochMeans(max(config.log_every, ceil_div(len(dataset.clips), segments)))
         deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
         if main:
             self._write_config()
@@ -107,6 +111,8 @@ class Trainer:
                 self.step += 1
                 log.advance(f"loss {statistics['loss']:.3f}, {statistics['seconds_per_step']:.2f} s a step")
                 self._report(log, statistics, clips)
+                if (means := epochs.add(self.step, statistics)) is not None:
+                    log.record(self.step, "epoch", means)
                 if self._should_stop(deadline):
                     break
             return self._finish(log)
