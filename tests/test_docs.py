@@ -1,0 +1,88 @@
+"""The pages of docs/ say what is so: their commands and their Python run, at toy size."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import vqcodec
+from vqcodec.architecture import CODEBOOKS
+from vqcodec.bitstream import VqcReader
+from vqcodec.stream import EncodeSession
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("steps=12", "model.channels=16", "model.stft_channels=8", "model.latent_dim=8", "model.codebook_size=16"),
+    *("quantizer.start_step=4", "quantizer.kmeans_batches=4", "data.batch_size=2", "log_every=2"),
+    *("validate_every=12", "accelerator=cpu"),
+]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path, speech, monkeypatch):
+    """A working folder with clips, and the repository's recipes and tools beside them."""
+    for name in ("speech/train/one.wav", "speech/valid/two.wav", "clip.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, speech[:40000], 16000)
+    for name in ("recipes", "tools"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_walk_through_a_vq_vae_runs(folder, speech):
+    (script,) = blocks("vqvae.md", "sh")
+    script = script.replace("--run runs/vqvae", f"{' '.join(SMALL)} --run runs/vqvae", 1)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-ec", script], env={**os.environ, "PATH": path}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert re.search(r"epoch  .*reconstruction [\d.]+  latent [\d.]+", done.stderr.decode())
+    assert soundfile.info("back.wav").frames == 40000
+    names = {"wave": torch.from_numpy(speech[None, :16000])}
+    for block in blocks("vqvae.md", "python"):
+        exec(block, names)
+    codec = names["codec"]
+    assert torch.equal(names["codes"], codec.encode(names["wave"][None])[0, 0])
+    pictures = re.findall(r"!\[.*?\]\(vqvae/(.*?)\)", (ROOT / "docs" / "vqvae.md").read_text(encoding="utf-8"))
+    assert {path.name for path in (folder / "pictures").iterdir()} == set(pictures)
+    assert all((ROOT / "docs" / "vqvae" / name).exists() for name in pictures)
+
+
+def test_each_change_that_the_walk_proposes_is_a_config():
+    from vqcodec.config import load_run_config
+
+    page = (ROOT / "docs" / "vqvae.md").read_text(encoding="utf-8")
+    changes = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(changes) >= 6
+    default = load_run_config(ROOT / "recipes" / "vqvae.yaml")
+    for change in changes:
+        assert load_run_config(ROOT / "recipes" / "vqvae.yaml", change.split()) != default, change
+
+
+def test_a_quantizer_is_one_file_and_one_line(folder, speech, monkeypatch):
+    module, use = blocks("extending.md", "python")
+    assert len([line for line in module.splitlines() if line.strip()]) <= 30
+    (folder / "random_codebook.py").write_text(module)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setitem(CODEBOOKS, "random", "")  # taken out again afterwards
+    small = ["data.train=[speech/train]", "data.valid=[speech/valid]", *SMALL]
+    names = {"vqcodec": vqcodec, "overrides": small, "samples": speech[:8000]}
+    exec(use, names)
+    codec = names["codec"]
+    assert type(codec.quantizer.codebooks[0]).__name__ == "RandomCodebook"
+    session = EncodeSession(codec)
+    wanted = np.concatenate((session.push(speech[None, :8000]), session.flush()), axis=2)
+    assert np.array_equal(next(VqcReader(io.BytesIO(names["data"])).chunks()).codes, wanted)
+    assert vqcodec.decompress(names["data"], model=codec)[0].shape == (1, 8000)
