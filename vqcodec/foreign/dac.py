@@ -13,6 +13,7 @@ from vqcodec.foreign.npy import read_npy_header
 from vqcodec.foreign.pickled import array_of, object_of, read_pickle, scalar_of
 
 _VERSION = "1.0.0"
+_METADATA = {"input_db", "original_length", "sample_rate", "chunk_length", "channels", "padding", "dac_version"}
 
 
 def parse_dac(data: bytes) -> ForeignCodes:
@@ -24,15 +25,17 @@ def parse_dac(data: bytes) -> ForeignCodes:
     if header.dtype != "|O" or header.shape:
         raise BitstreamError("not a .dac file (an array of numpy, but not of the kind that DAC saves)")
     content = object_of(read_pickle(data[header.data_at :]))
-    if type(content) is not dict or type(content.get("metadata")) is not dict:
-        raise BitstreamError('not a .dac file (it has no "codes" and "metadata")')
+    if type(content) is not dict or content.keys() != {"codes", "metadata"} or type(content["metadata"]) is not dict:
+        raise BitstreamError('not a .dac file (it does not hold "codes" and "metadata" alone)')
     metadata = content["metadata"]
     _check_version(metadata)
-    codes = array_of(content.get("codes"))
+    if metadata.keys() != _METADATA:
+        raise BitstreamError("its metadata are not those that DAC saves")
+    codes = array_of(content["codes"])
     channels = _count(metadata, "channels")
     if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[0] != channels:
         raise BitstreamError(f"its codes are {codes.dtype} {list(codes.shape)}, not integers [{channels}, K, F]")
-    if metadata.get("padding") is not True:
+    if metadata["padding"] is not True:
         raise BitstreamError(
             "DAC coded it in chunks, whose frames overlap and lie on no common grid; "
             "compress it again with a win_duration longer than the audio"
@@ -42,7 +45,7 @@ def parse_dac(data: bytes) -> ForeignCodes:
         samples=_count(metadata, "original_length"),
         rate_hz=_count(metadata, "sample_rate"),
         is_length_floored=True,
-        tags={"input_db": f"{scalar_of(metadata.get('input_db')):.2f}"},
+        tags={"input_db": f"{scalar_of(metadata['input_db']):.2f}"},
     )
 
 
@@ -55,7 +58,7 @@ def _check_version(metadata: dict[str, Any]) -> None:
 
 def _count(metadata: dict[str, Any], key: str) -> int:
     """A number of the metadata that cannot be negative or broken."""
-    value = scalar_of(metadata.get(key))
+    value = scalar_of(metadata[key])
     if type(value) is not int or value < 0:
         raise BitstreamError(f"{key!r} in its metadata is no count; it is damaged")
     return value

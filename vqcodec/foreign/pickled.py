@@ -132,7 +132,7 @@ def _stack_name(stack: _Stack, _: Any) -> None:
 
 def _reduce(stack: _Stack, _: Any) -> None:
     arguments, function = stack.pop(), stack.pop()
-    if type(function) is not Name:
+    if type(function) is not Name or function.name == "ndarray":
         raise TypeError
     _push(stack, Note(function.name, arguments))
 
