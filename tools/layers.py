@@ -33,6 +33,7 @@ FLOORS = {
     "zoo": 6,
     "convert": 7,
     "export": 7,
+    "publishing": 7,
     "foreign": 8,
     "live": 8,
     "training": 8,
