@@ -14,7 +14,7 @@ from vqcodec.architecture import ModelConfig
 from vqcodec.atomic import atomic_output, check_output
 from vqcodec.errors import OutputError
 from vqcodec.frames import codebook_kbps
-from vqcodec.weightsfile import FORMAT, file_digest, read_config
+from vqcodec.weightsfile import FORMAT, MODEL_TYPE, file_digest, read_config
 
 _TAGS = ("audio", "neural-audio-codec", "speech-codec", "tokenizer", "vector-quantization")
 _BUNDLED_LICENSE = "apache-2.0"
@@ -48,7 +48,7 @@ def export_hub(model: str | Path, folder: str | Path, *, force: bool = False) ->
 def _facts(config: ModelConfig, weights_name: str, sha256: str) -> dict[str, Any]:
     """What config.json says. `model_type` and `library_name` are the hub's words."""
     return {
-        "model_type": "vqcodec",
+        "model_type": MODEL_TYPE,
         "library_name": "vqcodec",
         "name": config.name,
         "format": FORMAT,
