@@ -7,7 +7,7 @@ from click.testing import CliRunner
 import vqcodec
 from vqcodec import zoo
 from vqcodec.cli import main
-from vqcodec.errors import ModelError, OutputError
+from vqcodec.errors import ModelError, OutputError, VqcodecError
 from vqcodec.publishing import export_hub
 from vqcodec.weightsfile import file_digest
 
@@ -70,3 +70,91 @@ def test_the_command_tells_what_it_wrote(toy_weights, tmp_path):
     assert result.output.split() == [str(tmp_path / "toy" / name) for name in names]
     assert run(main, ["export", "--model", str(toy_weights)]).exit_code == 2
     assert vqcodec.load(tmp_path / "toy" / "toy.safetensors").config.name == "toy"
+
+
+# Back from a hub
+
+
+@pytest.fixture
+def cached(toy_weights, tmp_path, monkeypatch):
+    """A cache of huggingface_hub that holds the toy model as "ada/toy", without a network; its snapshot's folder."""
+    repository = tmp_path / "cache" / "models--ada--toy"
+    snapshot = repository / "snapshots" / "0123abcd"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0123abcd")
+    (repository / "blobs").mkdir()
+    snapshot.mkdir(parents=True)
+    for path in export_hub(toy_weights, tmp_path / "exported"):
+        path.rename(repository / "blobs" / path.name)
+        (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return snapshot
+
+
+def test_a_published_model_loads_by_its_name(cached, toy_codec, speech):
+    codec = vqcodec.load("hf:ada/toy")
+    assert codec.fingerprint == toy_codec.fingerprint
+    data = vqcodec.compress(speech[:4000], 16000, model="hf:ada/toy")
+    assert data == vqcodec.compress(speech[:4000], 16000, model=toy_codec)
+    assert vqcodec.decompress(data, model="hf:ada/toy")[0].shape == (1, 4000)
+
+
+def test_a_published_model_loads_from_a_folder(toy_weights, toy_codec, tmp_path):
+    export_hub(toy_weights, tmp_path / "toy")
+    assert vqcodec.load(f"hf:{tmp_path / 'toy'}").fingerprint == toy_codec.fingerprint
+    (tmp_path / "toy" / "config.json").unlink()
+    assert vqcodec.load(f"hf:{tmp_path / 'toy'}").fingerprint == toy_codec.fingerprint
+
+
+def test_the_commands_take_a_published_model(cached, speech_path, tmp_path):
+    run = CliRunner().invoke
+    for command, source, target in (("encode", speech_path, "a.vqc"), ("decode", tmp_path / "a.vqc", "a.wav")):
+        result = run(main, [command, str(source), str(tmp_path / target), "--model", "hf:ada/toy"])
+        assert result.exit_code == 0, result.output
+
+
+def test_weights_that_the_config_does_not_name_are_refused(cached):
+    weights = cached / "toy.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256 is .* expected") as caught:
+        vqcodec.load("hf:ada/toy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "no readable JSON"),
+        ("[" * 100_000, "no readable JSON"),
+        ('{"model_type": "vqcodec"}', "names no weights"),
+        ('{"model_type": "vqcodec", "weights": "../toy.safetensors", "sha256": "00"}', "names no weights"),
+        ('{"model_type": "vqcodec", "weights": "..", "sha256": "00"}', "not there"),
+        ('{"model_type": "vqcodec", "weights": "%s", "sha256": "00"}' % ("a" * 5000), "not there"),
+        ('{"model_type": "vqcodec", "weights": "other.safetensors", "sha256": "00"}', "not there"),
+        ('{"model_type": "vqcodec", "weights": "toy.safetensors", "sha256": "00"}', "SHA-256"),
+        ('{"model_type": "vqcodec", "weights": "toy.safetensors", "sha256": 0}', "names no weights"),
+    ],
+)
+def test_a_damaged_config_is_told_in_one_line(cached, config, message):
+    (cached / "config.json").write_text(config)
+    with pytest.raises(ModelError, match=message) as caught:
+        vqcodec.load("hf:ada/toy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["hf:ada/missing", "hf:nobody", "hf:", "hf:../../etc", "hf:a/b/c", "hf:a\nb/c"])
+def test_a_model_that_is_not_there_is_one_clear_line(cached, name, tmp_path):
+    with pytest.raises(VqcodecError) as caught:
+        vqcodec.load(name)
+    assert "\n" not in str(caught.value)
+    result = CliRunner().invoke(main, ["encode", "a.wav", str(tmp_path / "a.vqc"), "--model", name])
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    with pytest.raises(VqcodecError):
+        vqcodec.load(f"hf:{tmp_path}")

@@ -26,6 +26,7 @@ FLOORS = {
     "codec": 4,
     "stream": 4,
     "models": 4,
+    "hub": 4,
     "weightsfile": 4,
     "onnx_codec": 5,
     "weights": 5,

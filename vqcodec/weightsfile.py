@@ -7,6 +7,7 @@ is the SHA-256 of its file; a .vqc carries the first bytes of it.
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,17 +77,19 @@ def find_in_folder(folder: Path) -> tuple[Path, str | None] | None:
     name, sha256 = facts.get("weights"), facts.get("sha256")
     if not isinstance(name, str) or Path(name).name != name or not isinstance(sha256, str):
         raise ModelError(f"{folder / 'config.json'}: names no weights and their SHA-256; export the folder again")
-    if not (folder / name).is_file():
-        raise ModelError(f"{folder}: its config.json names {name}, which is not there; fetch the folder again")
+    if not os.path.isfile(folder / name):  # False as well for names that no path can have
+        raise ModelError(f"{folder}: its config.json names {name[:60]!r}, which is not there; fetch the folder again")
     return folder / name, sha256
 
 
 def _published_facts(path: Path) -> dict[str, Any] | None:
-    """What a config.json says, if it is one of vqcodec."""
+    """What a config.json says, if there is one and it is of vqcodec."""
+    if not path.is_file():
+        return None
     try:
         facts = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return None
+        raise ModelError(f"{path}: no readable JSON; fetch the folder again") from None
     return facts if isinstance(facts, dict) and facts.get("model_type") == MODEL_TYPE else None
 
 
