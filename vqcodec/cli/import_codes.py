@@ -29,7 +29,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     decorators = (
         click.argument("source", metavar="FILE"),
         click.argument("target", metavar="OUTPUT"),
-        click.option("--model", required=True, help="The model that made the codes: a name or a weights file."),
+        click.option("--model", required=True, help="What made the codes: a name, a weights file, hf:USER/NAME."),
         engine_option,
         force_option,
     )
