@@ -39,6 +39,14 @@ def test_the_cache_is_where_huggingface_hub_has_it(variables, cache, tmp_path, m
     assert resolve("hf:ada/toy") == snapshot
 
 
+def test_huggingface_hub_finds_the_same_snapshot(tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    make_snapshot(tmp_path)
+    theirs = hub.snapshot_download("ada/toy", cache_dir=tmp_path, allow_patterns=["*.json"], local_files_only=True)
+    assert str(resolve("hf:ada/toy")) == theirs
+
+
 def test_a_folder_comes_before_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ada" / "toy").mkdir(parents=True)
