@@ -18,7 +18,9 @@ def make_snapshot(cache, revision="abc"):
     repository = cache / "models--ada--toy"
     (repository / "snapshots" / revision).mkdir(parents=True)
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(f"{revision}\n")
+    (repository / "refs" / "main").write_text(revision)
+    for name in ("config.json", "toy.safetensors"):
+        (repository / "snapshots" / revision / name).touch()
     return repository / "snapshots" / revision
 
 
@@ -61,6 +63,15 @@ def test_a_reference_that_leads_nowhere_is_no_snapshot(revision, tmp_path, monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     make_snapshot(tmp_path).parents[1].joinpath("refs", "main").write_text(revision)
     with pytest.raises(ModelError, match="hf:ada/toy: not in .* HF_HUB_OFFLINE is set"):
+        resolve("hf:ada/toy")
+
+
+@pytest.mark.parametrize("missing", ["config.json", "toy.safetensors"])
+def test_a_snapshot_that_was_cut_off_is_none(missing, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (make_snapshot(tmp_path) / missing).unlink()
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set"):
         resolve("hf:ada/toy")
 
 

@@ -40,14 +40,16 @@ def _cache() -> Path:
 
 
 def _cached(repository: str) -> Path | None:
-    """The snapshot of the main branch, if there is one."""
+    """The snapshot of the main branch, if there is one with a config and weights: a fetch may have been cut off."""
     folder = _cache() / f"models--{repository.replace('/', '--')}"
     try:
         revision = (folder / "refs" / "main").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
     snapshot = folder / "snapshots" / revision
-    return snapshot if _REVISION.fullmatch(revision) and snapshot.is_dir() else None
+    if not _REVISION.fullmatch(revision) or not (snapshot / "config.json").is_file():
+        return None
+    return snapshot if any(snapshot.glob("*.safetensors")) else None
 
 
 def _fetched(repository: str) -> Path:
