@@ -1,8 +1,12 @@
-"""The pages of docs/ say what is so: their commands and their Python run, at toy size."""
+"""What docs/ says is so: its commands run, its Python runs, its links lead somewhere.
+
+A block marked "no-test" needs a network.
+"""
 
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +19,47 @@ import torch
 import vqcodec
 from vqcodec.architecture import CODEBOOKS
 from vqcodec.bitstream import VqcReader
+from vqcodec.config import load_run_config
 from vqcodec.stream import EncodeSession
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 SMALL = [
     *("steps=12", "model.channels=16", "model.stft_channels=8", "model.latent_dim=8", "model.codebook_size=16"),
     *("quantizer.start_step=4", "quantizer.kmeans_batches=4", "data.batch_size=2", "log_every=2"),
     *("validate_every=12", "accelerator=cpu"),
 ]
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def test_publishing_runs_in_its_order(tmp_path, speech_path, toy_weights, monkeypatch):
+    shutil.copy(speech_path, tmp_path / "speech.wav")
+    shutil.copy(toy_weights, tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    blocks = re.findall(r"```(sh|python)\n(.*?)```", text_of(ROOT / "docs" / "publishing.md"), re.DOTALL)
+    assert blocks
+    for language, block in blocks:
+        if language == "python":
+            exec(block, {})
+            continue
+        script = block.replace("decode speech.vqc speech.wav", "decode speech.vqc speech.wav --force")
+        environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"}
+        result = subprocess.run(["bash", "-ec", script], env=environment, capture_output=True, check=False)
+        assert result.returncode == 0, result.stderr.decode()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_linked_and_marks_only_what_needs_a_network(page):
+    assert f"](docs/{page.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+    languages = re.findall(r"^```(.+)$", text_of(page), re.MULTILINE)
+    assert set(languages) <= {"sh", "python", "python no-test"}
+    for block in re.findall(r"```python no-test\n(.*?)```", text_of(page), re.DOTALL):
+        compile(block, str(page), "exec")
+        assert "huggingface_hub" in block
 
 
 def blocks(page, language):
@@ -61,8 +98,6 @@ def test_the_walk_through_a_vq_vae_runs(folder, speech):
 
 
 def test_each_change_that_the_walk_proposes_is_a_config():
-    from vqcodec.config import load_run_config
-
     page = (ROOT / "docs" / "vqvae.md").read_text(encoding="utf-8")
     changes = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert len(changes) >= 6

@@ -30,6 +30,7 @@ def test_the_commands_run(tmp_path, speech, speech_path):
     soundfile.write(tmp_path / "speech.wav", speech, 16000)
     (tmp_path / "recordings").mkdir()
     shutil.copy(speech_path, tmp_path / "recordings")
+    np.save(tmp_path / "codes.npy", np.zeros((6, 50), int))
     data = vqcodec.compress(speech, 16000, num_codebooks=2)
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "one.vqc").write_bytes(data)

@@ -8,6 +8,7 @@ from vqcodec.errors import VqcodecError
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
     from vqcodec.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.foreign.importing import import_codes
     from vqcodec.live import decode_live, encode_live
     from vqcodec.packets import Depacketizer, depacketize, packetize
     from vqcodec.stream import DecodeSession, EncodeSession
@@ -29,6 +30,7 @@ __all__ = [
     "depacketize",
     "encode_file",
     "encode_live",
+    "import_codes",
     "load",
     "load_onnx",
     "packetize",
@@ -46,6 +48,7 @@ _HOMES = {
     "depacketize": "vqcodec.packets",
     "encode_file": "vqcodec.convert",
     "encode_live": "vqcodec.live",
+    "import_codes": "vqcodec.foreign.importing",
     "load": "vqcodec.zoo",
     "load_onnx": "vqcodec.zoo",
     "packetize": "vqcodec.packets",

@@ -2,7 +2,7 @@
 
 VqcodecError
 ├── AudioError             audio that cannot be read: no sound file, NaN samples, an unsupported rate
-├── BitstreamError         bytes that are no valid .vqc
+├── BitstreamError         bytes that are no valid .vqc, or no valid file of another tool to import
 │   ├── TruncatedError     the bytes end too early
 │   ├── DamagedError       a checksum fails; names the damaged seconds
 │   └── VersionError       a .vqc of a version that this release does not read
@@ -24,7 +24,7 @@ class AudioError(VqcodecError):
 
 
 class BitstreamError(VqcodecError):
-    """Bytes that are no valid .vqc."""
+    """Bytes that are no valid .vqc, or no valid file of codes to import."""
 
 
 class TruncatedError(BitstreamError):

@@ -7,6 +7,7 @@ is the SHA-256 of its file; a .vqc carries the first bytes of it.
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from vqcodec.errors import ModelError
 
 FORMAT = "vqcodec-weights-1"
 """The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
+MODEL_TYPE = "vqcodec"
+"""What config.json in a folder on a model hub calls a model of this package."""
 ENTROPY_PREFIX = "entropy."
 """Start of the names of the entropy model's tensors, which are integers."""
 
@@ -59,6 +62,43 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ModelError(f"{path}: the header has no readable config; the file is damaged")
     return config
+
+
+def find_in_folder(folder: Path) -> tuple[Path, str | None] | None:
+    """The weights file in a folder of `export_hub` and the SHA-256 (hex) that its config.json names.
+
+    Without a config.json of ours the one weights file in the folder, and None. None if there is nothing of ours.
+    Raises ModelError for a config.json of ours that is damaged or names what is not there.
+    """
+    facts = _published_facts(folder / "config.json")
+    if facts is None:
+        files = list(folder.glob("*.safetensors"))
+        return (files[0], None) if len(files) == 1 and _is_ours(files[0]) else None
+    name, sha256 = facts.get("weights"), facts.get("sha256")
+    if not isinstance(name, str) or Path(name).name != name or not isinstance(sha256, str):
+        raise ModelError(f"{folder / 'config.json'}: names no weights and their SHA-256; export the folder again")
+    if not os.path.isfile(folder / name):  # False as well for names that no path can have
+        raise ModelError(f"{folder}: its config.json names {name[:60]!r}, which is not there; fetch the folder again")
+    return folder / name, sha256
+
+
+def _published_facts(path: Path) -> dict[str, Any] | None:
+    """What a config.json says, if there is one and it is of vqcodec."""
+    if not path.is_file():
+        return None
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        raise ModelError(f"{path}: no readable JSON; fetch the folder again") from None
+    return facts if isinstance(facts, dict) and facts.get("model_type") == MODEL_TYPE else None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        read_config(path)
+    except ModelError:
+        return False
+    return True
 
 
 def read_entropy(path: str | Path, codebook_size: int) -> EntropyModel | None:

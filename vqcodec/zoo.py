@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError
+from vqcodec.hub import PREFIX, resolve
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
@@ -85,7 +86,9 @@ def find(fingerprint: bytes) -> ModelCard | None:
 
 
 def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
-    """Load a bundled model by name, or any weights file by path, ready to encode and decode on `device`.
+    """Load a bundled model by name, any weights file by path, or a published model ("hf:USER/NAME" or "hf:FOLDER").
+
+    It is ready to encode and decode on `device`.
 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
     config and for an unusable device.
@@ -125,13 +128,26 @@ def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torc
 
 
 def find_weights(model: str | Path) -> tuple[Path, str | None]:
-    """The weights file of a model and, if it is bundled, its SHA-256 in hex. Raises ModelError if there is none."""
+    """The weights file of a model and, if it is bundled or published, its SHA-256 in hex. Raises ModelError."""
     card = MODELS.get(str(model))
     if card is not None:
         return Path(__file__).parent / "models" / f"{card.name}.safetensors", card.sha256
+    if str(model).startswith(PREFIX):
+        return _find_published(str(model))
     if not Path(model).is_file():
         raise ModelError(f"{model}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
     return Path(model), None
+
+
+def _find_published(name: str) -> tuple[Path, str | None]:
+    """The weights file of a model on a hub and the SHA-256 that its config.json names."""
+    from vqcodec.weightsfile import find_in_folder
+
+    folder = resolve(name)
+    found = find_in_folder(folder)
+    if found is None:
+        raise ModelError(f"{name}: {folder} holds no model of vqcodec")
+    return found
 
 
 def check_device(device: str) -> None:

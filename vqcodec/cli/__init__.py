@@ -20,6 +20,7 @@ from vqcodec.cli.encode import encode
 from vqcodec.cli.evaluate import evaluate
 from vqcodec.cli.export import export
 from vqcodec.cli.fit_entropy import fit_entropy
+from vqcodec.cli.import_codes import import_codes
 from vqcodec.cli.info import info
 from vqcodec.cli.models import models
 from vqcodec.cli.thin import thin
@@ -68,7 +69,7 @@ def main() -> None:
 
 
 for _command in (
-    *(encode, decode, info, verify, thin, models),
+    *(encode, decode, info, verify, thin, models, import_codes),
     *(tokenize, detokenize, tokens, evaluate, compare),
     *(train, fit_entropy, export),
 ):
