@@ -3,18 +3,19 @@ model and the three steps they take, on numpy arrays. `Codec` is one (torch), `O
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.architecture import ModelConfig
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import codebooks_for_kbps
 
 Wave = NDArray[np.float32]
 Codes = NDArray[np.int64]
+Scales = NDArray[np.float32]
+"""Levels [inputs, chunks] that a model took out of its input, to be put back."""
 State = Any
 """What the layers remember of a stream; None starts one. Each engine has a form of its own."""
 
@@ -26,6 +27,8 @@ class Engine:
     entropy:     how likely each code is, for smaller files; None without
     """
 
+    is_streaming = True
+    """Whether blocks of a stream can be coded as they come; a `ClipEngine` cannot."""
     model_name: str
     sample_rate_hz: int
     hop_length: int
@@ -112,7 +115,61 @@ class Engine:
             raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")
 
 
-def codebooks_for(facts: Engine | ModelConfig, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
+class ClipEngine(Engine):
+    """A trained model that takes a clip as a whole, as others' codecs mostly do. Abstract. `clips` says how it is used.
+
+    chunk_frames: frames of the chunks that the model codes each by itself; 1 for a model that has none
+    is_scaled:    whether it takes the level out of each chunk
+    """
+
+    is_streaming = False
+    chunk_frames = 1
+    is_scaled = False
+    inputs_per_model = 1
+    """Channels that the model codes together."""
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """See `Engine`; `clips.clip_context` says it for both sides."""
+        return 0
+
+    def encode_clip(self, wave: Wave, num_codebooks: int) -> tuple[Codes, Scales | None]:
+        """Codes [C, num_codebooks, ceil(T / hop_length)] of wave [C, T], and levels if the model is scaled."""
+        raise NotImplementedError
+
+    def decode_clip(self, codes: NDArray[Any], scales: Scales | None) -> Wave:
+        """Wave [C, F * hop_length] of codes [C, K, F] that begin with a chunk, and the levels of their chunks.
+
+        Without levels a scaled model decodes at the level to which it normalizes.
+        """
+        raise NotImplementedError
+
+    def inputs_of(self, channels: int) -> int:
+        """Inputs of the model that `channels` channels make."""
+        return channels if channels == 1 else channels // self.inputs_per_model
+
+
+class CodebookFacts(Protocol):
+    """What the number of codebooks at a rate follows from."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Of the model's input."""
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+
+    @property
+    def total_codebooks(self) -> int:
+        """Codes per frame."""
+
+    @property
+    def codebook_size(self) -> int:
+        """Codes per codebook."""
+
+
+def codebooks_for(facts: CodebookFacts, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
     """As `Engine.codebooks_for`, also of a model that is not loaded."""
     if kbps is not None and num_codebooks is not None:
         raise ConfigError("give kbps or num_codebooks, not both")

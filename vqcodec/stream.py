@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.engine import Codes, Engine, State, Wave
+from vqcodec.errors import ConfigError
 
 Saved = dict[str, NDArray[Any]]
 """A session at rest: arrays by name, for `numpy.savez`."""
@@ -32,6 +33,7 @@ class EncodeSession:
     def __init__(
         self, engine: Engine, *, kbps: float | None = None, num_codebooks: int | None = None, batch: int = 1
     ) -> None:
+        _check_streaming(engine)
         self.engine = engine
         self.num_codebooks = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
         self.batch = _checked_batch(batch)
@@ -89,6 +91,7 @@ class DecodeSession:
     """
 
     def __init__(self, engine: Engine, *, batch: int = 1) -> None:
+        _check_streaming(engine)
         self.engine = engine
         self.batch = _checked_batch(batch)
         self._state: State = None
@@ -190,6 +193,12 @@ def _entry(saved: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     if name not in saved:
         raise ValueError(f"the saved session has no {name!r}: it is not of this kind")
     return saved[name]
+
+
+def _check_streaming(engine: Engine) -> None:
+    """Raise ConfigError for a model that takes whole clips only."""
+    if not engine.is_streaming:
+        raise ConfigError(f"{engine.model_name} codes whole clips, no streams; use files, or a model that streams")
 
 
 def _checked_batch(batch: int) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
-from vqcodec.engine import Engine, Wave
-from vqcodec.errors import BitstreamError
+from vqcodec.clips import ClipDecoder, ClipEncoder, clip_context
+from vqcodec.engine import ClipEngine, Engine, Wave
+from vqcodec.errors import BitstreamError, ConfigError
 from vqcodec.frames import ceil_div, resampled_length
 from vqcodec.stream import DecodeSession, EncodeSession
 
@@ -41,6 +42,8 @@ def encode_blocks(
 
     `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full.
     """
+    if isinstance(engine, ClipEngine):
+        return _encode_clip(blocks, engine, header, file, tags or {}, live_frames)
     is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES
     entropy = None if is_short else engine.entropy
     live = live_frames is not None
@@ -53,6 +56,33 @@ def encode_blocks(
         writer.write(session.push(resampler.push(block)))
     rest = session.push(resampler.flush())
     writer.close(samples, tail=np.concatenate((rest, session.flush()), axis=2))
+    return samples
+
+
+def _encode_clip(
+    blocks: Iterable[Wave],
+    engine: ClipEngine,
+    header: Header,
+    file: BinaryIO,
+    tags: Mapping[str, str],
+    live_frames: int | None,
+) -> int:
+    """As `encode_blocks`; the file is written at the end, since its tags may hold what only then is known."""
+    if live_frames is not None:
+        EncodeSession(engine)  # says why not
+    resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
+    encoder = ClipEncoder(engine, header.num_codebooks, header.channels)
+    samples, codes = 0, []
+    for block in blocks:
+        samples += block.shape[1]
+        codes.append(encoder.push(resampler.push(block)))
+    codes += [encoder.push(resampler.flush()), encoder.flush()]
+    try:
+        writer = VqcWriter(file, header, tags={**tags, **encoder.tags})
+    except BitstreamError as error:  # a tag is too long
+        raise ConfigError(f"{samples / header.original_rate_hz:.0f} s are too long for this model ({error})") from None
+    writer.write(np.concatenate(codes, axis=2))
+    writer.close(samples)
     return samples
 
 
@@ -83,12 +113,15 @@ def decode_span(
         return
     whole = engine.sample_rate_hz // math.gcd(hop * span.rate_hz, engine.sample_rate_hz)
     wanted = span.start * engine.sample_rate_hz // (span.rate_hz * hop)
-    first = max(0, wanted - engine.decoder_context_frames - _RESAMPLER_FRAMES) // whole * whole
-    last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES
+    context, ahead = engine.decoder_context_frames, 0
+    if isinstance(engine, ClipEngine):
+        whole, context, ahead = math.lcm(whole, engine.chunk_frames), *clip_context(engine, header.frames)
+    first = max(0, wanted - context - _RESAMPLER_FRAMES) // whole * whole
+    last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES + ahead
     resampler = Resampler(engine.sample_rate_hz, span.rate_hz, header.channels)
     position = first * hop * span.rate_hz // engine.sample_rate_hz
     chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
-    for wave in _resampled(_synthesized(chunks, engine, header.channels), resampler):
+    for wave in _resampled(_synthesized(chunks, engine, header.channels, reader.tags, first), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
         if begin < end:
@@ -113,9 +146,11 @@ def decode_stream(
     failures: list[BitstreamError] = []
     resampler = Resampler(engine.sample_rate_hz, rate_hz, header.channels)
     read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    if isinstance(engine, ClipEngine):
+        DecodeSession(engine)  # says why not
     chunks = _joined(_before(read, failures), is_more_at_hand, block_frames(header.channels))
     position = 0
-    for wave in _resampled(_synthesized(chunks, engine, header.channels), resampler):
+    for wave in _resampled(_synthesized(chunks, engine, header.channels, reader.tags), resampler):
         left = wave.shape[1]
         if reader.samples is not None:
             left = resampled_length(reader.samples, header.original_rate_hz, rate_hz) - position
@@ -156,10 +191,16 @@ def _one(chunks: list[Chunk]) -> Chunk:
     return Chunk(chunks[0].start_frame, np.concatenate([chunk.codes for chunk in chunks], axis=2))
 
 
-def _synthesized(chunks: Iterable[Chunk], engine: Engine, channels: int) -> Iterator[Wave]:
+def _synthesized(
+    chunks: Iterable[Chunk], engine: Engine, channels: int, tags: Mapping[str, str], first_frame: int = 0
+) -> Iterator[Wave]:
     """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
-    session = DecodeSession(engine, batch=channels)
+    session: DecodeSession | ClipDecoder
+    if isinstance(engine, ClipEngine):
+        session = ClipDecoder(engine, channels, tags=tags, first_frame=first_frame)
+    else:
+        session = DecodeSession(engine, batch=channels)
     for chunk in chunks:
         _, layers, frames = chunk.codes.shape
         for start in range(0, frames, step):

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from vqcodec.architecture import ModelConfig
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError
 from vqcodec.hub import PREFIX, resolve
 
 if TYPE_CHECKING:
+    from vqcodec.adapters import Adapter
     from vqcodec.codec import Codec
     from vqcodec.engine import Engine
     from vqcodec.onnx_codec import OnnxCodec
@@ -85,10 +87,41 @@ def find(fingerprint: bytes) -> ModelCard | None:
     return next((card for card in MODELS.values() if card.fingerprint == fingerprint), None)
 
 
-def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
-    """Load a bundled model by name, any weights file by path, or a published model ("hf:USER/NAME" or "hf:FOLDER").
+def card_of(model: str | Path) -> ModelCard:
+    """What there is to know of any model that `load` takes, without loading its weights. Raises as `load`."""
+    if (bundled := MODELS.get(str(model))) is not None:
+        return bundled
+    if (adapter := _adapter(model)) is not None:
+        return ModelCard(
+            name=adapter.model_name,
+            sha256=(adapter.fingerprint or b"").hex(),
+            description=f"{adapter.folder.model_type} of transformers",
+            sample_rate_hz=adapter.sample_rate_hz,
+            hop_length=adapter.hop_length,
+            total_codebooks=adapter.total_codebooks,
+            codebook_size=adapter.codebook_size,
+        )
+    from vqcodec.weightsfile import file_digest, read_config
 
-    It is ready to encode and decode on `device`.
+    path, sha256 = find_weights(model)
+    digest = file_digest(path, expected_sha256=sha256)
+    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    return ModelCard(
+        name=config.name,
+        sha256=digest.hex(),
+        description="a weights file",
+        sample_rate_hz=config.sample_rate_hz,
+        hop_length=config.hop_length,
+        total_codebooks=config.total_codebooks,
+        codebook_size=config.codebook_size,
+    )
+
+
+def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | Adapter":
+    """Load a bundled model by name, any weights file by path, or with "hf:" a folder or USER/NAME on a model hub.
+
+    It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC and Mimi as
+    transformers has them, which code whole clips (`vqcodec.adapters`).
 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
     config and for an unusable device.
@@ -100,8 +133,19 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
         raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
 
     check_device(device)
+    adapter = _adapter(model)
+    if adapter is not None:
+        return adapter.to(device)
     path, sha256 = find_weights(model)
     return load_weights(path, expected_sha256=sha256).to(device)
+
+
+def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
+    """As `load`, a model of this package: what trains further or is exported. Raises ModelError for another one."""
+    if is_foreign(model):
+        raise ModelError(f"{model}: a model of transformers; give one of vqcodec")
+    codec: Codec = load(model, device=device)  # type: ignore[assignment]
+    return codec
 
 
 def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":
@@ -139,6 +183,27 @@ def find_weights(model: str | Path) -> tuple[Path, str | None]:
     return Path(model), None
 
 
+def is_foreign(model: str | Path) -> bool:
+    """Whether `model` is one of transformers, which has no weights file of ours."""
+    return _adapter(model) is not None
+
+
+def _adapter(model: str | Path) -> "Adapter | None":
+    """The adapter of a model on a hub that is not one of ours; None for every other name."""
+    from vqcodec.weightsfile import find_in_folder
+
+    if str(model) in MODELS or not str(model).startswith(PREFIX):
+        return None
+    folder = resolve(str(model))
+    if find_in_folder(folder) is not None:
+        return None
+    try:
+        from vqcodec.adapters import open_adapter
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{model} needs {error.name}; pip install 'vqcodec[hf]'") from None
+    return open_adapter(folder, name=str(model))
+
+
 def _find_published(name: str) -> tuple[Path, str | None]:
     """The weights file of a model on a hub and the SHA-256 that its config.json names."""
     from vqcodec.weightsfile import find_in_folder
@@ -146,7 +211,7 @@ def _find_published(name: str) -> tuple[Path, str | None]:
     folder = resolve(name)
     found = find_in_folder(folder)
     if found is None:
-        raise ModelError(f"{name}: {folder} holds no model of vqcodec")
+        raise ModelError(f"{name}: {folder} holds no model of vqcodec, which is needed here")
     return found
 
 

@@ -55,7 +55,7 @@ def fit_entropy(
     from vqcodec.weights import save_weights
 
     check_output(target, force=force)
-    codec = zoo.load(model, device=device)
+    codec = zoo.load_own(model, device=device)
     clips = [clip.path for clip in find_audio(inputs)]
     held_out = [clip.path for clip in find_audio(valid)] if valid else []
     codes = list(collect_codes(codec, clips, shifts=[shift / shifts for shift in range(shifts)]))

@@ -18,10 +18,11 @@ from vqcodec.evaluation.payloads import flac_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.rates import clamped, nearest, settled
 from vqcodec.evaluation.waves import check_wave, fitting_hz, resampled
 from vqcodec.frames import codebook_kbps
+from vqcodec.hub import PREFIX
 
 
 class NeuralCodec:
-    """One of our models: a bundled one by name, a weights file, or a folder with a model.safetensors.
+    """A neural model: a bundled one by name, a weights file, a folder with a model.safetensors, one of a hub (`hf:`).
 
     With `fixed_width`, files are written without entropy coding, which shows what it saves.
 
@@ -32,7 +33,9 @@ class NeuralCodec:
     def __init__(self, model: str, *, fixed_width: bool = False) -> None:
         path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
         self.name = path.parent.name if path.name == "model.safetensors" and path.parent.name else path.stem
-        self._engine = zoo.load(model if model in zoo.MODELS else path)
+        if model.startswith(PREFIX):
+            self.name = Path(model.removeprefix(PREFIX)).resolve().name
+        self._engine = zoo.load(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
         self.version = (self._engine.fingerprint or b"").hex()[:16]
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None

@@ -12,8 +12,8 @@ from vqcodec.errors import ConfigError
 from vqcodec.evaluation.amrwb import AmrWbCodec
 from vqcodec.evaluation.coded import CodecUnderTest
 from vqcodec.evaluation.library import FlacCodec, Mp3Codec, NeuralCodec, OpusCodec, PcmCodec
-from vqcodec.evaluation.peers import PeerCodec
 from vqcodec.evaluation.programs import CODEC2, LC3, OPUSENC, SPEEX, Program, ProgramCodec
+from vqcodec.hub import PREFIX
 from vqcodec.zoo import MODELS
 
 CODECS: dict[str, Callable[[], CodecUnderTest]] = {
@@ -30,7 +30,7 @@ CODECS: dict[str, Callable[[], CodecUnderTest]] = {
 }
 """Every codec that has a name of its own; a new one is a line here."""
 
-_PEER, _FIXED_WIDTH = "hf:", "fixed:"
+_FIXED_WIDTH = "fixed:"
 
 
 def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUnderTest:
@@ -46,14 +46,14 @@ def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUn
         return ProgramCodec(Program(name=spec, template=externals[spec]))
     if spec in CODECS:
         return CODECS[spec]()
-    if spec.startswith(_PEER):
-        return PeerCodec(spec.removeprefix(_PEER))
+    if spec.startswith(PREFIX):
+        return NeuralCodec(spec)
     if spec.startswith(_FIXED_WIDTH) and _is_ours(spec.removeprefix(_FIXED_WIDTH)):
         return NeuralCodec(spec.removeprefix(_FIXED_WIDTH), fixed_width=True)
     if _is_ours(spec):
         return NeuralCodec(spec)
     names = ", ".join([*CODECS, *externals])
-    raise ConfigError(f"{spec!r} is no codec: give one of {names}, a weights file or {_PEER}FOLDER")
+    raise ConfigError(f"{spec!r} is no codec: give one of {names}, a weights file or {PREFIX}FOLDER")
 
 
 def _is_ours(spec: str) -> bool:
@@ -63,7 +63,7 @@ def _is_ours(spec: str) -> bool:
 def parse_spec(text: str) -> tuple[str, list[float] | None]:
     """`SPEC@RATE/RATE` -> the spec and its own rates in kbps; without "@", None. Raises ConfigError for a bad rate."""
     spec, at, rates = text.rpartition("@")
-    if not at or Path(text.removeprefix(_PEER)).exists():
+    if not at or Path(text.removeprefix(PREFIX)).exists():
         return text, None
     try:
         numbers = [float(rate) for rate in rates.split("/")]

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vqcodec.adapters import Adapter
 from vqcodec.audio.files import Wave
+from vqcodec.clips import ClipEncoder
 from vqcodec.codec import Codec
+from vqcodec.engine import ClipEngine
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
 from vqcodec.stream import EncodeSession
@@ -40,7 +43,7 @@ Outcome = TokenizedUtterance | Failure
 
 
 def tokenize(
-    utterances: Sequence[Utterance], codec: Codec, num_codebooks: int, *, batch_seconds: float
+    utterances: Sequence[Utterance], codec: Codec | Adapter, num_codebooks: int, *, batch_seconds: float
 ) -> Iterator[Outcome]:
     """The outcome of each utterance, in order; memory is bounded by some batches, however many or long they are.
 
@@ -84,7 +87,7 @@ def _outcome(utterance: Utterance, codes: NDArray[np.uint16], samples: int, rate
 
 
 def _windows(
-    utterances: Sequence[Utterance], codec: Codec, most_samples: int
+    utterances: Sequence[Utterance], codec: Codec | Adapter, most_samples: int
 ) -> Iterator[list[_Clip | _Long | Failure]]:
     """Runs of utterances, read, each of some batches of clips."""
     window: list[_Clip | _Long | Failure] = []
@@ -100,7 +103,7 @@ def _windows(
         yield window
 
 
-def _read(utterance: Utterance, codec: Codec, most_samples: int) -> _Clip | _Long | Failure:
+def _read(utterance: Utterance, codec: Codec | Adapter, most_samples: int) -> _Clip | _Long | Failure:
     try:
         loaded = load(utterance, codec.sample_rate_hz, block_seconds=_BLOCK_FRAMES / codec.frame_rate)
         waves: list[Wave] = []
@@ -113,8 +116,12 @@ def _read(utterance: Utterance, codec: Codec, most_samples: int) -> _Clip | _Lon
         return Failure(utterance, str(error))
 
 
-def _encode_long(item: _Long, codec: Codec, num_codebooks: int) -> Outcome:
-    session = EncodeSession(codec, num_codebooks=num_codebooks, batch=1)
+def _encode_long(item: _Long, codec: Codec | Adapter, num_codebooks: int) -> Outcome:
+    session: EncodeSession | ClipEncoder
+    if isinstance(codec, ClipEngine):
+        session = ClipEncoder(codec, num_codebooks, 1)
+    else:
+        session = EncodeSession(codec, num_codebooks=num_codebooks, batch=1)
     parts: list[NDArray[np.uint16]] = []
     try:
         for block in itertools.chain(item.waves, item.rest.blocks):
@@ -126,10 +133,12 @@ def _encode_long(item: _Long, codec: Codec, num_codebooks: int) -> Outcome:
 
 
 def _encode_clips(
-    clips: Sequence[_Clip], codec: Codec, num_codebooks: int, most_samples: int
+    clips: Sequence[_Clip], codec: Codec | Adapter, num_codebooks: int, most_samples: int
 ) -> dict[int, NDArray[np.uint16]]:
     """Codes [K, F] of each clip, by its identity."""
     codes: dict[int, NDArray[np.uint16]] = {}
+    if isinstance(codec, ClipEngine):  # padding would change the codes of a model that looks ahead
+        return {id(clip): codec.encode_clip(clip.wave[None], num_codebooks)[0][0].astype(np.uint16) for clip in clips}
     for batch in _batches(sorted(clips, key=lambda clip: len(clip.wave)), most_samples):
         waves = np.zeros((len(batch), 1, len(batch[-1].wave)), np.float32)
         for row, clip in zip(waves, batch, strict=True):

@@ -18,7 +18,7 @@ from vqcodec.tokens.index import Totals, is_finished
 from vqcodec.tokens.plan import ColumnType, Plan, Settings, open_plan
 from vqcodec.tokens.rows import ShardReader, open_shard, read_rows, reading, row_lines
 from vqcodec.tokens.utterances import TokenizedUtterance
-from vqcodec.weightsfile import file_digest, read_entropy
+from vqcodec.weightsfile import read_entropy
 
 if TYPE_CHECKING:
     from vqcodec.tokens.streaming import TokenStream
@@ -208,14 +208,13 @@ def weights_of(settings: Settings, model: str | Path | None) -> Path | None:
         needed = settings.entropy_coded or settings.format == "vqc"
         names = [card.name for card in zoo.MODELS.values() if card.sha256 == settings.fingerprint and needed]
         return zoo.find_weights(names[0])[0] if names else None
-    path, sha256 = zoo.find_weights(model)
-    digest = file_digest(path, expected_sha256=sha256).hex()
-    if digest != settings.fingerprint:
+    sha256 = zoo.card_of(model).sha256
+    if sha256 != settings.fingerprint:
         raise ModelError(
-            f"{path}: fingerprint {digest[:8]}, but the tokens are of {settings.model} ({settings.fingerprint[:8]}); "
+            f"{model}: fingerprint {sha256[:8]}, but the tokens are of {settings.model} ({settings.fingerprint[:8]}); "
             "give the weights that made them"
         )
-    return path
+    return None if zoo.is_foreign(model) else zoo.find_weights(model)[0]
 
 
 def _read_facts(plan: Plan) -> tuple[Totals, list[int]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from vqcodec import zoo
-from vqcodec.architecture import ModelConfig
 from vqcodec.atomic import output_errors
 from vqcodec.engine import codebooks_for
 from vqcodec.errors import ConfigError, OutputError, TokensError
@@ -17,7 +16,6 @@ from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.shards import require_pyarrow
 from vqcodec.tokens.sources import absolute_source, find_utterances
-from vqcodec.weightsfile import file_digest, read_config
 
 EngineKind = Literal["local", "ray"]
 ENGINES: tuple[EngineKind, ...] = get_args(EngineKind)
@@ -166,16 +164,14 @@ def _settings(
         raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
     if format == "parquet":
         require_pyarrow()
-    path, sha256 = zoo.find_weights(model)
-    digest = file_digest(path, expected_sha256=sha256)
-    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    card = zoo.card_of(model)
     return Settings(
-        model=config.name,
-        fingerprint=digest.hex(),
-        sample_rate_hz=config.sample_rate_hz,
-        hop_length=config.hop_length,
-        codebook_size=config.codebook_size,
-        num_codebooks=codebooks_for(config, kbps=kbps, num_codebooks=num_codebooks),
+        model=card.name,
+        fingerprint=card.sha256,
+        sample_rate_hz=card.sample_rate_hz,
+        hop_length=card.hop_length,
+        codebook_size=card.codebook_size,
+        num_codebooks=codebooks_for(card, kbps=kbps, num_codebooks=num_codebooks),
         format=format,
         entropy_coded=entropy_coded,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec import zoo
-from vqcodec.codec import Codec
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.tokens.batches import Failure, Outcome, tokenize
 from vqcodec.tokens.index import is_intact, write_index
@@ -27,7 +26,7 @@ class Worker:
     def __init__(self, folder: Path, options: WorkerOptions) -> None:
         self._plan = open_plan(folder)
         self._options = options
-        self._codec: Codec = zoo.load(options.model, device=options.device)
+        self._codec = zoo.load(options.model, device=options.device)
         own, planned = (self._codec.fingerprint or b"").hex(), self._plan.settings.fingerprint
         if own != planned:
             raise TokensError(

@@ -83,7 +83,7 @@ class Trainer:
 
     def _start_from(self, weights: str) -> None:
         """Start from trained weights: their codebooks are good, so quantization is on from the first step."""
-        source = zoo.load(weights)
+        source = zoo.load_own(weights)
         if replace(source.config, name=self.config.model.name) != self.config.model:
             raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
         self.codec.load_state_dict(source.state_dict())

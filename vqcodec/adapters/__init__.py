@@ -1,0 +1,35 @@
+"""Codecs of transformers behind the interface of ours, one file a family: EnCodec, DAC, Mimi.
+
+`adapter` has what all share. A new one is a file and a line in `ADAPTERS`.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from vqcodec.adapters.adapter import Adapter
+from vqcodec.adapters.folder import ModelFolder
+from vqcodec.errors import ModelError
+
+__all__ = ["ADAPTERS", "Adapter", "open_adapter"]
+
+ADAPTERS: dict[str, str] = {
+    "encodec": "vqcodec.adapters.encodec:EncodecAdapter",
+    "dac": "vqcodec.adapters.dac:DacAdapter",
+    "mimi": "vqcodec.adapters.mimi:MimiAdapter",
+}
+"""Where each adapter is, by the "model_type" that config.json says."""
+
+
+def open_adapter(folder: str | Path, *, name: str | None = None) -> Adapter:
+    """The adapter of the model in `folder`, which loads when it first codes; `name` is what errors call it.
+
+    Raises ModelError for a folder without config and safetensors, and for a model that has no adapter;
+    UnavailableError where transformers is missing.
+    """
+    model = ModelFolder(Path(folder), name or str(folder))
+    place = ADAPTERS.get(model.model_type)
+    if place is None:
+        raise ModelError(f"{model.name}: a model of type {model.model_type!r}; there are {', '.join(ADAPTERS)}")
+    module, _, kind = place.partition(":")
+    adapter: Adapter = getattr(import_module(module), kind)(model)
+    return adapter
