@@ -35,6 +35,7 @@ from vqcodec.convert import (
 from vqcodec.errors import AudioError, ConfigError
 from vqcodec.frames import ceil_div
 from vqcodec.pipes import Stop, StoppableFile, is_at_hand, open_unless_stopped, write_all
+from vqcodec.stream import check_streaming
 from vqcodec.transcode import block_frames, decode_stream, encode_blocks
 
 DEFAULT_CHUNK_MS = 80
@@ -69,6 +70,7 @@ def encode_live(
     check_target(source, target, force=force)
     kept = usable_tags(tags or {})
     codec = codec_for(model, engine, device)
+    check_streaming(codec)
     count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
     codec.encode_block(np.zeros((1, codec.hop_length), np.float32), count)
     _tell_ready(on_ready)
@@ -110,6 +112,7 @@ def decode_live(
     if isinstance(target, str | Path) and not raw and Path(target).suffix.lower() not in (".wav", ""):
         raise AudioError(f"{target}: a live stream is WAV; give .wav or ask for raw samples")
     codec = codec_for(model or zoo.DEFAULT_MODEL, engine, device)
+    check_streaming(codec)
     codec.decode_block(np.zeros((1, codec.total_codebooks, 1), np.int64))
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file, content_errors(_name(source)):

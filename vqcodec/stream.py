@@ -33,7 +33,7 @@ class EncodeSession:
     def __init__(
         self, engine: Engine, *, kbps: float | None = None, num_codebooks: int | None = None, batch: int = 1
     ) -> None:
-        _check_streaming(engine)
+        check_streaming(engine)
         self.engine = engine
         self.num_codebooks = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
         self.batch = _checked_batch(batch)
@@ -91,7 +91,7 @@ class DecodeSession:
     """
 
     def __init__(self, engine: Engine, *, batch: int = 1) -> None:
-        _check_streaming(engine)
+        check_streaming(engine)
         self.engine = engine
         self.batch = _checked_batch(batch)
         self._state: State = None
@@ -195,7 +195,7 @@ def _entry(saved: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     return saved[name]
 
 
-def _check_streaming(engine: Engine) -> None:
+def check_streaming(engine: Engine) -> None:
     """Raise ConfigError for a model that takes whole clips only."""
     if not engine.is_streaming:
         raise ConfigError(f"{engine.model_name} codes whole clips, no streams; use files, or a model that streams")

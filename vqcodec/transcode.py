@@ -14,7 +14,7 @@ from vqcodec.clips import ClipDecoder, ClipEncoder, clip_context
 from vqcodec.engine import ClipEngine, Engine, Wave
 from vqcodec.errors import BitstreamError, ConfigError
 from vqcodec.frames import ceil_div, resampled_length
-from vqcodec.stream import DecodeSession, EncodeSession
+from vqcodec.stream import DecodeSession, EncodeSession, check_streaming
 
 _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
@@ -69,7 +69,7 @@ def _encode_clip(
 ) -> int:
     """As `encode_blocks`; the file is written at the end, since its tags may hold what only then is known."""
     if live_frames is not None:
-        EncodeSession(engine)  # says why not
+        check_streaming(engine)
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
     encoder = ClipEncoder(engine, header.num_codebooks, header.channels)
     samples, codes = 0, []
@@ -146,8 +146,6 @@ def decode_stream(
     failures: list[BitstreamError] = []
     resampler = Resampler(engine.sample_rate_hz, rate_hz, header.channels)
     read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
-    if isinstance(engine, ClipEngine):
-        DecodeSession(engine)  # says why not
     chunks = _joined(_before(read, failures), is_more_at_hand, block_frames(header.channels))
     position = 0
     for wave in _resampled(_synthesized(chunks, engine, header.channels, reader.tags), resampler):

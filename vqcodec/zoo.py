@@ -91,7 +91,7 @@ def card_of(model: str | Path) -> ModelCard:
     """What there is to know of any model that `load` takes, without loading its weights. Raises as `load`."""
     if (bundled := MODELS.get(str(model))) is not None:
         return bundled
-    if (adapter := _adapter(model)) is not None:
+    if (adapter := foreign(model)) is not None:
         return ModelCard(
             name=adapter.model_name,
             sha256=(adapter.fingerprint or b"").hex(),
@@ -133,7 +133,7 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | 
         raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
 
     check_device(device)
-    adapter = _adapter(model)
+    adapter = foreign(model)
     if adapter is not None:
         return adapter.to(device)
     path, sha256 = find_weights(model)
@@ -142,7 +142,7 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     """As `load`, a model of this package: what trains further or is exported. Raises ModelError for another one."""
-    if is_foreign(model):
+    if foreign(model) is not None:
         raise ModelError(f"{model}: a model of transformers; give one of vqcodec")
     codec: Codec = load(model, device=device)  # type: ignore[assignment]
     return codec
@@ -183,13 +183,8 @@ def find_weights(model: str | Path) -> tuple[Path, str | None]:
     return Path(model), None
 
 
-def is_foreign(model: str | Path) -> bool:
-    """Whether `model` is one of transformers, which has no weights file of ours."""
-    return _adapter(model) is not None
-
-
-def _adapter(model: str | Path) -> "Adapter | None":
-    """The adapter of a model on a hub that is not one of ours; None for every other name."""
+def foreign(model: str | Path) -> "Adapter | None":
+    """The adapter of a model of transformers, its weights not loaded; None for one of ours. Raises as `load`."""
     from vqcodec.weightsfile import find_in_folder
 
     if str(model) in MODELS or not str(model).startswith(PREFIX):

@@ -44,7 +44,9 @@ def encodec_stereo():
 def dac():
     """44.1 kHz."""
     return transformers.DacModel(
-        transformers.DacConfig(encoder_hidden_size=8, decoder_hidden_size=64, n_codebooks=4, codebook_size=64)
+        transformers.DacConfig(
+            encoder_hidden_size=8, decoder_hidden_size=64, n_codebooks=4, codebook_size=64, sampling_rate=44100
+        )
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, ModelError, UnavailableError
 from vqcodec.evaluation.amrwb import AmrWbCodec
 from vqcodec.evaluation.coded import CodecUnderTest
 from vqcodec.evaluation.library import FlacCodec, Mp3Codec, NeuralCodec, OpusCodec, PcmCodec
@@ -47,13 +47,21 @@ def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUn
     if spec in CODECS:
         return CODECS[spec]()
     if spec.startswith(PREFIX):
-        return NeuralCodec(spec)
+        return _of_a_hub(spec)
     if spec.startswith(_FIXED_WIDTH) and _is_ours(spec.removeprefix(_FIXED_WIDTH)):
         return NeuralCodec(spec.removeprefix(_FIXED_WIDTH), fixed_width=True)
     if _is_ours(spec):
         return NeuralCodec(spec)
     names = ", ".join([*CODECS, *externals])
     raise ConfigError(f"{spec!r} is no codec: give one of {names}, a weights file or {PREFIX}FOLDER")
+
+
+def _of_a_hub(spec: str) -> CodecUnderTest:
+    """Raises UnavailableError where it cannot be had: the other codecs of a run need not wait for it."""
+    try:
+        return NeuralCodec(spec)
+    except ModelError as error:
+        raise UnavailableError(str(error)) from None
 
 
 def _is_ours(spec: str) -> bool:

@@ -214,7 +214,7 @@ def weights_of(settings: Settings, model: str | Path | None) -> Path | None:
             f"{model}: fingerprint {sha256[:8]}, but the tokens are of {settings.model} ({settings.fingerprint[:8]}); "
             "give the weights that made them"
         )
-    return None if zoo.is_foreign(model) else zoo.find_weights(model)[0]
+    return None if zoo.foreign(model) is not None else zoo.find_weights(model)[0]
 
 
 def _read_facts(plan: Plan) -> tuple[Totals, list[int]]:

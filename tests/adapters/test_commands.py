@@ -1,0 +1,102 @@
+"""Every command takes a model of transformers where it takes one of ours."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from vqcodec.cli import main
+from vqcodec.tokens import open as open_tokens
+
+pytest.importorskip("transformers")
+
+
+@pytest.fixture
+def run():
+    def invoke(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+def test_files_are_coded_described_and_thinned(folder, run, speech, tmp_path):
+    soundfile.write(tmp_path / "in.wav", np.stack((speech[:20000], speech[5000:25000]), axis=1), 16000)
+    model = ("--model", f"hf:{folder}")
+    run("encode", tmp_path / "in.wav", tmp_path / "a.vqc", *model)
+    facts = json.loads(run("info", tmp_path / "a.vqc", "--json").output)
+    assert facts["channels"] == 2
+    run("thin", tmp_path / "a.vqc", tmp_path / "thin.vqc", "--codebooks", "1")
+    run("verify", tmp_path / "thin.vqc")
+    for name in ("a", "thin"):
+        run("decode", tmp_path / f"{name}.vqc", tmp_path / f"{name}.wav", *model)
+        info = soundfile.info(tmp_path / f"{name}.wav")
+        assert (info.frames, info.channels, info.samplerate) == (20000, 2, 16000)
+    assert "give its weights file" in run("decode", tmp_path / "a.vqc", tmp_path / "no.wav", code=1).output
+    assert not (tmp_path / "no.wav").exists()
+
+
+@pytest.mark.parametrize("name", ["encodec", "dac-16k", "mimi"])
+def test_datasets_become_tokens_and_audio_again(name, saved, run, speech, tmp_path):
+    model = ("--model", f"hf:{saved(name)}")
+    (tmp_path / "clips").mkdir()
+    lengths = {"a": 9000, "b": 20000, "c": 1}
+    for clip, length in lengths.items():
+        soundfile.write(tmp_path / "clips" / f"{clip}.wav", speech[:length], 16000)
+    run("tokenize", tmp_path / "clips", tmp_path / "tokens", *model, "--codebooks", "2", "--workers", "1")
+    alone = ("--batch-seconds", "0.1")  # what is longer than a batch takes another path
+    run("tokenize", tmp_path / "clips", tmp_path / "alone", *model, "--codebooks", "2", "--workers", "1", *alone)
+    tokens, others = open_tokens(tmp_path / "tokens"), open_tokens(tmp_path / "alone")
+    for clip in lengths:
+        assert tokens[clip].codes.shape[0] == 2
+        np.testing.assert_array_equal(tokens[clip].codes, others[clip].codes)
+    run("tokens", "info", tmp_path / "tokens")
+    run("detokenize", tmp_path / "tokens", tmp_path / "audio", *model)
+    run("encode", tmp_path / "clips" / "b.wav", tmp_path / "b.vqc", *model, "--codebooks", "2")
+    run("decode", tmp_path / "b.vqc", tmp_path / "b.wav", *model)
+    for clip, length in lengths.items():
+        assert soundfile.info(tmp_path / "audio" / f"{clip}.wav").frames == length
+    same = [soundfile.read(path)[0] for path in (tmp_path / "b.wav", tmp_path / "audio" / "b.wav")]
+    np.testing.assert_allclose(*same, atol=1e-4)
+
+
+def test_tokens_of_a_model_that_takes_levels_out_are_refused(saved, run, speech_path, tmp_path):
+    model = ("--model", f"hf:{saved('encodec-stereo')}")
+    assert "takes levels out" in run("tokenize", speech_path, tmp_path / "tokens", *model, code=1).output
+
+
+@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac-16k", "mimi"])
+def test_evaluate_draws_them_beside_others(name, saved, run, speech, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)
+    codecs = f"hf:{saved(name)}@0.1/9,pcm"
+    arguments = (
+        "--codecs",
+        codecs,
+        "--metrics",
+        "si_sdr",
+        "--listen",
+        "0",
+        "--workers",
+        "1",
+        "--out",
+        tmp_path / "out",
+    )
+    run("evaluate", tmp_path / "clip.wav", *arguments)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    own = [row for row in rows if row["codec"] == name]
+    assert len(own) == 2
+    assert all(row["kbps"] > 0 for row in own)
+
+
+def test_a_live_stream_is_refused_before_anything_is_written(saved, run, tmp_path):
+    output = run("encode", "--live", "-", tmp_path / "a.vqc", "--model", f"hf:{saved('dac')}", code=1).output
+    assert "codes whole clips, no streams" in output
+
+
+def test_onnx_is_for_ours(saved, run, speech_path, tmp_path):
+    model = ("--model", f"hf:{saved('dac')}", "--engine", "onnx")
+    assert "no model of vqcodec" in run("encode", speech_path, tmp_path / "a.vqc", *model, code=1).output
