@@ -17,6 +17,7 @@ import soundfile
 import torch
 
 import vqcodec
+from vqcodec.adapters import ADAPTERS
 from vqcodec.architecture import CODEBOOKS
 from vqcodec.bitstream import VqcReader
 from vqcodec.config import load_run_config
@@ -107,7 +108,7 @@ def test_each_change_that_the_walk_proposes_is_a_config():
 
 
 def test_a_quantizer_is_one_file_and_one_line(folder, speech, monkeypatch):
-    module, use = blocks("extending.md", "python")
+    module, use = blocks("extending.md", "python")[:2]
     assert len([line for line in module.splitlines() if line.strip()]) <= 30
     (folder / "random_codebook.py").write_text(module)
     monkeypatch.syspath_prepend(folder)
@@ -121,3 +122,32 @@ def test_a_quantizer_is_one_file_and_one_line(folder, speech, monkeypatch):
     wanted = np.concatenate((session.push(speech[None, :8000]), session.flush()), axis=2)
     assert np.array_equal(next(VqcReader(io.BytesIO(names["data"])).chunks()).codes, wanted)
     assert vqcodec.decompress(names["data"], model=codec)[0].shape == (1, 8000)
+
+
+def test_an_adapter_is_one_file_and_one_line(folder, noise, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    if not hasattr(transformers, "WavTokenizerModel"):
+        pytest.skip("this transformers has no WavTokenizer")
+    module, use = blocks("extending.md", "python")[2:]
+    assert len([line for line in module.splitlines() if line.strip()]) <= 30
+    (folder / "wavtokenizer_adapter.py").write_text(module)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setitem(ADAPTERS, "wavtokenizer", "")  # taken out again afterwards
+    torch.manual_seed(0)
+    config = transformers.WavTokenizerConfig(
+        num_filters=4, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1, decoder_hidden_size=32,
+        decoder_intermediate_size=32, decoder_num_layers=1, decoder_attention_num_groups=4,
+    )  # fmt: skip
+    model = transformers.WavTokenizerModel(config).eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith("embed"):
+            torch.nn.init.normal_(buffer)
+    model.save_pretrained(folder / "wavtokenizer")
+    wave = noise(1, 5000)
+    names = {"vqcodec": vqcodec, "folder": folder / "wavtokenizer", "samples": wave}
+    exec(use, names)
+    with torch.inference_mode():
+        codes = model.encode(torch.from_numpy(wave)[None]).audio_codes
+        decoded = model.decode(codes).audio_values.reshape(1, -1)[:, :5000]
+    assert np.array_equal(next(VqcReader(io.BytesIO(names["data"])).chunks()).codes, codes)
+    assert np.allclose(names["samples_hat"], decoded, atol=1e-5)

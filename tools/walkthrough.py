@@ -16,8 +16,10 @@ from PIL import Image
 
 from vqcodec.architecture import ModelConfig
 from vqcodec.codec import Codec
+from vqcodec.config import DataConfig, validate
 from vqcodec.evaluation.clips import read_clip
 from vqcodec.evaluation.plots import spectrogram_levels
+from vqcodec.training.validation import load_clips
 from vqcodec.usage import CodebookUsage
 from vqcodec.weights import load_weights
 
@@ -33,12 +35,13 @@ def losses(run: Path) -> Figure:
     return figure
 
 
-def usage(codec: Codec, wave: NDArray[np.float32]) -> Figure:
-    """How often each code is used, the most used first, with the perplexity."""
-    codes = codec.encode(torch.from_numpy(wave)[None, None])[0].numpy()
+def usage(codec: Codec, run: Path) -> Figure:
+    """How often the validation clips of a run use each code, the most used first, with the perplexity."""
+    data = validate(DataConfig, json.loads((run / "config.json").read_text(encoding="utf-8"))["data"], where=str(run))
     used = CodebookUsage(codec.total_codebooks, codec.codebook_size)
-    used.add(codes)
-    shares = np.sort(used.counts[0])[::-1] / codes.shape[1]
+    for clip in load_clips(data, codec.sample_rate_hz):
+        used.add(codec.encode(torch.from_numpy(clip.wave)[None, None])[0].numpy())
+    shares = np.sort(used.counts[0])[::-1] / used.counts[0].sum()
     figure = Figure(figsize=(7, 2.5), layout="constrained")
     axes = figure.add_subplot()
     axes.fill_between(np.arange(codec.codebook_size), shares, step="mid")
@@ -79,7 +82,7 @@ def main(run: Path, clip: Path, out: Path) -> None:
         sys.exit(f"{clip}: {rate_hz} Hz; give a clip of {ModelConfig().sample_rate_hz} Hz")
     figures = {
         "losses": losses(run),
-        "usage": usage(codec, wave),
+        "usage": usage(codec, run),
         "reconstruction": reconstruction(codec, wave[: 3 * rate_hz]),
     }
     out.mkdir(parents=True, exist_ok=True)
