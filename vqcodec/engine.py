@@ -28,7 +28,7 @@ class Engine:
     """
 
     is_streaming = True
-    """Whether blocks of a stream can be coded as they come; a `ClipEngine` cannot."""
+    """Whether blocks of a stream can be coded as they come; most a `ClipEngine` cannot."""
     model_name: str
     sample_rate_hz: int
     hop_length: int

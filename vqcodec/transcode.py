@@ -14,7 +14,7 @@ from vqcodec.clips import ClipDecoder, ClipEncoder, clip_context
 from vqcodec.engine import ClipEngine, Engine, Wave
 from vqcodec.errors import BitstreamError, ConfigError
 from vqcodec.frames import ceil_div, resampled_length
-from vqcodec.stream import DecodeSession, EncodeSession, check_streaming
+from vqcodec.stream import DecodeSession, EncodeSession
 
 _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
@@ -42,8 +42,8 @@ def encode_blocks(
 
     `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full.
     """
-    if isinstance(engine, ClipEngine):
-        return _encode_clip(blocks, engine, header, file, tags or {}, live_frames)
+    if isinstance(engine, ClipEngine) and live_frames is None:
+        return _encode_clip(blocks, engine, header, file, tags or {})
     is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES
     entropy = None if is_short else engine.entropy
     live = live_frames is not None
@@ -65,11 +65,8 @@ def _encode_clip(
     header: Header,
     file: BinaryIO,
     tags: Mapping[str, str],
-    live_frames: int | None,
 ) -> int:
     """As `encode_blocks`; the file is written at the end, since its tags may hold what only then is known."""
-    if live_frames is not None:
-        check_streaming(engine)
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
     encoder = ClipEncoder(engine, header.num_codebooks, header.channels)
     samples, codes = 0, []
@@ -121,7 +118,12 @@ def decode_span(
     resampler = Resampler(engine.sample_rate_hz, span.rate_hz, header.channels)
     position = first * hop * span.rate_hz // engine.sample_rate_hz
     chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
-    for wave in _resampled(_synthesized(chunks, engine, header.channels, reader.tags, first), resampler):
+    session: DecodeSession | ClipDecoder
+    if isinstance(engine, ClipEngine):
+        session = ClipDecoder(engine, header.channels, tags=reader.tags, first_frame=first)
+    else:
+        session = DecodeSession(engine, batch=header.channels)
+    for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
         if begin < end:
@@ -148,7 +150,8 @@ def decode_stream(
     read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
     chunks = _joined(_before(read, failures), is_more_at_hand, block_frames(header.channels))
     position = 0
-    for wave in _resampled(_synthesized(chunks, engine, header.channels, reader.tags), resampler):
+    session = DecodeSession(engine, batch=header.channels)
+    for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
         left = wave.shape[1]
         if reader.samples is not None:
             left = resampled_length(reader.samples, header.original_rate_hz, rate_hz) - position
@@ -189,16 +192,9 @@ def _one(chunks: list[Chunk]) -> Chunk:
     return Chunk(chunks[0].start_frame, np.concatenate([chunk.codes for chunk in chunks], axis=2))
 
 
-def _synthesized(
-    chunks: Iterable[Chunk], engine: Engine, channels: int, tags: Mapping[str, str], first_frame: int = 0
-) -> Iterator[Wave]:
+def _synthesized(chunks: Iterable[Chunk], session: DecodeSession | ClipDecoder, channels: int) -> Iterator[Wave]:
     """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
-    session: DecodeSession | ClipDecoder
-    if isinstance(engine, ClipEngine):
-        session = ClipDecoder(engine, channels, tags=tags, first_frame=first_frame)
-    else:
-        session = DecodeSession(engine, batch=channels)
     for chunk in chunks:
         _, layers, frames = chunk.codes.shape
         for start in range(0, frames, step):

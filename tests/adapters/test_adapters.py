@@ -134,10 +134,30 @@ def test_each_clip_is_coded_as_if_alone(adapter, noise):
     np.testing.assert_array_equal(adapter.encode(torch.from_numpy(waves)[:, None], num_codebooks=1).numpy(), one_by_one)
 
 
-def test_streams_are_refused_in_a_line(adapter):
+@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac"])
+def test_streams_are_refused_in_a_line(saved, name):
+    adapter = vqcodec.load(f"hf:{saved(name)}")
     for session in (EncodeSession, DecodeSession):
         with pytest.raises(ConfigError, match="codes whole clips, no streams"):
             session(adapter)
+
+
+def test_mimi_streams_with_the_codes_and_the_wave_of_the_whole(saved, noise):
+    """Over 12 s, more than the 10 that its attention looks back."""
+    adapter = vqcodec.load(f"hf:{saved('mimi')}")
+    wave = noise(2, 150 * adapter.hop_length)
+    whole, _ = adapter.encode_clip(wave, 4)
+    encoder = EncodeSession(adapter, num_codebooks=4, batch=2)
+    cuts = [1, 500, 1920, 5000, 100_000, 100_001]
+    pieces = [encoder.push(part) for part in np.split(wave, cuts, axis=1)] + [encoder.flush()]
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=2), whole)
+    decoder = DecodeSession(adapter, batch=2)
+    waves = [decoder.push(part) for part in np.split(whole, [1, 2, 3, 40, 41], axis=2)] + [decoder.flush()]
+    np.testing.assert_allclose(np.concatenate(waves, axis=1), adapter.decode_clip(whole, None), atol=1e-4)
+    encoder.push(wave[:, :4000])
+    with pytest.raises(ConfigError, match="cannot be saved"):
+        encoder.save()
+    assert decoder.conceal(3).shape == (2, 3 * adapter.hop_length)
 
 
 def test_an_odd_number_of_channels_of_a_model_of_pairs_is_refused(saved, noise):

@@ -1,6 +1,9 @@
 """Every command takes a model of transformers where it takes one of ours."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +98,33 @@ def test_evaluate_draws_them_beside_others(name, saved, run, speech, tmp_path):
 def test_a_live_stream_is_refused_before_anything_is_written(saved, run, tmp_path):
     output = run("encode", "--live", "-", tmp_path / "a.vqc", "--model", f"hf:{saved('dac')}", code=1).output
     assert "codes whole clips, no streams" in output
+
+
+@pytest.mark.slow
+def test_mimi_lives_through_pipes(saved, speech, tmp_path):
+    model = ("--model", f"hf:{saved('mimi')}")
+    stream = tmp_path / "in.wav"
+    soundfile.write(stream, speech[:40000], 16000)
+    vqcodec = str(Path(sys.executable).parent / "vqcodec")
+    with stream.open("rb") as source:
+        coded = subprocess.run(
+            [vqcodec, "encode", "--live", "-", "-", *model, "--chunk-ms", "160"],
+            stdin=source,
+            capture_output=True,
+            check=True,
+        )
+    decoded = subprocess.run(
+        [vqcodec, "decode", "--live", "-", tmp_path / "out.wav", *model],
+        input=coded.stdout,
+        capture_output=True,
+        check=True,
+    )
+    assert b"Traceback" not in coded.stderr + decoded.stderr
+    (tmp_path / "a.vqc").write_bytes(coded.stdout)
+    subprocess.run([vqcodec, "decode", tmp_path / "a.vqc", tmp_path / "whole.wav", *model], check=True)
+    live, whole = (soundfile.read(tmp_path / name)[0] for name in ("out.wav", "whole.wav"))
+    assert len(live) == len(whole) == 40000
+    np.testing.assert_allclose(live, whole, atol=2e-3)
 
 
 def test_onnx_is_for_ours(saved, run, speech_path, tmp_path):
