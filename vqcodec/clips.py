@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from vqcodec.engine import ClipEngine, Codes, Scales, Wave
 from vqcodec.errors import BitstreamError
+from vqcodec.frames import ceil_div
 
 MOST_SECONDS = 120
 """Of a clip that is coded as a whole."""
 CONTEXT_SECONDS = 4
+_MOST_SCALE = 1e4
 SCALES_TAG = "scales"
 """Tag of a .vqc that holds the levels of chunks: float32, little-endian, inputs by chunks, in base64."""
 
@@ -91,14 +93,24 @@ class ClipEncoder:
 class ClipDecoder:
     """As `DecodeSession`, from `first_frame` of a file on, a multiple of the engine's chunks. What is lost is silent.
 
-    `tags` are those of the file. Raises BitstreamError where they hold no levels and the model needs some.
+    `tags` and `frames` are those of the file. Raises BitstreamError where they hold no levels, or too few or too many,
+    and the model needs some; with `conceal` it then decodes at the level to which it normalizes.
     """
 
-    def __init__(self, engine: ClipEngine, batch: int, *, tags: Mapping[str, str], first_frame: int = 0) -> None:
+    def __init__(
+        self,
+        engine: ClipEngine,
+        batch: int,
+        *,
+        tags: Mapping[str, str],
+        frames: int | None = None,
+        first_frame: int = 0,
+        conceal: bool = False,
+    ) -> None:
         self.engine = engine
         self._piece, self._context = piece_frames(engine)
         self._lead, self._frame = 0, first_frame
-        self._scales = scales_of(tags, engine.inputs_of(batch)) if engine.is_scaled else None
+        self._scales = _scales_for(engine, batch, tags, frames, conceal=conceal)
         self._codes: NDArray[Any] | None = None
         self._lost = np.zeros(0, bool)
         self._batch = batch
@@ -156,9 +168,28 @@ def scales_of(tags: Mapping[str, str], inputs: int) -> Scales:
         data = base64.b64decode(tags[SCALES_TAG], validate=True)
         scales = np.frombuffer(data, "<f4").reshape(inputs, -1).astype(np.float32)
     except KeyError:
-        raise BitstreamError(f"no tag {SCALES_TAG!r}, without which this model cannot restore levels") from None
+        raise BitstreamError(
+            f"no tag {SCALES_TAG!r} that is whole, which holds the levels; --conceal decodes at one level without it"
+        ) from None
     except (ValueError, binascii.Error):
         raise BitstreamError(f"the tag {SCALES_TAG!r} holds no levels") from None
-    if not np.isfinite(scales).all():
-        raise BitstreamError(f"the tag {SCALES_TAG!r} holds levels that are NaN or infinite")
+    if not ((scales > 0) & (scales <= _MOST_SCALE)).all():
+        raise BitstreamError(f"the tag {SCALES_TAG!r} holds levels that are not above 0 and at most {_MOST_SCALE:g}")
+    return scales
+
+
+def _scales_for(
+    engine: ClipEngine, channels: int, tags: Mapping[str, str], frames: int | None, *, conceal: bool
+) -> Scales | None:
+    """The levels of a file, held against its frames and the model."""
+    if not engine.is_scaled:
+        if SCALES_TAG in tags:
+            raise BitstreamError(f"it has a tag {SCALES_TAG!r}, but the model takes no levels out; give its own config")
+        return None
+    if conceal and SCALES_TAG not in tags:
+        return None
+    scales = scales_of(tags, engine.inputs_of(channels))
+    if frames is not None and scales.shape[1] != ceil_div(frames, engine.chunk_frames):
+        chunks = ceil_div(frames, engine.chunk_frames)
+        raise BitstreamError(f"the tag {SCALES_TAG!r} has {scales.shape[1]} levels for {chunks} chunks of this model")
     return scales

@@ -8,16 +8,28 @@ A recipe is a YAML file with only what differs from the defaults here. `load_run
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vqcodec.architecture import ModelConfig
 from vqcodec.errors import ConfigError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"{pair[0]:g} is above {pair[1]:g}")
+    return pair
+
+
+_Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+"""The least and the most of what is drawn."""
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
 
 
 class QuantizerConfig(_Section):
@@ -41,7 +53,7 @@ class QuantizerConfig(_Section):
     start: Literal["kmeans", "uniform", "normal", "laplace"] = Field(
         "kmeans", description="first codebook vectors: k-means, or draws with the mean and deviation of the latents"
     )
-    temperature: tuple[PositiveFloat, PositiveFloat] = Field(
+    temperature: tuple[_Temperature, _Temperature] = Field(
         (1.0, 0.05), description="of soft and gumbel codebooks: at the start of quantization and at the end of the run"
     )
 
@@ -52,16 +64,16 @@ class DataConfig(_Section):
     train: list[str] = Field(["data/train"], description="folders, globs, files, CSV or JSONL manifests")
     valid: list[str] = Field(["data/valid"])
     valid_clips: int = Field(24, ge=1, description="clips of `valid` that validation during training uses")
-    segment_seconds: float = Field(1.0, gt=0)
+    segment_seconds: float = Field(1.0, ge=0.1, le=3600)
     batch_size: int = Field(8, ge=1, description="segments per step and process")
     workers: int = Field(0, ge=0, description="loader processes")
     cache_mb: int = Field(2048, ge=0, description="decoded clips kept in memory, per loader process")
-    gain_db: tuple[float, float] = (-20.0, 6.0)
-    speed: tuple[float, float] = (1.0, 1.0)
+    gain_db: _Range = (-20.0, 6.0)
+    speed: _Range = (1.0, 1.0)
     speed_share: float = Field(0.0, ge=0, le=1)
     filter_db: float = Field(0.0, ge=0, description="largest boost or cut of the random equalizer")
     filter_share: float = Field(0.0, ge=0, le=1)
-    noise_snr_db: tuple[float, float] = (15.0, 45.0)
+    noise_snr_db: _Range = (15.0, 45.0)
     noise_share: float = Field(0.0, ge=0, le=1)
 
 
@@ -100,7 +112,7 @@ class OptimizerConfig(_Section):
 
     kind: Literal["sgd", "adam", "adamw", "muon"] = Field("adamw", description="muon: for matrices, AdamW for the rest")
     learning_rate: float = Field(6e-4, gt=0)
-    betas: tuple[float, float] = Field((0.8, 0.99), description="the first is also the momentum of sgd")
+    betas: tuple[_Share, _Share] = Field((0.8, 0.99), description="the first is also the momentum of sgd")
     weight_decay: float = Field(1e-2, ge=0)
     warmup_steps: int = Field(200, ge=0)
     final_share: float = Field(0.03, ge=0, le=1)
@@ -119,7 +131,7 @@ class RunConfig(_Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     steps: int = Field(100_000, ge=1)
     max_minutes: float | None = Field(None, gt=0, description="stop (resumable) after this long; null: no limit")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=1 << 40)
     init: str | None = Field(None, description="model name or weights file to start from")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     accelerator: str = "auto"
@@ -128,7 +140,7 @@ class RunConfig(_Section):
     log_every: int = Field(50, ge=1)
     validate_every: int = Field(1000, ge=1)
     checkpoint_every: int = Field(500, ge=1)
-    validate_codebooks: list[int] = [1, 3, 6, 12]
+    validate_codebooks: list[Annotated[int, Field(ge=1)]] = [1, 3, 6, 12]
 
 
 _Config = TypeVar("_Config", bound=_Section)

@@ -10,7 +10,7 @@ import numpy as np
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
-from vqcodec.clips import ClipDecoder, ClipEncoder, clip_context
+from vqcodec.clips import SCALES_TAG, ClipDecoder, ClipEncoder, clip_context
 from vqcodec.engine import ClipEngine, Engine, Wave
 from vqcodec.errors import BitstreamError, ConfigError
 from vqcodec.frames import ceil_div, resampled_length
@@ -67,6 +67,8 @@ def _encode_clip(
     tags: Mapping[str, str],
 ) -> int:
     """As `encode_blocks`; the file is written at the end, since its tags may hold what only then is known."""
+    if engine.is_scaled and SCALES_TAG in tags:
+        raise ConfigError(f"the tag {SCALES_TAG!r} is taken by the levels of this model; choose another name")
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
     encoder = ClipEncoder(engine, header.num_codebooks, header.channels)
     samples, codes = 0, []
@@ -120,7 +122,14 @@ def decode_span(
     chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
     session: DecodeSession | ClipDecoder
     if isinstance(engine, ClipEngine):
-        session = ClipDecoder(engine, header.channels, tags=reader.tags, first_frame=first)
+        session = ClipDecoder(
+            engine,
+            header.channels,
+            tags=reader.tags,
+            frames=header.frames,
+            first_frame=first,
+            conceal=on_damage is not None,
+        )
     else:
         session = DecodeSession(engine, batch=header.channels)
     for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):

@@ -33,13 +33,18 @@ def save_weights(
 ) -> str:
     """Write the state of a Codec of `config` to `path` and return its SHA-256 in hex. Replaces an older file.
 
-    `entropy`: the tensors of its EntropyModel.
+    `entropy`: the tensors of its EntropyModel. Raises ModelError for values that `dtype` cannot hold.
     """
     tensors = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in state.items()
         if not name.endswith(_TRAINING_STATE)
     }
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(
+                f"{path}: {name} has values beyond {str(dtype).removeprefix('torch.')}; train at a lower rate"
+            )
     tensors |= {ENTROPY_PREFIX + name: torch.from_numpy(value) for name, value in (entropy or {}).items()}
     data = save(tensors, metadata={FORMAT: config.to_json()})
     with atomic_output(path, force=True) as temporary:

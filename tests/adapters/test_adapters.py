@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import vqcodec
 from vqcodec import zoo
@@ -14,9 +15,11 @@ from vqcodec.adapters import ADAPTERS, open_adapter
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.thin import thin
 from vqcodec.clips import ClipDecoder, ClipEncoder
+from vqcodec.convert import new_header
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError
 from vqcodec.frames import num_frames
 from vqcodec.stream import DecodeSession, EncodeSession
+from vqcodec.transcode import encode_blocks
 
 transformers = pytest.importorskip("transformers")
 
@@ -174,9 +177,31 @@ def test_levels_come_back_and_damaged_ones_are_told(saved, noise):
     files = [vqcodec.compress(wave, 48000, model=adapter) for wave in (loud, quiet)]
     levels = [np.abs(vqcodec.decompress(data, model=adapter)[0]).mean() for data in files]
     assert levels[0] == pytest.approx(100 * levels[1], rel=1e-3)
-    for tags, named in ({}, "no tag 'scales'"), ({"scales": "!"}, "no levels"), ({"scales": "AAAA"}, "no levels"):
+    damaged = ({"scales": "AAAAAA=="}, "not above 0")  # 0.0
+    for tags, named in (
+        damaged,
+        ({}, "no tag 'scales'"),
+        ({"scales": "!"}, "no levels"),
+        ({"scales": "AAAA"}, "no levels"),
+    ):
         with pytest.raises(BitstreamError, match=named):
             ClipDecoder(adapter, 2, tags=tags)
+    with pytest.raises(BitstreamError, match="1 levels for 5 chunks"):
+        ClipDecoder(adapter, 2, tags={"scales": "AACAPw=="}, frames=63)
+    at_one_level = ClipDecoder(adapter, 2, tags={}, conceal=True)
+    codes, scales = adapter.encode_clip(loud, 1)
+    at_one_level.push(codes)
+    np.testing.assert_allclose(at_one_level.flush(), adapter.decode_clip(codes, np.ones_like(scales)), atol=1e-4)
+    with pytest.raises(BitstreamError, match="takes no levels out"):
+        ClipDecoder(vqcodec.load(f"hf:{saved('dac')}"), 2, tags={"scales": "AACAPw=="})
+    with pytest.raises(ConfigError, match="taken by the levels"):
+        encode_blocks(
+            [loud],
+            adapter,
+            new_header(adapter, rate_hz=48000, channels=2, samples=20000, num_codebooks=1),
+            io.BytesIO(),
+            tags={"scales": "mine"},
+        )
     decoder = ClipDecoder(adapter, 2, tags={"scales": "AACAPw=="})  # 1.0, of one chunk
     decoder.push(adapter.encode_clip(loud, 1)[0])
     with pytest.raises(BitstreamError, match="of 1 chunks only"):
@@ -257,6 +282,32 @@ def test_what_is_no_model_is_one_line(saved, tmp_path, noise, change, named):
     with pytest.raises(ModelError, match=named) as caught:
         vqcodec.compress(noise(1, 1000), 44100, model=f"hf:{tmp_path / 'dac'}")
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_lack_a_tensor_are_refused(saved, tmp_path, noise):
+    shutil.copytree(saved("dac"), tmp_path / "dac")
+    tensors = load_file(tmp_path / "dac" / "model.safetensors")
+    tensors.pop("encoder.conv1.bias")
+    save_file(tensors, tmp_path / "dac" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"weights lack encoder.conv1.bias"):
+        vqcodec.compress(noise(1, 1000), 44100, model=f"hf:{tmp_path / 'dac'}")
+
+
+def test_an_impossible_config_is_one_line(saved, tmp_path):
+    shutil.copytree(saved("encodec"), tmp_path / "encodec")
+    config = json.loads((tmp_path / "encodec" / "config.json").read_text())
+    for change in {"target_bandwidths": []}, {"sampling_rate": 0}:
+        (tmp_path / "encodec" / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(ModelError, match="not that of a encodec|cannot load it"):
+            vqcodec.load(f"hf:{tmp_path / 'encodec'}")
+
+
+def test_codes_alone_are_no_file_of_a_model_that_takes_levels_out(saved, tmp_path):
+    np.save(tmp_path / "codes.npy", np.zeros((2, 2, 9), np.int64))
+    model = f"hf:{saved('encodec-stereo')}"
+    with pytest.raises(ModelError, match="takes levels out"):
+        vqcodec.import_codes(tmp_path / "codes.npy", tmp_path / "a.vqc", format="npy", model=model)
+    assert not (tmp_path / "a.vqc").exists()
 
 
 def test_ours_are_needed_where_a_model_is_trained_or_exported(saved):

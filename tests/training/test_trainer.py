@@ -16,6 +16,7 @@ import yaml
 
 from vqcodec.codec import Codec
 from vqcodec.errors import TrainingError
+from vqcodec.training.data import Batch
 from vqcodec.training.trainer import Trainer
 from vqcodec.weights import load_weights
 
@@ -228,3 +229,22 @@ def test_data_that_cannot_be_found_is_one_clear_error(tmp_path, toy_run):
     soundfile.write(tmp_path / "a.wav", np.zeros(10), 8000)
     with pytest.raises(TrainingError, match="no clip is"):
         Trainer(toy_run(data={"train": [str(tmp_path / "a.wav")]}), tmp_path / "run").fit()
+
+
+def test_a_run_that_would_never_quantize_is_refused(tmp_path, toy_run):
+    with pytest.raises(TrainingError, match=r"quantization begins at quantizer.start_step 4; train longer"):
+        Trainer(toy_run(steps=4), tmp_path)
+
+
+def test_a_loss_below_zero_may_fall_and_may_not_explode(tmp_path, toy_run):
+    trainer = Trainer(toy_run(), tmp_path)
+    trainer._running_loss = -60.0
+    trainer._check(-65.0, Batch(torch.zeros(1, 1, 1), ["a"]))
+    with pytest.raises(TrainingError, match="lower optimizer.learning_rate"):
+        trainer._check(2000.0, Batch(torch.zeros(1, 1, 1), ["a"]))
+
+
+def test_another_optimizer_cannot_go_on(tmp_path, toy_run):
+    Trainer(toy_run(), tmp_path).fit()
+    with pytest.raises(TrainingError, match="its optimizer is adamw, not muon"):
+        Trainer(toy_run(optimizer={"kind": "muon"}), tmp_path).resume()

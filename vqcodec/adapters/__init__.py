@@ -31,5 +31,8 @@ def open_adapter(folder: str | Path, *, name: str | None = None) -> Adapter:
     if place is None:
         raise ModelError(f"{model.name}: a model of type {model.model_type!r}; there are {', '.join(ADAPTERS)}")
     module, _, kind = place.partition(":")
-    adapter: Adapter = getattr(import_module(module), kind)(model)
-    return adapter
+    adapter_class: type[Adapter] = getattr(import_module(module), kind)
+    try:
+        return adapter_class(model)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(f"{model.name}: its config.json is not that of a {model.model_type} ({error})") from None

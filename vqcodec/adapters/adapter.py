@@ -81,7 +81,7 @@ class Adapter(ClipEngine):
         if wave.dim() != 3 or wave.shape[1] != 1:
             raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [B, 1, T]")
         count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-        codes = [self.encode_clip(one.cpu().numpy(), count)[0] for one in wave]
+        codes = [self.encode_clip(one.float().cpu().numpy(), count)[0] for one in wave]
         frames = num_frames(wave.shape[2], self.hop_length)
         return torch.from_numpy(np.concatenate([np.zeros((0, count, frames), np.int64), *codes]))
 
@@ -91,8 +91,11 @@ class Adapter(ClipEngine):
         A model that normalizes decodes at the level to which it normalizes. Raises ValueError for other codes.
         """
         self.check_codes(codes.cpu().numpy())
+        available = codes.shape[2] * self.hop_length
+        length = available if length_samples is None else length_samples
+        if not 0 <= length <= available:
+            raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
         waves = [self.decode_clip(one[None].cpu().numpy(), None) for one in codes]
-        length = codes.shape[2] * self.hop_length if length_samples is None else length_samples
         return torch.from_numpy(np.stack([np.zeros((1, length), np.float32), *(w[:, :length] for w in waves)])[1:])
 
     # What files need

@@ -39,7 +39,11 @@ class ModelFolder:
 
     def model(self, **changes: Any) -> Any:
         """transformers' model, in evaluation mode, with `changes` of the config. Raises as `config`."""
-        return self._load("AutoModel", use_safetensors=True, **changes).eval()
+        model, info = self._load("AutoModel", use_safetensors=True, output_loading_info=True, **changes)
+        if info["missing_keys"]:
+            missing = ", ".join(sorted(info["missing_keys"])[:3])
+            raise ModelError(f"{self.name}: its weights lack {missing}; fetch the folder again")
+        return model.eval()
 
     def _load(self, kind: str, **options: Any) -> Any:
         try:

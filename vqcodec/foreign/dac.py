@@ -5,6 +5,7 @@ Only files in one piece. In chunks, DAC codes without padding: a chunk of 5 s at
 but stands for 204650 samples, 399.7 frames, so that the frames of its chunks lie on no common grid.
 """
 
+import math
 from typing import Any
 
 from vqcodec.errors import BitstreamError, VersionError
@@ -45,8 +46,13 @@ def parse_dac(data: bytes) -> ForeignCodes:
         samples=_count(metadata, "original_length"),
         rate_hz=_count(metadata, "sample_rate"),
         is_length_floored=True,
-        tags={"input_db": f"{scalar_of(metadata['input_db']):.2f}"},
+        tags=_loudness(scalar_of(metadata["input_db"])),
     )
+
+
+def _loudness(decibels: Any) -> dict[str, str]:
+    """The tag of the loudness; none of silence, which has -inf."""
+    return {"input_db": f"{decibels:.2f}"} if math.isfinite(decibels) else {}
 
 
 def _check_version(metadata: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from vqcodec.atomic import Target, atomic_output
 from vqcodec.bitstream import Header, VqcWriter
 from vqcodec.bitstream.opening import content_errors
 from vqcodec.convert import Model, Source, Summary, check_target, codec_for, new_header, usable_tags
-from vqcodec.engine import Engine
+from vqcodec.engine import ClipEngine, Engine
 from vqcodec.errors import BitstreamError, ConfigError, ModelError
 from vqcodec.foreign.codes import ForeignCodes
 from vqcodec.foreign.dac import parse_dac
@@ -57,7 +57,12 @@ def import_codes(
     codec = codec_for(model, engine)
     with content_errors(name):
         _check_model(foreign, codec)
-        header = _header(foreign, codec, foreign.samples if samples is None else samples, foreign.rate_hz or rate_hz)
+        header = _header(
+            foreign,
+            codec,
+            foreign.samples if samples is None else samples,
+            rate_hz if foreign.rate_hz is None else foreign.rate_hz,
+        )
     with atomic_output(target, suffix=".vqc", force=force) as path:
         with path.open("wb") as file:
             writer = VqcWriter(file, header, entropy=codec.entropy, tags=usable_tags(foreign.tags))
@@ -97,6 +102,13 @@ def _check_model(foreign: ForeignCodes, codec: Engine) -> None:
     if not 1 <= num_codebooks <= codec.total_codebooks:
         shape = f"{channels} channels, {num_codebooks} codebooks, {frames} frames"
         raise BitstreamError(f"it has {shape}, but {codec.model_name} has {codec.total_codebooks} codebooks")
+    if isinstance(codec, ClipEngine):
+        if codec.is_scaled:
+            raise ModelError(
+                f"{codec.model_name} takes levels out, which codes do not hold; decode it and encode again"
+            )
+        if channels > 1 and channels % codec.inputs_per_model:
+            raise BitstreamError(f"it has {channels} channels, but {codec.model_name} codes pairs")
     try:
         codec.check_codes(foreign.codes)
     except ValueError as error:

@@ -63,6 +63,11 @@ class Trainer:
 
     def __init__(self, config: RunConfig, run: str | Path) -> None:
         self.config, self.run = config, Path(run)
+        if config.init is None and config.steps <= config.quantizer.start_step:
+            first = config.quantizer.start_step
+            raise TrainingError(
+                f"steps {config.steps}: quantization begins at quantizer.start_step {first}; train longer"
+            )
         self.fabric = make_fabric(config)
         self.fabric.launch()
         self.step = 0
@@ -183,7 +188,7 @@ class Trainer:
         self._check(loss.item(), batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(self.model, self.optimizer, max_norm=config.optimizer.clip_norm)
+        norm = self._clip()
         self.optimizer.step()
         self.average.update(self.codec, self.step)
         statistics: dict[str, Any] = {"loss": loss.item()} | {name: value.item() for name, value in losses.items()}
@@ -191,6 +196,16 @@ class Trainer:
         if (self.step + 1) % config.log_every == 0:
             statistics |= self._health(output)
         return statistics | {"seconds_per_step": round(time.monotonic() - started, 3)}
+
+    def _clip(self) -> Tensor | None:
+        """Bound the gradient and return its norm. Raises TrainingError for one that is not finite."""
+        try:
+            return self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.optimizer.clip_norm)
+        except RuntimeError as error:
+            if "non-finite" not in str(error):
+                raise
+            remedy = "lower optimizer.learning_rate, or the weights under loss"
+            raise TrainingError(f"step {self.step}: the gradient is not finite; {remedy}") from None
 
     def _seed_step(self) -> None:
         fabric = self.fabric
@@ -231,7 +246,7 @@ class Trainer:
     def _check(self, loss: float, batch: Batch) -> None:
         """Stop a run whose loss is NaN, infinite or exploding. Raises TrainingError."""
         mean = self._running_loss
-        if not math.isfinite(loss) or (mean is not None and loss > _EXPLODED * mean):
+        if not math.isfinite(loss) or (mean is not None and loss > mean + (_EXPLODED - 1) * abs(mean)):
             before = "" if mean is None else f" after a mean of {mean:.3g}"
             raise TrainingError(
                 f"step {self.step}: the loss is {loss:g}{before}; lower optimizer.learning_rate or look at the "
@@ -282,7 +297,11 @@ class Trainer:
             tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
             if self.adversary is not None:
                 tensors |= with_prefix("adversary", self.adversary.tensors())
-            numbers = {"quantizing": self.quantizing, "running_loss": self._running_loss}
+            numbers = {
+                "quantizing": self.quantizing,
+                "running_loss": self._running_loss,
+                "optimizer": self.config.optimizer.kind,
+            }
             save_checkpoint(self.run, self.step, tensors, numbers)
         self.fabric.barrier()
 
@@ -292,9 +311,13 @@ class Trainer:
         try:
             self.codec.load_state_dict(without_prefix("codec", tensors))
         except RuntimeError as error:
-            raise TrainingError(f"{self.run}: the checkpoint is of another architecture ({error})") from None
+            why = " ".join(str(error).split())[:300]
+            raise TrainingError(f"{self.run}: the checkpoint is of another architecture ({why})") from None
         average = without_prefix("average", tensors)
         self.average.values = {name: self.fabric.to_device(value) for name, value in average.items()}
+        kind = self.config.optimizer.kind
+        if numbers.get("optimizer", kind) != kind:
+            raise TrainingError(f"{self.run}: its optimizer is {numbers['optimizer']}, not {kind}; give that one")
         restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
         if self.adversary is not None:
             self.adversary.restore(without_prefix("adversary", tensors))

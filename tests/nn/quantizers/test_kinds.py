@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vqcodec.architecture import CODEBOOKS
+from vqcodec.errors import ConfigError
 from vqcodec.nn.quantizers import Learning, make_quantizer
 from vqcodec.nn.quantizers.codebook import soft_assignments
 from vqcodec.nn.quantizers.factorized import FactorizedCodebook
@@ -252,3 +253,34 @@ def test_sizes_that_are_small_work(kind):
     codebook.start_from(torch.randn(100, 3))
     assert codebook.vectors().shape == (4, 3)
     assert math.isfinite(float(codebook.vectors().detach().sum()))
+
+
+def test_a_revived_gumbel_code_is_drawn_again(latents):
+    torch.manual_seed(0)
+    codebook = GumbelCodebook(SIZE, 12, Learning(decay=0.5))
+    codebook.start_from(latents)
+    codebook.logits.bias.data[: SIZE // 2] = -1e4  # nobody draws these
+    codebook.train()
+    assert len(codebook.encode(latents).unique()) <= SIZE // 2
+    revived = sum(int(codebook(latents).revived) for _ in range(10))
+    assert revived >= SIZE // 2
+    assert len(codebook.encode(latents).unique()) > 0.8 * SIZE
+
+
+def test_two_finite_scalar_codes_are_the_signs():
+    codebook = FiniteScalar(2, 4)
+    codebook.start_from(torch.randn(1000, 4))
+    shares = torch.bincount(codebook.encode(torch.randn(1000, 4)), minlength=2) / 1000
+    assert 0.4 < shares[0] < 0.6
+    assert codebook.points(torch.arange(2)).flatten().tolist() == [-1, 0]
+
+
+def test_more_bits_than_dimensions_still_differ(latents):
+    codebook = LookupFree(64, 3)
+    codebook.start_from(latents[:, :3].contiguous())
+    assert len(codebook.encode(latents[:, :3].contiguous()).unique()) > 10
+
+
+def test_cosines_need_two_dimensions():
+    with pytest.raises(ConfigError, match="2 or more latent dimensions"):
+        FactorizedCodebook(16, 1)

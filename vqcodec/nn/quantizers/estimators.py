@@ -33,9 +33,11 @@ def rotated(vectors: Tensor, chosen: Tensor) -> Tensor:
         length, chosen_length = (x.norm(dim=1, keepdim=True).clamp(min=1e-6) for x in (vectors, chosen))
         e, q = vectors / length, chosen / chosen_length
         r = e + q
-        r = r / r.norm(dim=1, keepdim=True).clamp(min=1e-6)  # opposite vectors have no r; they pass unturned
+        # Opposite vectors have no r, and next to none a scale without bounds: they pass straight through.
+        is_plain = (r.norm(dim=1, keepdim=True) < 1e-3) | (length < 1e-2 * chosen_length)
+        r = r / r.norm(dim=1, keepdim=True).clamp(min=1e-6)
     turned = vectors - 2 * r * (r * vectors).sum(1, keepdim=True) + 2 * q * (e * vectors).sum(1, keepdim=True)
-    turned = turned * (chosen_length / length)
+    turned = torch.where(is_plain, vectors, turned * (chosen_length / length))
     result: Tensor = turned + (chosen - turned).detach()
     return result
 

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from vqcodec.errors import ConfigError
 from vqcodec.nn.linear import linear
 from vqcodec.nn.quantizers.codebook import Assigned, Learning
 from vqcodec.nn.quantizers.estimators import ESTIMATORS
@@ -17,6 +18,8 @@ class FactorizedCodebook(ProjectedCodebook):
     """z = down(r), code = argmax cos(z, e), q = up(e): commitment = |z - sg(e)|^2, codebook loss = |sg(z) - e|^2."""
 
     def __init__(self, size: int, dim: int, learning: Learning = Learning()) -> None:  # noqa: B008 - frozen
+        if dim < 2:
+            raise ConfigError("factorized codes are directions: give 2 or more latent dimensions (of each group)")
         super().__init__(size, dim, min(_INNER_DIM, dim))
         self.learning = learning
         self.table = GradientCodebook(size, self.down.out_features, learning)

@@ -36,7 +36,8 @@ class FiniteScalar(ProjectedCodebook):
     def bounded(self, z: Tensor) -> Tensor:
         """z [N, dims], each within -L/2 .. L/2 - 1, to be rounded."""
         half = (self.levels - 1) * (1 + _EDGE) / 2
-        shift = torch.atanh(0.5 / half)
+        # Two levels are the signs: there is no middle one to put z = 0 at.
+        shift = torch.where(self.levels > 2, torch.atanh(0.5 / half), 0.0)
         return torch.tanh(z + shift) * half - 0.5
 
     def encode(self, vectors: Tensor) -> Tensor:

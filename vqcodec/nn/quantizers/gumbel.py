@@ -42,9 +42,23 @@ class GumbelCodebook(GradientCodebook):
         return Assigned(codes, choice @ self.weight, None, loss, self.revive(vectors.detach(), codes))
 
     @torch.no_grad()
+    def revive(self, vectors: Tensor, codes: Tensor) -> Tensor:
+        """See `VectorCodebook`; the logits of a revived code are made to choose it for what it now stands for."""
+        before = self.weight.detach().clone()
+        dead = super().revive(vectors, codes)
+        new = (self.weight != before).any(1)
+        if new.any():
+            rows = self.weight[new]
+            sharpness = self.logits.weight.norm(dim=1).mean() / before.norm(dim=1).mean().clamp(min=1e-3)
+            best = self.scores(rows).max(1).values
+            self.logits.weight.data[new] = rows * sharpness
+            self.logits.bias.data[new] = best + 1 - sharpness * rows.square().sum(1)
+        return dead
+
+    @torch.no_grad()
     def start_from(self, vectors: Tensor, *, iterations: int = 15) -> None:
         """See `Codebook`; the logits begin as the scores of nearest neighbours."""
         super().start_from(vectors, iterations=iterations)
-        scale = _SHARPNESS / VectorCodebook.scores(self, vectors).std(1).mean().clamp(min=1e-8)
+        scale = _SHARPNESS / VectorCodebook.scores(self, vectors).std(1).mean().clamp(min=1e-3)
         self.logits.weight.data = self.weight * scale
         self.logits.bias.data = -0.5 * self.weight.square().sum(1) * scale

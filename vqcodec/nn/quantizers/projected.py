@@ -45,8 +45,12 @@ class ProjectedCodebook(Codebook):
         mean = vectors.mean(0)
         variances, directions = torch.linalg.eigh(torch.cov(vectors.T).reshape(self.dim, self.dim))
         inner = self.down.out_features
-        # The largest last; a dimension without variance stays at zero.
-        whiten = directions[:, -inner:] / variances[-inner:].clamp(min=1e-8).sqrt()
+        # The largest last. What has hardly any variance is not blown up to one: it is rounding, or silence.
+        whiten = directions / variances.clamp(min=1e-6 + 1e-3 * float(variances[-1])).sqrt()
+        if inner <= self.dim:
+            whiten = whiten[:, -inner:]
+        else:  # more numbers than dimensions: each a direction of its own
+            whiten = whiten @ torch.nn.functional.normalize(torch.randn(self.dim, inner), dim=0).to(vectors.device)
         self.down.weight.data = whiten.T.contiguous()
         self.down.bias.data = -mean @ whiten
         self.start_points(self.down(vectors))
