@@ -1,8 +1,8 @@
 """Push and flush for engines that take whole clips: what comes is collected and coded at once, or in long pieces.
 
-Up to two minutes a clip is coded as a whole, as the model's own software does. A longer one goes in pieces of two
-minutes, each coded with some seconds on either side that are thrown away: memory stays bounded, and codes near the
-seams may differ from those of the whole. A model that codes chunks by itself has exact seams.
+Up to a minute (`most_seconds` of the engine) a clip is coded as a whole, as the model's own software does. A longer one
+goes in pieces of that length, each coded with some seconds on either side that are thrown away: memory stays bounded,
+and codes near the seams may differ from those of the whole. A model that codes chunks by itself has exact seams.
 """
 
 import base64
@@ -17,9 +17,7 @@ from vqcodec.engine import ClipEngine, Codes, Scales, Wave
 from vqcodec.errors import BitstreamError
 from vqcodec.frames import ceil_div
 
-MOST_SECONDS = 120
-"""Of a clip that is coded as a whole."""
-CONTEXT_SECONDS = 4
+CONTEXT_SECONDS = 2
 _MOST_SCALE = 1e4
 SCALES_TAG = "scales"
 """Tag of a .vqc that holds the levels of chunks: float32, little-endian, inputs by chunks, in base64."""
@@ -27,7 +25,7 @@ SCALES_TAG = "scales"
 
 def piece_frames(engine: ClipEngine) -> tuple[int, int]:
     """Frames of a piece that is kept, and of its context on either side."""
-    whole = int(MOST_SECONDS * engine.frame_rate) // engine.chunk_frames * engine.chunk_frames
+    whole = int(engine.most_seconds * engine.frame_rate) // engine.chunk_frames * engine.chunk_frames
     whole = max(whole, engine.chunk_frames)
     if engine.chunk_frames > 1:
         return whole, 0

@@ -118,11 +118,13 @@ class Engine:
 class ClipEngine(Engine):
     """A trained model that takes a clip as a whole, as others' codecs mostly do. Abstract. `clips` says how it is used.
 
+    most_seconds: of a clip that is coded at once, so that memory stays bounded
     chunk_frames: frames of the chunks that the model codes each by itself; 1 for a model that has none
     is_scaled:    whether it takes the level out of each chunk
     """
 
     is_streaming = False
+    most_seconds = 60.0
     chunk_frames = 1
     is_scaled = False
     inputs_per_model = 1

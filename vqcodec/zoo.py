@@ -120,8 +120,8 @@ def card_of(model: str | Path) -> ModelCard:
 def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | Adapter":
     """Load a bundled model by name, any weights file by path, or with "hf:" a folder or USER/NAME on a model hub.
 
-    It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC and Mimi as
-    transformers has them, which code whole clips (`vqcodec.adapters`).
+    It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC, X-Codec and
+    Mimi as transformers has them (`vqcodec.adapters`).
 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
     config and for an unusable device.

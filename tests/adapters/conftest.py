@@ -84,7 +84,38 @@ def mimi():
     )
 
 
-MODELS = {"encodec": encodec, "encodec-stereo": encodec_stereo, "dac": dac, "dac-16k": dac_16k, "mimi": mimi}
+def xcodec():
+    """16 kHz, with a small HuBERT inside."""
+    semantic = transformers.HubertConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=[8] * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
+    acoustic = transformers.DacConfig(
+        encoder_hidden_size=1, decoder_hidden_size=64, codebook_dim=4, downsampling_ratios=[8, 5, 4, 2]
+    )
+    return transformers.XcodecModel(
+        transformers.XcodecConfig(
+            codebook_size=64,
+            target_bandwidths=[0.3, 0.6, 1.5],
+            acoustic_model_config=acoustic,
+            semantic_model_config=semantic,
+        )
+    )
+
+
+MODELS = {
+    "encodec": encodec,
+    "encodec-stereo": encodec_stereo,
+    "dac": dac,
+    "dac-16k": dac_16k,
+    "xcodec": xcodec,
+    "mimi": mimi,
+}
 
 
 @pytest.fixture(scope="session")

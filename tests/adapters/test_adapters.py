@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 import vqcodec
 from vqcodec import zoo
-from vqcodec.adapters import ADAPTERS, open_adapter
+from vqcodec.adapters import ADAPTERS, Adapter, open_adapter
+from vqcodec.adapters.dac import DacAdapter
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.thin import thin
 from vqcodec.clips import ClipDecoder, ClipEncoder
@@ -50,11 +51,10 @@ def through(reference, wave):
             ).audio_values[0]
             codes = torch.cat(list(out.audio_codes[:, 0]), dim=1)
             codes = codes[:, : codes.shape[1] - out.last_frame_pad_length]
-        elif config.model_type == "dac":
-            extractor = transformers.DacFeatureExtractor(
-                sampling_rate=config.sampling_rate, hop_length=config.hop_length
-            )
-            inputs = extractor(raw_audio=wave[0], sampling_rate=config.sampling_rate, return_tensors="pt")
+        elif config.model_type in ("dac", "xcodec"):  # of one feature extractor
+            hz = config.sampling_rate if config.model_type == "dac" else config.sample_rate
+            extractor = transformers.DacFeatureExtractor(sampling_rate=hz, hop_length=config.hop_length)
+            inputs = extractor(raw_audio=wave[0], sampling_rate=hz, return_tensors="pt")
             codes = reference.encode(inputs["input_values"]).audio_codes[0]
             decoded = reference.decode(audio_codes=codes[None]).audio_values.reshape(1, -1)
         else:
@@ -137,7 +137,7 @@ def test_each_clip_is_coded_as_if_alone(adapter, noise):
     np.testing.assert_array_equal(adapter.encode(torch.from_numpy(waves)[:, None], num_codebooks=1).numpy(), one_by_one)
 
 
-@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac"])
+@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac", "xcodec"])
 def test_streams_are_refused_in_a_line(saved, name):
     adapter = vqcodec.load(f"hf:{saved(name)}")
     for session in (EncodeSession, DecodeSession):
@@ -214,7 +214,8 @@ def test_levels_come_back_and_damaged_ones_are_told(saved, noise):
 @pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac"])
 def test_long_clips_go_in_pieces_that_fit_together(saved, noise, monkeypatch, name):
     """With pieces of a second: a model that looks no further than the context has exact seams."""
-    monkeypatch.setattr("vqcodec.clips.MOST_SECONDS", 1.0)
+    monkeypatch.setattr(Adapter, "most_seconds", 1.0)
+    monkeypatch.setattr(DacAdapter, "most_seconds", 1.0)
     monkeypatch.setattr("vqcodec.clips.CONTEXT_SECONDS", 0.4)
     adapter = vqcodec.load(f"hf:{saved(name)}")
     channels = adapter.inputs_per_model
@@ -317,7 +318,10 @@ def test_ours_are_needed_where_a_model_is_trained_or_exported(saved):
 
 
 def test_every_line_of_the_table_is_an_adapter_of_its_model_type(saved):
-    types = {json.loads((saved(name) / "config.json").read_text())["model_type"] for name in ("encodec", "dac", "mimi")}
+    types = {
+        json.loads((saved(name) / "config.json").read_text())["model_type"]
+        for name in ("encodec", "dac", "xcodec", "mimi")
+    }
     assert set(ADAPTERS) == types
-    for name in ("encodec", "dac", "mimi"):
+    for name in ("encodec", "dac", "xcodec", "mimi"):
         assert open_adapter(saved(name)).model_name == name

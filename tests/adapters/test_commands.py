@@ -43,7 +43,7 @@ def test_files_are_coded_described_and_thinned(folder, run, speech, tmp_path):
     assert not (tmp_path / "no.wav").exists()
 
 
-@pytest.mark.parametrize("name", ["encodec", "dac-16k", "mimi"])
+@pytest.mark.parametrize("name", ["encodec", "dac-16k", "xcodec", "mimi"])
 def test_datasets_become_tokens_and_audio_again(name, saved, run, speech, tmp_path):
     model = ("--model", f"hf:{saved(name)}")
     (tmp_path / "clips").mkdir()
@@ -72,7 +72,7 @@ def test_tokens_of_a_model_that_takes_levels_out_are_refused(saved, run, speech_
     assert "takes levels out" in run("tokenize", speech_path, tmp_path / "tokens", *model, code=1).output
 
 
-@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac-16k", "mimi"])
+@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac-16k", "xcodec", "mimi"])
 def test_evaluate_draws_them_beside_others(name, saved, run, speech, tmp_path):
     soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)
     codecs = f"hf:{saved(name)}@0.1/9,pcm"

@@ -1,4 +1,4 @@
-"""Codecs of transformers behind the interface of ours, one file a family: EnCodec, DAC, Mimi.
+"""Codecs of transformers behind the interface of ours, one file a family: EnCodec, DAC, X-Codec, Mimi.
 
 `adapter` has what all share. A new one is a file and a line in `ADAPTERS`.
 """
@@ -15,6 +15,7 @@ __all__ = ["ADAPTERS", "Adapter", "open_adapter"]
 ADAPTERS: dict[str, str] = {
     "encodec": "vqcodec.adapters.encodec:EncodecAdapter",
     "dac": "vqcodec.adapters.dac:DacAdapter",
+    "xcodec": "vqcodec.adapters.xcodec:XcodecAdapter",
     "mimi": "vqcodec.adapters.mimi:MimiAdapter",
 }
 """Where each adapter is, by the "model_type" that config.json says."""

@@ -14,6 +14,16 @@ from vqcodec.errors import AudioError, ModelError
 from vqcodec.frames import num_frames
 
 
+def lowest_bandwidth(model: Any, num_codebooks: int) -> float:
+    """The lowest of the bandwidths a model was trained for that has `num_codebooks`: the first ones of it are those of
+    any, since each codes what the ones before it left.
+    """
+    rates = sorted(model.config.target_bandwidths)
+    quantizer = model.quantizer
+    enough = (rate for rate in rates if quantizer.get_num_quantizers_for_bandwidth(rate) >= num_codebooks)
+    return float(next(enough, rates[-1]))
+
+
 class Adapter(ClipEngine):
     """A codec of transformers, whose codes are those that transformers computes. Abstract: a kind defines what raises.
 
@@ -29,7 +39,7 @@ class Adapter(ClipEngine):
         config = folder.config
         self.model_name = folder.path.resolve().name if folder.name == str(folder.path) else folder.name
         self.fingerprint = folder.fingerprint
-        self.sample_rate_hz = int(config.sampling_rate)
+        self.sample_rate_hz = int(getattr(config, "sampling_rate", 0) or config.sample_rate)
         self.hop_length = self.find_hop_length(config)
         self.codebook_size = int(config.codebook_size)
         self.inputs_per_model = int(getattr(config, "audio_channels", 1))

@@ -13,6 +13,8 @@ from vqcodec.frames import num_frames
 class DacAdapter(Adapter):
     """DacModel, on waves padded with zeros to a whole frame, as its feature extractor does."""
 
+    most_seconds = 30.0  # a minute takes 8 GB
+
     def find_hop_length(self, config: Any) -> int:
         """See `Adapter`."""
         return int(config.hop_length)

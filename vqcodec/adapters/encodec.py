@@ -6,18 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.adapters.adapter import Adapter
+from vqcodec.adapters.adapter import Adapter, lowest_bandwidth
 from vqcodec.adapters.folder import ModelFolder
 from vqcodec.engine import Scales
 from vqcodec.errors import ModelError
 
 
 class EncodecAdapter(Adapter):
-    """EncodecModel. Chunks lie side by side, instead of 1 % over each other: frames of a .vqc are one length of time.
-
-    Any number of codebooks: the first of the next rate that the model was trained for, since each codes what the ones
-    before it left.
-    """
+    """EncodecModel. Chunks lie side by side, not 1 % over each other: frames of a .vqc are one length of time."""
 
     def __init__(self, folder: ModelFolder) -> None:
         super().__init__(folder)
@@ -42,10 +38,7 @@ class EncodecAdapter(Adapter):
 
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
         """See `Adapter`."""
-        quantizer = self.model.quantizer
-        rates = sorted(self.folder.config.target_bandwidths)
-        enough = (rate for rate in rates if quantizer.get_num_quantizers_for_bandwidth(rate) >= num_codebooks)
-        out = self.model.encode(wave[None], bandwidth=next(enough, rates[-1]))
+        out = self.model.encode(wave[None], bandwidth=lowest_bandwidth(self.model, num_codebooks))
         codes = out.audio_codes[:, 0, :num_codebooks].transpose(0, 1).flatten(1)  # [chunks, K, F] -> [K, chunks * F]
         codes = codes[:, : codes.shape[1] - out.last_frame_pad_length]
         if not self.is_scaled:

@@ -49,7 +49,8 @@ class MimiAdapter(Adapter):
 
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
         """See `Adapter`."""
-        codes: Tensor = self.model.encode(wave[None], num_quantizers=num_codebooks).audio_codes[0]
+        count = max(num_codebooks, self.folder.config.num_semantic_quantizers)  # it has no fewer
+        codes: Tensor = self.model.encode(wave[None], num_quantizers=count).audio_codes[0, :num_codebooks]
         return codes, None
 
     def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
@@ -65,12 +66,14 @@ class MimiAdapter(Adapter):
         past = state or _Past()
         out = self.model.encode(
             torch.from_numpy(wave)[:, None].to(self.device),
-            num_quantizers=num_codebooks,
+            num_quantizers=max(num_codebooks, self.folder.config.num_semantic_quantizers),
             encoder_cache=past.attention,
             padding_cache=past.padding,
             use_streaming=True,
         )
-        return out.audio_codes.cpu().numpy(), _Past(attention=out.encoder_cache, padding=out.padding_cache)
+        return out.audio_codes[:, :num_codebooks].cpu().numpy(), _Past(
+            attention=out.encoder_cache, padding=out.padding_cache
+        )
 
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: State = None) -> tuple[Wave, State]:
