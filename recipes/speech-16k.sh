@@ -26,8 +26,10 @@ stage 2-muon init="$runs/1-adamw/model.safetensors" optimizer.kind=muon steps=68
 stage 3-muon init="$runs/2-muon/model.safetensors" optimizer.kind=muon steps=12250 "$@"
 stage 4-perceptual init="$runs/3-muon/model.safetensors" optimizer.kind=muon loss.perceptual=1 steps=6300 "$@"
 stage 5-level init="$runs/4-perceptual/model.safetensors" optimizer.kind=muon loss.perceptual=1 loss.level=0.5 steps=16300 "$@"
+stage 6-deeper init="$runs/5-level/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
+    quantizer.dropout=0.4 steps=14000 "$@"
 if [ ! -f "$runs/speech-16k.safetensors" ]; then
-    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/5-level/model.safetensors" \
+    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/6-deeper/model.safetensors" \
         --out "$runs/speech-16k.safetensors"
 fi
 echo "$runs/speech-16k.safetensors"
