@@ -2,7 +2,8 @@
 
 python tools/quantizers.py RUNS TRAIN VALID [key=value ...] > table.md
 RUNS gets a folder per quantizer; those that are finished are not trained again. What follows VALID overrides
-recipes/quantizers.yaml, such as steps=300. Perplexity is the mean over codebooks, of one batch, over the codebook size.
+recipes/quantizers.yaml, such as steps=300. The loss is that of the reconstruction, over the last tenth of the steps;
+perplexity is that of the codes of the validation clips over the codebook size, the mean and the least of the codebooks.
 """
 
 import json
@@ -10,8 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vqcodec.codec import Codec
 from vqcodec.config import RunConfig, load_run_config
 from vqcodec.training.trainer import Trainer
+from vqcodec.training.validation import load_clips
+from vqcodec.usage import CodebookUsage
+from vqcodec.weights import load_weights
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quantizers.yaml"
 
@@ -57,7 +66,7 @@ def main(runs: Path, train: str, valid: str, overrides: list[str]) -> None:
         if not (run / "model.safetensors").exists():
             Trainer(config, run).fit()
         rows.append(_row(name, config, run))
-    print("| quantizer | M parameters | loss | perplexity at 300 | at the end | ESTOI 1.5 | 3 | 6 kbps |")
+    print("| quantizer | M parameters | loss | perplexity | least | ESTOI 1.5 | 3 | 6 kbps |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     print("\n".join(rows))
 
@@ -72,14 +81,13 @@ def _row(name: str, config: RunConfig, run: Path) -> str:
     train = [record for record in log if record["kind"] == "train"]
     last = train[-max(1, len(train) // 10) :]
     loss = sum(_reconstruction(record) for record in last) / len(last)
-    quantized = [record for record in train if "perplexity" in record]
-    early = min(quantized, key=lambda record: abs(record["step"] - 300))
     estoi = next(record for record in reversed(log) if record["kind"] == "validation").get("estoi", [])
     scores = [f"{value:.3f}" for value in estoi] if len(estoi) == 3 else [f"{estoi[0]:.3f} (at 0.5)", "", ""]
     millions = _parameters(config) / 1e6
-    size = config.model.codebook_size
-    shares = [f"{_mean(record['perplexity']) / size:.0%}" for record in (early, quantized[-1])]
-    return "| " + " | ".join([name, f"{millions:.2f}", f"{loss:.3f}", *shares, *scores]) + " |"
+    codec = load_weights(run / "model.safetensors")
+    shares = _perplexity(codec, config) / config.model.codebook_size
+    use = [f"{shares.mean():.0%}", f"{shares.min():.0%}"]
+    return "| " + " | ".join([name, f"{millions:.2f}", f"{loss:.3f}", *use, *scores]) + " |"
 
 
 def _reconstruction(record: dict[str, Any]) -> float:
@@ -87,14 +95,16 @@ def _reconstruction(record: dict[str, Any]) -> float:
     return sum(record[name] for name in names)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def _perplexity(codec: Codec, config: RunConfig) -> NDArray[np.float64]:
+    """Of each codebook [K], counted over the validation clips."""
+    used = CodebookUsage(codec.total_codebooks, codec.codebook_size)
+    for clip in load_clips(config.data, codec.sample_rate_hz):
+        used.add(codec.encode(torch.from_numpy(clip.wave)[None, None])[0].numpy())
+    return used.perplexity
 
 
 def _parameters(config: RunConfig) -> int:
     """Weights of the file, the codebooks included."""
-    from vqcodec.codec import Codec
-
     return sum(
         value.numel()
         for name, value in Codec(config.model).state_dict().items()

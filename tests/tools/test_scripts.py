@@ -1,5 +1,6 @@
 """The measuring tools run and print sane tables, so that they cannot rot."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from vqcodec.architecture import CODEBOOKS
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -55,6 +58,25 @@ def test_pictures_show_every_clip_at_every_rate(tmp_path, speech_path):
         shown = np.asarray(picture.convert("L")).astype(float)
     panels = [shown[top : top + 100, 100:300] for top in (40, 200, 360)]
     assert all(panel.std() > 20 for panel in panels)
+
+
+@pytest.mark.slow
+def test_every_quantizer_gets_a_row(tmp_path, speech_path):
+    small = [
+        *("steps=6", "quantizer.start_step=2", "quantizer.kmeans_batches=2", "data.batch_size=2", "data.valid_clips=1"),
+        *("model.channels=16", "model.stft_channels=8", "model.latent_dim=8", "model.codebook_size=16"),
+    ]
+    command = (TOOLS / "quantizers.py", tmp_path, speech_path, speech_path, *small)
+    head, _, *rows = table(*command)
+    kinds = {json.loads((run / "config.json").read_text())["model"]["codebook_kind"] for run in tmp_path.iterdir()}
+    assert kinds == set(CODEBOOKS)
+    assert all(len(row) == len(head) for row in rows)
+    assert all(float(row[2]) > 0 and 0 < int(row[3].strip("%")) <= 100 for row in rows)
+    times = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/model.safetensors"))]
+    assert table(*command)[2:] == rows
+    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/model.safetensors"))] == times, (
+        "not trained again"
+    )
 
 
 def bench(*arguments):
