@@ -13,7 +13,7 @@ from vqcodec.frames import num_frames
 class DacAdapter(Adapter):
     """DacModel, on waves padded with zeros to a whole frame, as its feature extractor does."""
 
-    most_seconds = 30.0  # a minute takes 8 GB
+    most_seconds = 30.0  # some 130 MB a second
 
     def find_hop_length(self, config: Any) -> int:
         """See `Adapter`."""

@@ -232,15 +232,16 @@ def test_soft_assignment_goes_from_the_mean_of_all_to_the_nearest(latents):
     assert torch.allclose(codebook(latents, 1e6).vectors, codebook.weight.mean(0).expand(2000, 12), atol=1e-3)
 
 
-def test_gumbel_draws_each_code_as_often_as_its_logit_says():
+def test_gumbel_draws_each_code_as_often_as_its_distance_says():
     torch.manual_seed(0)
     codebook = GumbelCodebook(4, 12)
     codebook.train()
-    codebook.logits.weight.data.zero_()
-    codebook.logits.bias.data = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    codebook.weight.data = torch.eye(12)[:4] * torch.tensor([0.2, 0.9, 1.3, 2.0])[:, None]
+    codebook.log_sharpness.data.fill_(0.5)
     codes = codebook(torch.zeros(20000, 12)).codes
     shares = torch.bincount(codes, minlength=4) / 20000
-    assert torch.allclose(shares, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.015)  # 4 standard deviations
+    expected = torch.softmax(-math.exp(0.5) * codebook.weight.detach().square().sum(1) / 2, dim=0)
+    assert torch.allclose(shares, expected, atol=0.015)  # 4 standard deviations
 
 
 def test_soft_assignments_do_not_depend_on_the_scale_of_scores():
@@ -259,7 +260,7 @@ def test_a_revived_gumbel_code_is_drawn_again(latents):
     torch.manual_seed(0)
     codebook = GumbelCodebook(SIZE, 12, Learning(decay=0.5))
     codebook.start_from(latents)
-    codebook.logits.bias.data[: SIZE // 2] = -1e4  # nobody draws these
+    codebook.weight.data[: SIZE // 2] += 1e3  # nobody draws these
     codebook.train()
     assert len(codebook.encode(latents).unique()) <= SIZE // 2
     revived = sum(int(codebook(latents).revived) for _ in range(10))
