@@ -103,3 +103,12 @@ def _copied_to(file: BinaryIO, suffix: str) -> Iterator[Path]:
 def _is_special(path: Path) -> bool:
     """A device or pipe, which cannot be renamed onto."""
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def make_folder(path: str | Path) -> Path:
+    """`path`, a folder, made if it is not there. Raises OutputError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot make the folder ({error.strerror}); choose another") from None
+    return Path(path)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec import zoo
-from vqcodec.atomic import atomic_output, check_output
+from vqcodec.atomic import atomic_output, check_output, make_folder
 from vqcodec.codec import Codec
-from vqcodec.errors import ConfigError, OutputError
+from vqcodec.errors import ConfigError
 from vqcodec.onnx_codec import GRAPH_METADATA, graph_path
 from vqcodec.weights import load_weights
 from vqcodec.weightsfile import tensor_places
@@ -50,7 +50,7 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
         raise ConfigError(f"exporting needs the package {error.name}; pip install 'vqcodec[export]'") from None
     weights, sha256 = zoo.find_weights(model)
     codec = load_weights(weights, expected_sha256=sha256)
-    copy = _folder(folder) / weights.name
+    copy = make_folder(folder) / weights.name
     is_there = copy.exists() and copy.samefile(weights)
     targets = [graph_path(copy, "encoder"), graph_path(copy, "decoder")]
     for target in targets if is_there else (copy, *targets):
@@ -69,14 +69,6 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
         with atomic_output(copy, force=force) as temporary:
             shutil.copyfile(weights, temporary)
     return [copy, *targets]
-
-
-def _folder(path: str | Path) -> Path:
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot make the folder ({error.strerror}); choose another") from None
-    return Path(path)
 
 
 class _EncoderGraph(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any
 
 from vqcodec import zoo
 from vqcodec.architecture import ModelConfig
-from vqcodec.atomic import atomic_output, check_output
+from vqcodec.atomic import atomic_output, check_output, make_folder
 from vqcodec.errors import OutputError
 from vqcodec.frames import codebook_kbps
 from vqcodec.weightsfile import FORMAT, MODEL_TYPE, file_digest, read_config
@@ -29,7 +29,7 @@ def export_hub(model: str | Path, folder: str | Path, *, force: bool = False) ->
     weights, expected = zoo.find_weights(model)
     sha256 = file_digest(weights, expected_sha256=expected).hex()
     config = ModelConfig.from_dict(read_config(weights), where=str(weights))
-    folder = _folder(folder)
+    folder = make_folder(folder)
     copy, facts, card = folder / weights.name, folder / "config.json", folder / "README.md"
     others = [path.name for path in folder.glob("*.safetensors") if path != copy]
     if others:
@@ -91,14 +91,6 @@ vqcodec decode speech.vqc speech.wav --model hf:USER/NAME
 Files of this model carry the fingerprint {sha256[:8]}, the beginning of the SHA-256 of its weights:
 `{sha256}`.
 """
-
-
-def _folder(path: str | Path) -> Path:
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot make the folder ({error.strerror}); choose another") from None
-    return Path(path)
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

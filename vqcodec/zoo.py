@@ -28,7 +28,11 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex."""
+    """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
+
+    is_foreign: it is of transformers, and has no weights file of ours
+    is_scaled:  it takes levels out of its input (see `ClipEngine`)
+    """
 
     name: str
     sha256: str
@@ -37,6 +41,8 @@ class ModelCard:
     hop_length: int
     total_codebooks: int
     codebook_size: int
+    is_foreign: bool = False
+    is_scaled: bool = False
 
     @property
     def fingerprint(self) -> bytes:
@@ -89,9 +95,7 @@ def find(fingerprint: bytes) -> ModelCard | None:
 
 
 def card_of(model: str | Path) -> ModelCard:
-    """What there is to know of any model that `load` takes, without loading its weights. Raises as `load`."""
-    if (bundled := MODELS.get(str(model))) is not None:
-        return bundled
+    """What there is to know of any model that `load` takes, its weights hashed but not loaded. Raises as `load`."""
     if (adapter := foreign(model)) is not None:
         return ModelCard(
             name=adapter.model_name,
@@ -101,11 +105,15 @@ def card_of(model: str | Path) -> ModelCard:
             hop_length=adapter.hop_length,
             total_codebooks=adapter.total_codebooks,
             codebook_size=adapter.codebook_size,
+            is_foreign=True,
+            is_scaled=adapter.is_scaled,
         )
     from vqcodec.weightsfile import file_digest, read_config
 
     path, sha256 = find_weights(model)
     digest = file_digest(path, expected_sha256=sha256)
+    if (bundled := MODELS.get(str(model))) is not None:
+        return bundled
     config = ModelConfig.from_dict(read_config(path), where=str(path))
     return ModelCard(
         name=config.name,
@@ -127,6 +135,15 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
     config and for an unusable device.
     """
+    adapter = foreign(model)
+    if adapter is None:
+        return load_own(model, device=device)
+    check_device(device)
+    return adapter.to(device)
+
+
+def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
+    """As `load`, a model of this package: what can be trained further. Raises ModelError for another one."""
     try:
         from vqcodec.weights import load_weights
     except ModuleNotFoundError as error:
@@ -134,19 +151,8 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | 
         raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
 
     check_device(device)
-    adapter = foreign(model)
-    if adapter is not None:
-        return adapter.to(device)
     path, sha256 = find_weights(model)
     return load_weights(path, expected_sha256=sha256).to(device)
-
-
-def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
-    """As `load`, a model of this package: what trains further or is exported. Raises ModelError for another one."""
-    if foreign(model) is not None:
-        raise ModelError(f"{model}: a model of transformers; give one of vqcodec")
-    codec: Codec = load(model, device=device)  # type: ignore[assignment]
-    return codec
 
 
 def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":

@@ -70,6 +70,11 @@ class Adapter(ClipEngine):
         """transformers' model."""
         return self.folder.model()
 
+    def whole_frames(self, wave: Tensor) -> Tensor:
+        """`wave` [1 or 2, T] with zeros behind it up to a whole frame."""
+        length = num_frames(wave.shape[1], self.hop_length) * self.hop_length
+        return torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
+
     @cached_property
     def model(self) -> Any:
         """transformers' model on `device`, loaded at its first use."""

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from vqcodec.adapters.adapter import Adapter
 from vqcodec.engine import Scales
-from vqcodec.frames import num_frames
 
 
 class DacAdapter(Adapter):
@@ -25,8 +23,7 @@ class DacAdapter(Adapter):
 
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
         """See `Adapter`."""
-        length = num_frames(wave.shape[1], self.hop_length) * self.hop_length
-        padded = torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
+        padded = self.whole_frames(wave)
         codes: Tensor = self.model.encode(padded[None], n_quantizers=num_codebooks).audio_codes[0]
         return codes, None
 

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from vqcodec.adapters.adapter import Adapter, lowest_bandwidth
 from vqcodec.engine import Scales
-from vqcodec.frames import num_frames
 
 
 class XcodecAdapter(Adapter):
@@ -23,8 +21,7 @@ class XcodecAdapter(Adapter):
 
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
         """See `Adapter`."""
-        length = num_frames(wave.shape[1], self.hop_length) * self.hop_length
-        padded = torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
+        padded = self.whole_frames(wave)
         bandwidth = lowest_bandwidth(self.model, num_codebooks)
         codes: Tensor = self.model.encode(padded[None], bandwidth=bandwidth).audio_codes[0, :num_codebooks]
         return codes, None

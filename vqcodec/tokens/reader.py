@@ -208,13 +208,13 @@ def weights_of(settings: Settings, model: str | Path | None) -> Path | None:
         needed = settings.entropy_coded or settings.format == "vqc"
         names = [card.name for card in zoo.MODELS.values() if card.sha256 == settings.fingerprint and needed]
         return zoo.find_weights(names[0])[0] if names else None
-    sha256 = zoo.card_of(model).sha256
-    if sha256 != settings.fingerprint:
+    card = zoo.card_of(model)
+    if card.sha256 != settings.fingerprint:
         raise ModelError(
-            f"{model}: fingerprint {sha256[:8]}, but the tokens are of {settings.model} ({settings.fingerprint[:8]}); "
-            "give the weights that made them"
+            f"{model}: fingerprint {card.sha256[:8]}, but the tokens are of {settings.model} "
+            f"({settings.fingerprint[:8]}); give the weights that made them"
         )
-    return None if zoo.foreign(model) is not None else zoo.find_weights(model)[0]
+    return None if card.is_foreign else zoo.find_weights(model)[0]
 
 
 def _read_facts(plan: Plan) -> tuple[Totals, list[int]]:

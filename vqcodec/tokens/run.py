@@ -164,9 +164,9 @@ def _settings(
         raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
     if format == "parquet":
         require_pyarrow()
-    if (adapter := zoo.foreign(model)) is not None and adapter.is_scaled:
-        raise ConfigError(f"{model} takes levels out of its input, which tokens do not hold; encode files with it")
     card = zoo.card_of(model)
+    if card.is_scaled:
+        raise ConfigError(f"{model} takes levels out of its input, which tokens do not hold; encode files with it")
     return Settings(
         model=card.name,
         fingerprint=card.sha256,
