@@ -24,6 +24,16 @@ def test_folders_are_searched_deep_and_sorted(tree):
     assert names(find_audio([tree])) == ["a.flac", "b.flac", "c.flac"]
 
 
+def test_what_is_hidden_is_left_out_and_links_are_followed(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.move(tree / "b.flac", elsewhere / "d.flac")
+    (tree / "link").symlink_to(elsewhere)
+    (tree / ".cache").mkdir()
+    shutil.copy(tree / "a.flac", tree / ".cache/e.flac")
+    shutil.copy(tree / "a.flac", tree / "._a.flac")
+    assert names(find_audio([tree])) == ["a.flac", "c.flac", "d.flac"]
+
+
 def test_globs_and_files(tree):
     assert names(find_audio([f"{tree}/*.flac"])) == ["a.flac", "b.flac"]
     assert names(find_audio([f"{tree}/**/c.*", tree / "a.flac"])) == ["c.flac", "a.flac"]

@@ -3,6 +3,7 @@
 import csv
 import glob
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,14 +68,42 @@ def find_audio(sources: Sequence[str | Path]) -> list[Clip]:
 
 def _find(source: Path) -> Iterator[Clip]:
     if source.is_dir():
-        files = (path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-        yield from (Clip(path) for path in sorted(files))
+        yield from map(Clip, walk_audio(source))
     elif source.is_file():
         yield from _clips(source) if source.suffix.lower() in MANIFESTS else [Clip(source)]
     else:
         for match in sorted(glob.glob(str(source), recursive=True)):
             if Path(match).is_dir() or Path(match).suffix.lower() in SUFFIXES:
                 yield from _find(Path(match))
+
+
+def walk_audio(root: Path) -> Iterator[Path]:
+    """Audio files below a folder, each folder's entries by name; what is hidden is left out.
+
+    Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
+    """
+    real_root = os.path.realpath(root)
+    seen = {real_root}
+
+    def walk(folder: Path) -> Iterator[Path]:
+        for entry in _entries(folder):
+            path, real = Path(entry.path), os.path.realpath(entry.path)
+            if not path.is_dir():
+                if path.suffix.lower() in SUFFIXES:
+                    yield path
+            elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
+                seen.add(real)
+                yield from walk(path)
+
+    return walk(root)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise AudioError(f"{folder}: cannot be listed ({error.strerror}); give a folder that can be read") from None
 
 
 def _clips(manifest: Path) -> Iterator[Clip]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vqcodec.audio.discover import MANIFESTS, SUFFIXES, Row, read_manifest
+from vqcodec.audio.discover import MANIFESTS, SUFFIXES, Row, read_manifest, walk_audio
 from vqcodec.errors import AudioError
 from vqcodec.tokens import cuts, huggingface, kaldi, tar
 from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path, printable
@@ -72,7 +72,7 @@ def _of_folder(folder: Path, run_commands: bool) -> Iterator[Utterance]:
         yield from _of_metadata(metadata, folder)
     else:
         root = _absolute(folder)
-        for path in _walk(root):
+        for path in walk_audio(root):
             yield _whole_file(path, path.relative_to(root))
 
 
@@ -83,7 +83,7 @@ def _of_metadata(metadata: list[Path], folder: Path) -> Iterator[Utterance]:
         for utterance in _of_manifest(file, folder):
             listed.add(utterance.path)
             yield utterance
-    missing = [path for path in _walk(_absolute(folder)) if str(path) not in listed]
+    missing = [path for path in walk_audio(_absolute(folder)) if str(path) not in listed]
     if missing:
         raise AudioError(
             f"{folder}: {len(missing)} audio files, such as {missing[0]}, are not in {metadata[0].name}; add them, or "
@@ -115,38 +115,9 @@ def _of_glob(pattern: str) -> Iterator[Utterance]:
     fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part)) if glob.has_magic(pattern) else 0
     root = _absolute(Path(*parts[:fixed]))
     for match in matches:
-        for path in _walk(_absolute(match)) if match.is_dir() else [_absolute(match)]:
+        for path in walk_audio(_absolute(match)) if match.is_dir() else [_absolute(match)]:
             if path.suffix.lower() in SUFFIXES:
                 yield _whole_file(path, path.relative_to(root))
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    """Audio files below a folder, each folder's entries by name; what is hidden is left out.
-
-    Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
-    """
-    real_root = os.path.realpath(root)
-    seen = {real_root}
-
-    def walk(folder: Path) -> Iterator[Path]:
-        for entry in _entries(folder):
-            path, real = Path(entry.path), os.path.realpath(entry.path)
-            if not path.is_dir():
-                if path.suffix.lower() in SUFFIXES:
-                    yield path
-            elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
-                seen.add(real)
-                yield from walk(path)
-
-    return walk(root)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        raise AudioError(f"{folder}: cannot be listed ({error.strerror}); give a folder that can be read") from None
 
 
 def _whole_file(path: Path, name: Path) -> Utterance:
