@@ -1,10 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 from vqcodec.config import DataConfig
-from vqcodec.errors import TrainingError
+from vqcodec.errors import AudioError, TrainingError
 from vqcodec.training.data import Segments, batches
 
 
@@ -66,6 +68,41 @@ def test_clips_that_are_too_short_are_left_out(tmp_path, config):
     soundfile.write(tmp_path / "short.wav", np.zeros(400), 8000)
     with pytest.raises(TrainingError, match="0.1 seconds or longer"):
         Segments(config.model_copy(update={"train": [str(tmp_path)]}), 8000, seed=0)
+
+
+@pytest.mark.parametrize("cache_mb", [0, 1])
+def test_samples_come_alike_from_every_format(tmp_path, speech_path, config, cache_mb):
+    """A float file read as integers without a scale is silence."""
+    wave, rate_hz = soundfile.read(speech_path)
+    plain = {"speed_share": 0, "filter_share": 0, "noise_share": 0, "cache_mb": cache_mb}
+    segments = []
+    for subtype in ("PCM_16", "PCM_24", "FLOAT", "DOUBLE"):
+        path = tmp_path / f"{subtype}.wav"
+        soundfile.write(path, wave, rate_hz, subtype=subtype)
+        settings = config.model_copy(update={"train": [str(path)], **plain})
+        segments.append(torch.stack([Segments(settings, rate_hz, seed=0)[index][0] for index in range(3)]))
+    assert segments[0].abs().amax() > 0.01
+    for other in segments[1:]:
+        assert torch.equal(segments[0], other)
+
+
+def test_files_that_cannot_be_opened_are_named_before_the_first_step(tmp_path, speech_path, config):
+    shutil.copy(speech_path, tmp_path / "c.flac")
+    (tmp_path / "a.wav").write_text("no sound")
+    (tmp_path / "b.wav").touch()
+    with pytest.raises(TrainingError, match=r"a\.wav: no audio .*leave it out of data\.train .*: 2\)"):
+        Segments(config.model_copy(update={"train": [str(tmp_path)]}), 8000, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_damaged_file_is_named_in_one_line(tmp_path, speech_path, config, workers):
+    wave, rate_hz = soundfile.read(speech_path)
+    wave[1000] = np.nan
+    soundfile.write(tmp_path / "bad.wav", wave, rate_hz, subtype="FLOAT")
+    segments = Segments(config.model_copy(update={"train": [str(tmp_path)], "workers": workers}), 8000, seed=0)
+    with pytest.raises(AudioError, match=r"^[^\n]*bad\.wav: a sample at 0\.\d+ s is NaN[^\n]*$"):
+        list(batches(segments, range(1), rank=0, world_size=1))
 
 
 @pytest.mark.slow

@@ -4,11 +4,10 @@ That is what makes a resumed run see the data that an uninterrupted one would: t
 step. Clips are drawn in proportion to their length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 from numpy.typing import NDArray
@@ -16,10 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vqcodec.audio.discover import find_audio
+from vqcodec.audio.files import AudioReader
 from vqcodec.config import DataConfig
-from vqcodec.errors import TrainingError
+from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
 from vqcodec.training.augment import augment, change_speed, draw_speed
+
+_BLOCK_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,22 @@ class Segments(Dataset[tuple[Tensor, str]]):
         if clip.path in self._cache:
             return self._cache[clip.path][start : start + count].astype(np.float32) / np.float32(32768)
         if self._cached_bytes < self.config.cache_mb * 1_000_000:
-            samples, _ = soundfile.read(clip.path, dtype="int16", always_2d=True)
-            self._cache[clip.path] = np.ascontiguousarray(samples[:, 0])
+            samples, _ = read_first_channel(clip.path)
+            self._cache[clip.path] = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
             self._cached_bytes += self._cache[clip.path].nbytes
             return self._read(clip, start, count)
-        samples, _ = soundfile.read(clip.path, start=start, frames=count, dtype="float32", always_2d=True)
-        return np.ascontiguousarray(samples[:, 0])
+        with AudioReader(clip.path) as reader:
+            return _first_channel(reader.excerpt(count, start_samples=start, length_samples=count))
+
+
+def read_first_channel(path: str) -> tuple[NDArray[np.float32], int]:
+    """All samples [T] of an audio file's first channel, and their rate in Hz. Raises AudioError."""
+    with AudioReader(path) as reader:
+        return _first_channel(reader.blocks(_BLOCK_SAMPLES)), reader.rate_hz
+
+
+def _first_channel(blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros(0, np.float32), *(block[0] for block in blocks)])
 
 
 def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:
@@ -81,7 +93,11 @@ def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> I
     size = dataset.config.batch_size
     starts = [(step * world_size + rank) * size for step in steps]
     indices = [list(range(start, start + size)) for start in starts]
-    yield from DataLoader(dataset, batch_sampler=indices, num_workers=dataset.config.workers, collate_fn=_collate)
+    loader = DataLoader(dataset, batch_sampler=indices, num_workers=dataset.config.workers, collate_fn=_collate)
+    try:
+        yield from loader
+    except AudioError as error:  # from a worker it comes with a traceback, whose last line is the error
+        raise AudioError(str(error).strip().splitlines()[-1].removeprefix("vqcodec.errors.AudioError: ")) from None
 
 
 def _collate(items: list[tuple[Tensor, str]]) -> Batch:
@@ -95,11 +111,18 @@ def _fit(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
 
 def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
     """Clips of at least half a segment; shorter ones would be mostly padding."""
-    clips = []
+    clips, failures = [], []
     for found in find_audio(sources):
-        info = soundfile.info(str(found.path))
-        if info.frames >= segment_seconds * info.samplerate / 2:
-            clips.append(_Clip(str(found.path), info.samplerate, info.frames))
+        try:
+            with AudioReader(found.path) as reader:
+                clip = _Clip(str(found.path), reader.rate_hz, reader.length_samples)
+        except AudioError as error:
+            failures.append(str(error))
+            continue
+        if clip.length_samples >= segment_seconds * clip.rate_hz / 2:
+            clips.append(clip)
+    if failures:
+        raise TrainingError(f"{failures[0]}; or leave it out of data.train (of such files there: {len(failures)})")
     if not clips:
         raise TrainingError(f"data.train {sources}: no clip is {segment_seconds / 2:g} seconds or longer; add speech")
     return clips

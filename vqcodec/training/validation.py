@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from vqcodec.codec import Codec
 from vqcodec.config import DataConfig
 from vqcodec.errors import ConfigError, TrainingError
 from vqcodec.metrics import estoi, pesq_wb, si_sdr
+from vqcodec.training.data import read_first_channel
 from vqcodec.training.log import NoLog, RunLog
 
 
@@ -34,8 +34,8 @@ def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
         chosen = paths
     clips = []
     for path in chosen:
-        samples, original_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
-        clips.append(ValidationClip(path.stem, resample(samples.T[:1], original_hz, rate_hz)[0]))
+        samples, original_hz = read_first_channel(str(path))
+        clips.append(ValidationClip(path.stem, resample(samples[None], original_hz, rate_hz)[0]))
     return clips
 
 
