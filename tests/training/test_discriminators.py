@@ -1,9 +1,11 @@
+import pytest
 import torch
 
 from vqcodec.training.discriminators import Discriminators, discriminator_loss, generator_losses
 
 
-def test_discriminators_learn_to_tell_noise_from_tones():
+@pytest.mark.parametrize("level", [1, 0.01])
+def test_discriminators_learn_to_tell_noise_from_tones_at_any_level(level):
     torch.manual_seed(0)
     model = Discriminators([256, 64], channels=4)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -11,7 +13,7 @@ def test_discriminators_learn_to_tell_noise_from_tones():
     losses = []
     for _ in range(60):
         real = torch.sin(2 * torch.pi * (200 + 400 * torch.rand(4, 1)) * time) * 0.5
-        loss = discriminator_loss(model(real), model(0.3 * torch.randn(4, 2048)))
+        loss = discriminator_loss(model(level * real), model(level * 0.3 * torch.randn(4, 2048)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

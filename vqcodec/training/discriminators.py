@@ -1,6 +1,7 @@
 """The adversarial stage: one discriminator per STFT resolution, hinge losses and feature matching.
 
-Multi-scale STFT discriminator of EnCodec (Défossez et al. 2022, section 3.4), smaller.
+Multi-scale STFT discriminator of EnCodec (Défossez et al. 2022, section 3.4), smaller, and on power-compressed
+spectra: on plain ones, most of whose bins are next to nothing, it hardly learned.
 """
 
 import torch
@@ -9,29 +10,31 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from vqcodec.audio.spectral import stft
+from vqcodec.nn.encoder import COMPRESSION
 
 
 class StftDiscriminator(nn.Module):
-    """Real or decoded? From the complex spectrum at one resolution.
+    """Real or decoded? From the complex spectrum at one resolution, its magnitudes raised to 0.3.
 
-    Shape: wave [B, T] -> (logits [B, 1, S, bins], features: list of [B, channels, S, bins]).
+    Shape: wave [B, T] -> (logits [B, 1, S, bins / 8], features: list of [B, channels, S, bins / 2, 4, 8 and 8]).
     """
 
     def __init__(self, window: int, channels: int) -> None:
         super().__init__()
         self.window = window
-        convolutions = [nn.Conv2d(2, channels, (3, 9), padding=(1, 4))]
-        for dilation in (1, 2, 4):
-            convolutions.append(
-                nn.Conv2d(channels, channels, (3, 9), stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4))
-            )
+        convolutions = [
+            nn.Conv2d(inputs, channels, (3, 9), stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4))
+            for inputs, dilation in ((2, 1), (channels, 2), (channels, 4))
+        ]
         convolutions.append(nn.Conv2d(channels, channels, 3, padding=1))
         self.convolutions = nn.ModuleList(weight_norm(conv) for conv in convolutions)
         self.to_logits = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward(self, wave: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge `wave`; see the class for shapes."""
-        x = torch.view_as_real(stft(wave, self.window, self.window // 4)).permute(0, 3, 2, 1)
+        spectrum = torch.view_as_real(stft(wave, self.window, self.window // 4))
+        power = spectrum.square().sum(-1, keepdim=True)
+        x = (spectrum * (power + 1e-6) ** ((COMPRESSION - 1) / 2)).permute(0, 3, 2, 1)
         features = []
         for convolution in self.convolutions:
             x = F.leaky_relu(convolution(x), 0.2)
