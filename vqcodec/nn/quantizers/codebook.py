@@ -62,6 +62,8 @@ class Codebook(nn.Module):
 
     size: int
     dim: int
+    is_euclidean = False
+    """Whether scores say by how much a code lowers |r|^2 / 2, as `beam_search` must know."""
 
     def scores(self, vectors: Tensor) -> Tensor:
         """How well each code fits, [N, size], of `vectors` [N, dim]; the highest is chosen. Differentiable."""
@@ -128,6 +130,7 @@ class VectorCodebook(Codebook):
     Abstract: a kind defines `weight` and `learn`, and `replace` where the table is made of something else.
     """
 
+    is_euclidean = True
     weight: Tensor
     count: Tensor
 

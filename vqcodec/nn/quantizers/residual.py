@@ -14,6 +14,10 @@ from torch import Tensor, nn
 
 from vqcodec.nn.quantizers.codebook import Codebook
 from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
+from vqcodec.nn.quantizers.search import beam_search
+
+_BEAMS = 4
+"""Of the search for codes, which always goes through all codebooks, so that fewer are a prefix of more."""
 
 
 class ResidualQuantizer(Quantizer):
@@ -27,7 +31,10 @@ class ResidualQuantizer(Quantizer):
         self.total_codebooks = sum(self.steps // stride for stride in self.strides)
 
     def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
-        """See `Quantizer`."""
+        """See `Quantizer`: by beam search where that is possible, otherwise as in training, each codebook in turn."""
+        if self.steps == 1 and all(codebook.is_euclidean for codebook in self.codebooks):
+            found = beam_search(latent.flatten(0, 1), self.codebooks, _BEAMS)
+            return found.view(*latent.shape[:2], self.total_codebooks)[:, :, :num_codebooks].transpose(1, 2)
         residual, codes = latent, []
         for first, codebook, stride in self._layers():
             if first >= num_codebooks:
