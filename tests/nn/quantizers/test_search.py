@@ -57,6 +57,8 @@ def test_a_row_does_not_depend_on_the_others():
     for rows in (1, 2, 3, 7):
         assert torch.equal(torch.cat([beam_search(v, quantizer.codebooks, 4) for v in vectors.split(rows)]), codes)
     assert beam_search(vectors[:0], quantizer.codebooks, 4).shape == (0, 4)
+    many = beam_search(vectors.repeat(10, 1), quantizer.codebooks, 4)
+    assert torch.equal(many, codes.repeat(10, 1))
 
 
 def test_encoding_searches():

@@ -10,13 +10,23 @@ from torch import Tensor
 
 from vqcodec.nn.quantizers.codebook import Codebook
 
+_BLOCK_ROWS = 256
+"""Searched at once: a row takes `width` times the size of a codebook in memory."""
+
 
 @torch.no_grad()
 def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
     """Codes [N, K] (int64) whose sum over the K codebooks comes near to `vectors` [N, dim].
 
-    After each codebook the `width` best partial sums go on. A row does not depend on the others.
+    All are `is_euclidean`. After each, the `width` best partial sums go on. A row does not depend on the others.
     """
+    if torch.compiler.is_compiling():
+        return _search(vectors, codebooks, width)
+    return torch.cat([_search(rows, codebooks, width) for rows in torch.split(vectors, _BLOCK_ROWS)])
+
+
+def _search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
+    """`beam_search` of all rows at once."""
     residual = vectors[:, None]
     gain = torch.zeros_like(residual[:, :, 0])  # what the scores add up to: half of what the squared error fell by
     parents, codes = [], []
