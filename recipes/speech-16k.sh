@@ -28,8 +28,10 @@ stage 4-perceptual init="$runs/3-muon/model.safetensors" optimizer.kind=muon los
 stage 5-level init="$runs/4-perceptual/model.safetensors" optimizer.kind=muon loss.perceptual=1 loss.level=0.5 steps=16300 "$@"
 stage 6-deeper init="$runs/5-level/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
     quantizer.dropout=0.4 steps=14000 "$@"
+stage 7-longer init="$runs/6-deeper/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
+    quantizer.dropout=0.4 data.segment_seconds=2 data.batch_size=4 steps=13600 "$@"
 if [ ! -f "$runs/speech-16k.safetensors" ]; then
-    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/6-deeper/model.safetensors" \
+    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/7-longer/model.safetensors" \
         --out "$runs/speech-16k.safetensors"
 fi
 echo "$runs/speech-16k.safetensors"
