@@ -14,7 +14,6 @@ _BLOCK_ROWS = 256
 """Searched at once: a row takes `width` times the size of a codebook in memory."""
 
 
-@torch.no_grad()
 def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
     """Codes [N, K] (int64) whose sum over the K codebooks comes near to `vectors` [N, dim].
 
