@@ -339,10 +339,11 @@ def edge_steps(codec, codes, play):
 
 
 def test_concealment_does_not_click(codec, speech):
-    """Measured: 1.2; zeros in place of the frames click with 5.5."""
+    """Measured: 1.2; zeros in place of the frames click with 3.7 to 5.5, by the weights."""
     codes = encoded(codec, speech[None])
-    assert edge_steps(codec, codes, decode) < 1.5
-    assert edge_steps(codec, codes, zero_filled) > 4
+    concealed = edge_steps(codec, codes, decode)
+    assert concealed < 1.5
+    assert edge_steps(codec, codes, zero_filled) > 2 * concealed
 
 
 def test_frames_lost_before_any_came_are_silence(codec, speech):
