@@ -142,9 +142,10 @@ def test_an_exploding_loss_stops(tmp_path, toy_run, monkeypatch):
         trainer.fit()
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, toy_run):
-    Trainer(toy_run(), tmp_path).save()
-    other = Trainer(toy_run(model={"channels": 8}), tmp_path)
+@pytest.mark.parametrize("change", [{"model": {"channels": 8}}, {"discriminator": {"start_step": 6, "channels": 3}}])
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, toy_run, change):
+    Trainer(toy_run(discriminator={"start_step": 6, "channels": 4}), tmp_path).save()
+    other = Trainer(toy_run(**change), tmp_path)
     with pytest.raises(TrainingError, match="another architecture"):
         other.resume()
 

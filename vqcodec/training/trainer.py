@@ -310,6 +310,8 @@ class Trainer:
         tensors, numbers = load_checkpoint(self.run)
         try:
             self.codec.load_state_dict(without_prefix("codec", tensors))
+            if self.adversary is not None:
+                self.adversary.restore(without_prefix("adversary", tensors))
         except RuntimeError as error:
             why = " ".join(str(error).split())[:300]
             raise TrainingError(f"{self.run}: the checkpoint is of another architecture ({why})") from None
@@ -319,7 +321,5 @@ class Trainer:
         if numbers.get("optimizer", kind) != kind:
             raise TrainingError(f"{self.run}: its optimizer is {numbers['optimizer']}, not {kind}; give that one")
         restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
-        if self.adversary is not None:
-            self.adversary.restore(without_prefix("adversary", tensors))
         self.step, self.quantizing = numbers["step"], numbers["quantizing"]
         self._running_loss = numbers["running_loss"]
