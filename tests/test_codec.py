@@ -8,6 +8,7 @@ from vqcodec.architecture import CODEBOOKS, ModelConfig
 from vqcodec.codec import Codec
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div
+from vqcodec.nn.quantizers import residual
 from vqcodec.nn.quantizers.quantizer import Draw
 
 
@@ -111,11 +112,12 @@ def test_every_parameter_receives_a_gradient(toy_config, changes):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_training_and_decoding_synthesize_the_same_wave(toy_codec):
+def test_training_and_decoding_synthesize_the_same_wave(toy_codec, monkeypatch):
+    monkeypatch.setattr(residual, "_BEAMS", 1)  # training takes codes in turn
     wave = torch.randn(2, 1, 1600)
     with torch.no_grad():
         out = toy_codec(wave, Draw(torch.full((2,), 3), torch.zeros(2, dtype=torch.bool)))
-    assert torch.allclose(out.wave_hat, toy_codec.decode(out.quantized.codes), atol=1e-5)
+    assert torch.allclose(out.wave_hat, toy_codec.decode(toy_codec.encode(wave)), atol=1e-5)
 
 
 def test_silence_and_extreme_levels_stay_finite(codec):

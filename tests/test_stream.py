@@ -327,7 +327,7 @@ def test_a_gap_leaves_what_came_before_alone_and_is_soon_forgotten(codec, speech
 def edge_steps(codec, codes, play):
     """How large the step from sample to sample is where a gap begins and ends, against the largest 5 ms around."""
     ratios = []
-    for start in range(40, 240, 10):
+    for start in range(40, 240, 5):
         for lost_frames in (1, 4, 12):
             end = start + lost_frames
             wave = play(DecodeSession(codec), [codes[:, :, :start], *[None] * lost_frames, codes[:, :, end:]])[0]
@@ -339,11 +339,10 @@ def edge_steps(codec, codes, play):
 
 
 def test_concealment_does_not_click(codec, speech):
-    """Measured: 1.2; zeros in place of the frames click with 3.7 to 5.5, by the weights."""
+    """Measured: 0.9; zeros in place of the frames click with 5.5."""
     codes = encoded(codec, speech[None])
-    concealed = edge_steps(codec, codes, decode)
-    assert concealed < 1.5
-    assert edge_steps(codec, codes, zero_filled) > 2 * concealed
+    assert edge_steps(codec, codes, decode) < 1.5
+    assert edge_steps(codec, codes, zero_filled) > 4
 
 
 def test_frames_lost_before_any_came_are_silence(codec, speech):

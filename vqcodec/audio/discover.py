@@ -83,19 +83,18 @@ def walk_audio(root: Path) -> Iterator[Path]:
     Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
     """
     real_root = os.path.realpath(root)
-    seen = {real_root}
+    return _walk(root, real_root, {real_root})
 
-    def walk(folder: Path) -> Iterator[Path]:
-        for entry in _entries(folder):
-            path, real = Path(entry.path), os.path.realpath(entry.path)
-            if not path.is_dir():
-                if path.suffix.lower() in SUFFIXES:
-                    yield path
-            elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
-                seen.add(real)
-                yield from walk(path)
 
-    return walk(root)
+def _walk(folder: Path, real_root: str, seen: set[str]) -> Iterator[Path]:
+    for entry in _entries(folder):
+        path, real = Path(entry.path), os.path.realpath(entry.path)
+        if not path.is_dir():
+            if path.suffix.lower() in SUFFIXES:
+                yield path
+        elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
+            seen.add(real)
+            yield from _walk(path, real_root, seen)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

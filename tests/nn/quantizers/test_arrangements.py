@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vqcodec.codec import Codec
-from vqcodec.nn.quantizers import make_quantizer
+from vqcodec.nn.quantizers import make_quantizer, residual
 from vqcodec.nn.quantizers.grouped import GroupedQuantizer
 from vqcodec.nn.quantizers.quantizer import Draw
 from vqcodec.nn.quantizers.residual import ResidualQuantizer
@@ -57,16 +57,18 @@ def test_every_code_lowers_the_error(quantizer, latent):
     assert errors[-1] < 0.8 * float(latent.square().mean())
 
 
-def test_training_reads_its_codes_as_decoding_does_and_encoding_does_no_worse(quantizer, latent):
+def test_training_quantizes_as_encoding_by_one_beam_does(quantizer, latent, monkeypatch):
     total = quantizer.total_codebooks
     depths = [1, total, (total + 1) // 2]
     out = quantizer(latent, draw(quantizer, depths))
-    errors = [
-        float((latent - quantizer.decode(c)).square().sum()) for c in (out.codes, quantizer.encode(latent, total))
-    ]
+    searched = quantizer.encode(latent, total)
+    monkeypatch.setattr(residual, "_BEAMS", 1)
+    codes = quantizer.encode(latent, total)
+    assert torch.equal(out.codes, codes)
+    errors = [float((latent - quantizer.decode(each)).square().sum()) for each in (codes, searched)]
     assert errors[1] <= errors[0]
     for item, depth in enumerate(depths):
-        expected = quantizer.decode(out.codes[item : item + 1, :depth])[0]
+        expected = quantizer.decode(codes[item : item + 1, :depth])[0]
         assert torch.allclose(out.latent[item], expected, atol=1e-5)
     assert len(out.residual_energy) == len(out.revived) == total
 

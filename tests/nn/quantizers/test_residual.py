@@ -3,6 +3,7 @@ import itertools
 import pytest
 import torch
 
+from vqcodec.nn.quantizers import residual
 from vqcodec.nn.quantizers.quantizer import Draw
 from vqcodec.nn.quantizers.residual import ResidualQuantizer
 from vqcodec.nn.quantizers.vector import EmaCodebook, GradientCodebook
@@ -30,6 +31,15 @@ def test_every_codebook_lowers_the_error(stack):
 def test_fewer_codebooks_are_a_prefix(stack):
     latent = torch.randn(2, 10, 4)
     assert torch.equal(stack.encode(latent, 2), stack.encode(latent, 4)[:, :2])
+
+
+def test_training_quantizes_as_encoding_by_one_beam_does(stack, monkeypatch):
+    monkeypatch.setattr(residual, "_BEAMS", 1)
+    stack.eval()
+    latent = torch.randn(3, 10, 4)
+    out = stack(latent, all_depths(latent))
+    assert torch.equal(out.codes, stack.encode(latent, 4))
+    assert torch.allclose(out.latent, stack.decode(out.codes), atol=1e-6)
 
 
 def test_depth_and_pass_through_are_per_item(stack):
