@@ -32,8 +32,14 @@ def draw(clips: list[Path], model: str, kbps: list[float], seconds: float) -> Fi
         for axes, shown, title in zip(column, [wave, *(one.wave_hat for one in coded)], titles, strict=True):
             librosa.display.specshow(
                 np.asarray(spectrogram_levels(shown, rate_hz)),
-                **{"sr": rate_hz, "hop_length": round(0.032 * rate_hz) // 4, "fmax": rate_hz / 2},
-                **{"x_axis": "time", "y_axis": "mel", "vmin": top_db - 70, "vmax": top_db, "cmap": "magma"},
+                sr=rate_hz,
+                hop_length=round(0.032 * rate_hz) // 4,
+                fmax=rate_hz / 2,
+                x_axis="time",
+                y_axis="mel",
+                vmin=top_db - 70,
+                vmax=top_db,
+                cmap="magma",
                 ax=axes,
             )
             axes.set(title=title, xlabel="", ylabel="")

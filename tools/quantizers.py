@@ -92,7 +92,7 @@ def _row(name: str, config: RunConfig, run: Path) -> str:
 
 def _reconstruction(record: dict[str, Any]) -> float:
     names = ("mel", "magnitude", "complex", "compressed", "level")
-    return sum(record[name] for name in names)
+    return float(sum(record[name] for name in names))
 
 
 def _perplexity(codec: Codec, config: RunConfig) -> NDArray[np.float64]:

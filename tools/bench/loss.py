@@ -30,7 +30,7 @@ def _scores(codec: Engine, wave: np.ndarray, kbps: float, share: float, seed: in
     """ESTOI of `wave` [T] through packets with concealment, and with zeros for lost frames."""
     session = vqcodec.EncodeSession(codec, kbps=kbps)
     codes = np.concatenate((session.push(wave[None]), session.flush()), axis=2)
-    gone = np.random.default_rng(seed).random(codes.shape[2]) < share
+    gone = np.random.default_rng(seed).random((codes.shape[2],)) < share
     packets = [packet for packet, lost in zip(vqcodec.packetize(codes), gone, strict=True) if not lost]
     items = list(vqcodec.depacketize(packets, vqcodec.Depacketizer(first_frame=0)))
     items += [None] * (codes.shape[2] - sum(1 if item is None else item.shape[2] for item in items))

@@ -17,6 +17,7 @@ from vqcodec.engine import Engine
 from vqcodec.nn.conv import run_layers
 from vqcodec.nn.linear import linear
 from vqcodec.stream import DecodeSession, EncodeSession
+from vqcodec.zoo import load_own
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 def speed(seconds: float, rounds: int) -> str:
     """Times real time, alone and against the peers, all codebooks (6 kbps)."""
     jobs: dict[str, Callable[[], object]] = {}
-    for name, engine in (("torch", vqcodec.load()), ("onnx", vqcodec.load_onnx())):
+    for name, engine in (("torch", load_own()), ("onnx", vqcodec.load_onnx())):
         jobs |= _engine_jobs(name, engine, seconds)
-    rows = jobs | _file_jobs(vqcodec.load(), seconds)
+    rows = jobs | _file_jobs(load_own(), seconds)
     times = medians(rows | peer_jobs(seconds), rounds)
     lines = []
     for name, taken in times.items():
@@ -71,7 +72,7 @@ def frames(seconds: float) -> str:
     """Milliseconds of computing per frame of 20 ms in a stream, medians, all codebooks."""
     wave = speech(16000, seconds)[None]
     rows = []
-    for name, engine in (("torch", vqcodec.load()), ("onnx", vqcodec.load_onnx())):
+    for name, engine in (("torch", load_own()), ("onnx", vqcodec.load_onnx())):
         encoding, decoding = EncodeSession(engine), DecodeSession(engine)
         spent = []
         for start in range(0, wave.shape[1] - engine.hop_length + 1, engine.hop_length):
@@ -111,7 +112,7 @@ def arithmetic(seconds: float, rounds: int) -> str:
 
 def _stages(seconds: float) -> dict[str, Callable[[], object]]:
     """The stages of the bundled model, each on its own input."""
-    codec = vqcodec.load()
+    codec = load_own()
     wave = torch.from_numpy(speech(16000, seconds))[None]
     encoder, decoder = codec.encoder.layers, [*codec.decoder.layers, codec.decoder.head]
     split, join = codec.config.encoder_stft_blocks + 2, codec.config.decoder_blocks + 1
@@ -133,4 +134,4 @@ def _operations(job: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products and convolutions of a job."""
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         job()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

@@ -1,6 +1,7 @@
 """The architectures of other codecs with random weights, from transformers: their time does not depend on them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from measure import speech
@@ -13,13 +14,7 @@ PEERS = ("EnCodec 24 kHz", "Mimi", "DAC 16 kHz")
 def peer_jobs(seconds: float) -> dict[str, Callable[[], object]]:
     """Encode and decode of each peer, "NAME encode" and "NAME decode", on `seconds` of audio at its rate."""
     logging.set_verbosity_error()
-    dac = DacConfig(
-        sampling_rate=16000,
-        hop_length=320,
-        downsampling_ratios=[2, 4, 5, 8],
-        upsampling_ratios=[8, 5, 4, 2],
-        n_codebooks=12,
-    )
+    dac = DacConfig(sampling_rate=16000, downsampling_ratios=[2, 4, 5, 8], n_codebooks=12)
     models = (EncodecModel(EncodecConfig()), MimiModel(MimiConfig()), DacModel(dac))
     jobs: dict[str, Callable[[], object]] = {}
     for name, model in zip(PEERS, models, strict=True):
@@ -28,10 +23,10 @@ def peer_jobs(seconds: float) -> dict[str, Callable[[], object]]:
     return jobs
 
 
-def _jobs(name: str, model: torch.nn.Module, wave: torch.Tensor) -> dict[str, Callable[[], object]]:
+def _jobs(name: str, model: Any, wave: torch.Tensor) -> dict[str, Callable[[], object]]:
     options = {"bandwidth": 6.0} if name.startswith("EnCodec") else {}
 
-    def encode() -> object:
+    def encode() -> Any:
         with torch.inference_mode():
             return model.encode(wave, **options)
 

@@ -69,11 +69,10 @@ def start_up(rounds: int) -> str:
 def throughput(rounds: int, repeats: int) -> str:
     """Encode and decode together, in one process and in two."""
     layouts = {"one process, 1 thread": [1], "one process, 2 threads": [2], "two processes, 1 thread each": [1, 1]}
-    jobs = {name: (lambda threads=threads: _run_workers(threads, repeats)) for name, threads in layouts.items()}
-    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    taken: dict[str, list[float]] = {name: [] for name in layouts}
     for _ in range(rounds):
-        for name, job in jobs.items():
-            taken[name].append(job())
+        for name, threads in layouts.items():
+            taken[name].append(_run_workers(threads, repeats))
     audio_seconds = {name: 20 * repeats * len(threads) for name, threads in layouts.items()}
     speeds = {name: audio_seconds[name] / sorted(times)[len(times) // 2] for name, times in taken.items()}
     single = next(iter(speeds.values()))
