@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vqcodec.stream import DecodeSession, EncodeSession
     from vqcodec.zoo import load, load_onnx
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Codec",
