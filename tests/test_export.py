@@ -66,5 +66,5 @@ def test_bad_input_is_told_and_leaves_nothing(exported, toy_weights, tmp_path):
 
 def test_a_missing_exporter_names_the_remedy(toy_weights, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r"pip install 'vqcodec\[export\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -c lock.txt '\.\[export\]'"):
         export_onnx(toy_weights, tmp_path)

@@ -94,7 +94,7 @@ def test_what_is_not_cached_is_fetched_into_the_cache(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"^hf:ada/other: cannot fetch it \(404: no such repository\)$"):
         resolve("hf:ada/other")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UnavailableError, match=r"pip install 'vqcodec\[hub\]'"):
+    with pytest.raises(UnavailableError, match=r"pip install -c lock.txt '\.\[hub\]'"):
         resolve("hf:ada/other")
 
 

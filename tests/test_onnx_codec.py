@@ -143,7 +143,7 @@ def test_what_is_missing_or_of_other_weights_is_named(tmp_path, toy_weights, toy
     with pytest.raises(ConfigError, match="none of torch, onnx"):
         load_engine(engine="abacus")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"pip install 'vqcodec\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -c lock.txt '\.\[onnx\]'"):
         EncodeSession(vqcodec.load_onnx()).push(np.zeros((1, 320), np.float32))
 
 

@@ -15,6 +15,15 @@ VqcodecError
 """
 
 
+def how_to_install(extra: str = "") -> str:
+    """Return the remedy for a missing package: a command that installs vqcodec with the extra that brings it.
+
+    It is the README's and works from a clone: the package is on no index, where a name alone would find it.
+    """
+    target = f"'.[{extra}]'" if extra else "."
+    return f"pip install -c lock.txt {target} in the clone of vqcodec"
+
+
 class VqcodecError(Exception):
     """Base of all errors that vqcodec raises on purpose; `str(error)` is one line for the user."""
 

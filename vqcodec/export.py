@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vqcodec import zoo
 from vqcodec.atomic import atomic_output, check_output, make_folder
 from vqcodec.codec import Codec
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.onnx_codec import GRAPH_METADATA, graph_path
 from vqcodec.weights import load_weights
 from vqcodec.weightsfile import tensor_places
@@ -47,7 +47,7 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
         import onnx
         import onnxscript.optimizer
     except ImportError as error:
-        raise ConfigError(f"exporting needs the package {error.name}; pip install 'vqcodec[export]'") from None
+        raise ConfigError(f"exporting needs the package {error.name}; {how_to_install('export')}") from None
     weights, sha256 = zoo.find_weights(model)
     codec = load_weights(weights, expected_sha256=sha256)
     copy = make_folder(folder) / weights.name

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from vqcodec.errors import ModelError, UnavailableError
+from vqcodec.errors import ModelError, UnavailableError, how_to_install
 
 PREFIX = "hf:"
 """What the name of a model on a hub starts with."""
@@ -60,7 +60,7 @@ def _fetched(repository: str) -> Path:
         import huggingface_hub
     except ImportError:
         raise UnavailableError(
-            f"{PREFIX}{repository}: not in {_cache()}, and fetching needs huggingface_hub; pip install 'vqcodec[hub]'"
+            f"{PREFIX}{repository}: not in {_cache()}, and fetching needs huggingface_hub; {how_to_install('hub')}"
         ) from None
     try:
         return Path(huggingface_hub.snapshot_download(repository, cache_dir=_cache(), allow_patterns=_FILES))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vqcodec.architecture import ModelConfig
 from vqcodec.engine import Codes, Engine, Wave
-from vqcodec.errors import ConfigError, ModelError
+from vqcodec.errors import ConfigError, ModelError, how_to_install
 from vqcodec.weightsfile import file_digest, read_config, read_entropy
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":
     try:
         import onnxruntime
     except ImportError:
-        raise ConfigError("the onnx engine needs onnxruntime; pip install 'vqcodec[onnx]'") from None
+        raise ConfigError(f"the onnx engine needs onnxruntime; {how_to_install('onnx')}") from None
     if not path.is_file():
         raise ModelError(f"{path}: no such graph; vqcodec export writes it from the weights")
     options = onnxruntime.SessionOptions()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from vqcodec.architecture import ModelConfig
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
-from vqcodec.errors import ConfigError, ModelError
+from vqcodec.errors import ConfigError, ModelError, how_to_install
 from vqcodec.hub import PREFIX, resolve
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Code
     try:
         from vqcodec.weights import load_weights
     except ModuleNotFoundError as error:
-        remedy = "pip install vqcodec with its dependencies, or use --engine onnx"
+        remedy = f"{how_to_install()}, or use --engine onnx"
         raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
 
     check_device(device)
@@ -203,7 +203,7 @@ def foreign(model: str | Path) -> "Adapter | None":
     try:
         from vqcodec.adapters import open_adapter
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{model} needs {error.name}; pip install 'vqcodec[hf]'") from None
+        raise ConfigError(f"{model} needs {error.name}; {how_to_install('hf')}") from None
     return open_adapter(folder, name=str(model))
 
 

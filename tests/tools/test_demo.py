@@ -13,13 +13,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def tree(tmp_path):
     """A copy of the tree whose .venv is the environment of the tests."""
-    for name in ("tools", "tests", "pyproject.toml", "constraints.txt"):
+    for name in ("tools", "tests", "pyproject.toml", "lock.txt"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    stamp = subprocess.run(
-        "cat pyproject.toml constraints.txt | cksum", shell=True, cwd=ROOT, capture_output=True, check=True
-    )
+    script = ". tools/environment; environment_stamp . lock.txt"
+    stamp = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, check=True)
     (tmp_path / ".venv" / "stamp").write_bytes(stamp.stdout)
     return tmp_path
 

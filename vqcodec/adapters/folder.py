@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vqcodec.errors import ModelError, UnavailableError
+from vqcodec.errors import ModelError, UnavailableError, how_to_install
 from vqcodec.weightsfile import file_digest
 
 
@@ -49,7 +49,7 @@ class ModelFolder:
         try:
             import transformers
         except ImportError:
-            raise UnavailableError(f"{self.name}: needs transformers; pip install 'vqcodec[hf]'") from None
+            raise UnavailableError(f"{self.name}: needs transformers; {how_to_install('hf')}") from None
         messages: Any = transformers.utils.logging
         had_bar, verbosity = messages.is_progress_bar_enabled(), messages.get_verbosity()
         messages.disable_progress_bar()  # both would write into the caller's output

@@ -9,7 +9,7 @@ import click
 
 from vqcodec.atomic import atomic_output, check_output
 from vqcodec.cli.common import force_option
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, how_to_install
 
 if TYPE_CHECKING:
     from vqcodec.tokens.statistics import Statistics
@@ -117,7 +117,7 @@ def _check_picture(picture: Path, force: bool) -> None:
         raise click.UsageError(f"--picture {picture} is no .png or .svg")
     check_output(picture, force=force)
     if find_spec("matplotlib") is None:
-        raise ConfigError("--picture needs matplotlib: pip install 'vqcodec[tokens]'")
+        raise ConfigError(f"--picture needs matplotlib: {how_to_install('tokens')}")
 
 
 def _draw(statistics: "Statistics", picture: Path, force: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from vqcodec.errors import TrainingError
+from vqcodec.errors import TrainingError, how_to_install
 
 
 @click.command()
@@ -34,7 +34,7 @@ def train(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
         from vqcodec.training.checkpoint import has_checkpoint
         from vqcodec.training.trainer import Trainer
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs {error.name}; install it with: pip install 'vqcodec[train]'") from None
+        raise TrainingError(f"training needs {error.name}; {how_to_install('train')}") from None
     if has_checkpoint(run) and not resume:
         raise TrainingError(f"{run}: holds a run already; give --resume to go on with it, or another --run")
     trainer = Trainer(config, run)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, how_to_install
 
 Samples = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ class Metric:
 
 def missing(package: str) -> ConfigError:
     """The error of a metric whose package is not installed."""
-    return ConfigError(f"this metric needs {package}; install it with: pip install 'vqcodec[eval]'")
+    return ConfigError(f"this metric needs {package}; {how_to_install('eval')}")
 
 
 def _comparable(wave: Samples, wave_hat: Samples) -> tuple[Samples, Samples]:

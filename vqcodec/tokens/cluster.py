@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.errors import ConfigError, VqcodecError
+from vqcodec.errors import ConfigError, VqcodecError, how_to_install
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 
 _REACH_SECONDS = 10.0
@@ -133,5 +133,5 @@ def _require_ray() -> Any:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the ray engine needs {error.name}: pip install 'vqcodec[ray]'") from None
+        raise ConfigError(f"the ray engine needs {error.name}: {how_to_install('ray')}") from None
     return ray

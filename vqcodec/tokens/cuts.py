@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vqcodec.errors import AudioError, ConfigError
+from vqcodec.errors import AudioError, ConfigError, how_to_install
 from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 _MOST_LINE_BYTES = 1 << 20
@@ -29,7 +29,7 @@ def utterances(path: Path) -> Iterator[Utterance]:
     try:
         from lhotse import CutSet, MonoCut
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{path}: needs {error.name}: pip install 'vqcodec[lhotse]'") from None
+        raise ConfigError(f"{path}: needs {error.name}: {how_to_install('lhotse')}") from None
     try:
         for cut in CutSet.from_file(path):
             if not isinstance(cut, MonoCut):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from vqcodec.atomic import output_errors
 from vqcodec.bitstream.entropy import EntropyModel
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.tokens.blobs import codes_to_bytes, codes_to_vqc
 from vqcodec.tokens.index import shard_name, shard_path
 from vqcodec.tokens.plan import ColumnType, Settings
@@ -282,5 +282,6 @@ def require_pyarrow() -> Any:
     try:
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
-        raise ConfigError("the parquet format needs pyarrow: pip install 'vqcodec[tokens]', or --format npy") from None
+        remedy = f"{how_to_install('tokens')}, or --format npy"
+        raise ConfigError(f"the parquet format needs pyarrow: {remedy}") from None
     return pq
