@@ -110,7 +110,13 @@ def spectrogram_png(levels: NDArray[np.float64], *, top_db: float, width: int, h
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(
-        levels, origin="lower", aspect="auto", vmin=top_db - _RANGE_DB, vmax=top_db, cmap="magma", interpolation="nearest"
+        levels,
+        origin="lower",
+        aspect="auto",
+        vmin=top_db - _RANGE_DB,
+        vmax=top_db,
+        cmap="magma",
+        interpolation="nearest",
     )
     axes.set_axis_off()
     canvas = FigureCanvasAgg(figure)
