@@ -99,9 +99,9 @@ def test_a_variable_reaches_the_processes_alone():
 
 
 def test_processes_that_die_while_they_start_end_it():
-    with pytest.raises(WorkerError, match=r"die while they start: the last of 3 crashed \(SIGABRT\)"):
-        with Pool(os.abort, (), size=2, name="test") as some:
-            list(some.run(deque([1, 2])))
+    why = r"die while they start: the last of 3 crashed \(SIGABRT\)"
+    with Pool(os.abort, (), size=2, name="test") as some, pytest.raises(WorkerError, match=why):
+        list(some.run(deque([1, 2])))
 
 
 def test_processes_end_with_their_parent_even_if_it_is_killed(tmp_path):

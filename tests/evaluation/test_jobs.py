@@ -33,9 +33,8 @@ def killer(tmp_path):
         path = tmp_path / "killer.sh"
         mark = tmp_path / "killed"
         condition = f"[ ! -e {mark} ] && " if once else ""
-        path.write_text(
-            f'if [ $(stat -c %s "$1") -gt 40000 ]; then {condition}touch {mark} && kill -{signal} $PPID; fi\necho word\n'
-        )
+        kill = f"{condition}touch {mark} && kill -{signal} $PPID"
+        path.write_text(f'if [ $(stat -c %s "$1") -gt 40000 ]; then {kill}; fi\necho word\n')
         return f"sh {path}"
 
     return make
