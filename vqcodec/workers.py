@@ -36,7 +36,7 @@ _Kind = Literal["ready", "said", "done", "error"]
 
 
 def ending(exit_code: int | None) -> str:
-    """How a process ended, to follow its name: "crashed (SIGSEGV)". A code below 0 is that of a signal, negated."""
+    """Tell how a process ended, to follow its name: "crashed (SIGSEGV)". A code below 0 is a signal, negated."""
     if exit_code is None or 0 <= exit_code < _WINDOWS_FAULT:
         return f"ended with exit code {exit_code or 0}"
     if exit_code >= _WINDOWS_FAULT:

@@ -51,7 +51,7 @@ _LOG_STEP = np.log(6.4) / 27
 
 
 def hz_to_mel(hz: float) -> float:
-    """Slaney's mel scale (Auditory Toolbox, 1998): linear to 1 kHz, logarithmic above."""
+    """Convert to Slaney's mel scale (Auditory Toolbox, 1998): linear to 1 kHz, logarithmic above."""
     if hz < _LOG_START_HZ:
         return hz / _LINEAR_HZ_PER_MEL
     return float(_LOG_START_MEL + np.log(hz / _LOG_START_HZ) / _LOG_STEP)

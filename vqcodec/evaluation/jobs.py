@@ -45,7 +45,7 @@ class Job:
 
     @property
     def key(self) -> _Key:
-        """What tells jobs of an evaluation apart."""
+        """Return what tells jobs of an evaluation apart."""
         return self.clip.name, self.entry, self.kbps
 
 

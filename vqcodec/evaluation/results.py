@@ -50,7 +50,7 @@ class Result:
 
     @property
     def failures(self) -> list[str]:
-        """What went wrong, a line each: the whole of it, or some metrics."""
+        """Tell what went wrong, a line each: the whole of it, or some metrics."""
         at = "" if self.kbps_asked is None else f" at {self.kbps_asked:g} kbps"
         lines = [f"{self.clip}: {metric} of {self.codec}{at}: {how}" for metric, how in self.failed.items()]
         return lines if self.error is None else [f"{self.clip}: {self.error}"]
