@@ -14,6 +14,7 @@ FLOORS = {
     "atomic": 1,
     "pipes": 1,
     "usage": 1,
+    "workers": 1,
     "cores": 1,
     "architecture": 1,
     "config": 2,

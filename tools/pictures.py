@@ -7,15 +7,16 @@ import argparse
 import io
 from pathlib import Path
 
-import librosa.display
-import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from vqcodec import zoo
+from vqcodec.audio.spectral import hz_to_mel
 from vqcodec.evaluation.clips import read_clip
 from vqcodec.evaluation.library import NeuralCodec
 from vqcodec.evaluation.plots import spectrogram_levels
+
+_TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
 
 
 def draw(clips: list[Path], model: str, kbps: list[float], seconds: float) -> Figure:
@@ -30,19 +31,14 @@ def draw(clips: list[Path], model: str, kbps: list[float], seconds: float) -> Fi
         titles = [clip.stem, *(f"{8 * len(one.data) / len(wave) * rate_hz / 1000:.2f} kbps" for one in coded)]
         top_db = spectrogram_levels(wave, rate_hz).max()
         for axes, shown, title in zip(column, [wave, *(one.wave_hat for one in coded)], titles, strict=True):
-            librosa.display.specshow(
-                np.asarray(spectrogram_levels(shown, rate_hz)),
-                sr=rate_hz,
-                hop_length=round(0.032 * rate_hz) // 4,
-                fmax=rate_hz / 2,
-                x_axis="time",
-                y_axis="mel",
-                vmin=top_db - 70,
-                vmax=top_db,
-                cmap="magma",
-                ax=axes,
+            axes.imshow(
+                spectrogram_levels(shown, rate_hz),
+                **{"origin": "lower", "aspect": "auto", "extent": (0, len(shown) / rate_hz, 0, hz_to_mel(rate_hz / 2))},
+                **{"vmin": top_db - 70, "vmax": top_db, "cmap": "magma", "interpolation": "nearest"},
             )
-            axes.set(title=title, xlabel="", ylabel="")
+            axes.set(title=title)
+            ticks_hz = [hz for hz in _TICKS_HZ if hz <= rate_hz / 2]
+            axes.set_yticks([hz_to_mel(hz) for hz in ticks_hz], [str(hz) for hz in ticks_hz])
     return figure
 
 

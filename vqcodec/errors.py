@@ -11,7 +11,8 @@ VqcodecError
 ├── ModelError             weights that are missing, damaged, or not the ones that wrote a file
 ├── OutputError            a target that exists, is read-only or does not fit on the disk
 ├── TokensError            a folder of tokens that is unfinished, damaged or of other settings
-└── TrainingError          a run that cannot go on: NaN loss, no data, no checkpoint
+├── TrainingError          a run that cannot go on: NaN loss, no data, no checkpoint
+└── WorkerError            worker processes that die again and again before they have done anything
 """
 
 
@@ -75,3 +76,7 @@ class TokensError(VqcodecError):
 
 class TrainingError(VqcodecError):
     """A training run that cannot go on."""
+
+
+class WorkerError(VqcodecError):
+    """Worker processes that die while they start."""

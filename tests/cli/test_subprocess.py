@@ -49,7 +49,7 @@ def test_help_and_info_import_no_torch(tmp_path, speech_path):
         program = (
             "import sys; from vqcodec.cli import main\n"
             f"try: main({arguments!r})\n"
-            "finally: print(any(name in sys.modules for name in ('torch', 'librosa', 'torchaudio')))"
+            "finally: print(any(name in sys.modules for name in ('torch', 'onnxruntime', 'torchaudio')))"
         )
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
         assert result.stdout.decode().splitlines()[-1] == "False", arguments

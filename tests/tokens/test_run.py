@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 import vqcodec.tokens
-from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError
+from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError, WorkerError
 from vqcodec.tokens import huggingface, local
 from vqcodec.tokens.index import index_path, merge, read_index
 from vqcodec.tokens.plan import FORMATS, open_plan
@@ -155,8 +155,8 @@ def test_a_retry_that_is_interrupted_leaves_no_dataset_that_lies(tmp_path, make_
     folder = make_clips(tmp_path / "in", 3)
     (folder / "bad.flac").write_bytes(b"junk")
     tokenize_toy(folder, tmp_path / "out")
-    monkeypatch.setattr(local, "_serve", os.abort)
-    with pytest.raises(TokensError, match="workers die"):
+    monkeypatch.setattr(local, "_make", os.abort)
+    with pytest.raises(WorkerError, match="workers die"):
         tokenize_toy(folder, tmp_path / "out", resume=True, retry_failed=True)
     with pytest.raises(TokensError, match="unfinished, 0 of 1 shards"):
         vqcodec.tokens.open(tmp_path / "out")
@@ -316,18 +316,26 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path, clips, tokenize_toy, by
 def test_an_utterance_that_kills_is_found_and_left_out(tmp_path, clips, tokenize_toy):
     rows = [{"path": str(path), "id": path.stem} for path in sorted(clips.iterdir())[:12]]
     (tmp_path / "wav.scp").write_text(
-        "".join(f"{row['id']} {'kill -9 $PPID |' if n == 7 else row['path']}\n" for n, row in enumerate(rows))
+        "".join(f"{row['id']} {'kill -SEGV $PPID |' if n == 7 else row['path']}\n" for n, row in enumerate(rows))
     )
     totals = tokenize_toy(tmp_path / "wav.scp", tmp_path / "out", shard_size=4, workers=2, run_commands=True)
     good, bad = ids_of(tmp_path / "out")
     assert bad == [rows[7]["id"]]
     assert len(good) == totals.utterances == 11
-    assert "a worker died of it" in (tmp_path / "out" / "failures.jsonl").read_text()
+    assert "the process that read it crashed (SIGSEGV)" in (tmp_path / "out" / "failures.jsonl").read_text()
+
+
+def test_a_shard_that_kills_whatever_is_left_out_ends_the_run():
+    history = local._History()
+    for _ in range(3):
+        assert history.after_death(5, "crashed (SIGSEGV)").shard == 5
+    with pytest.raises(WorkerError, match=r"shard 5: every process at it dies, the last crashed \(SIGSEGV\)"):
+        history.after_death(5, "crashed (SIGSEGV)")
 
 
 def test_workers_that_cannot_start_end_the_run(tmp_path, clips, tokenize_toy, monkeypatch):
-    monkeypatch.setattr(local, "_serve", os.abort)
-    with pytest.raises(TokensError, match="workers die while they start"):
+    monkeypatch.setattr(local, "_make", os.abort)
+    with pytest.raises(WorkerError, match="workers die while they start"):
         tokenize_toy(clips, tmp_path / "out")
 
 

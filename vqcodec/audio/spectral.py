@@ -20,7 +20,7 @@ def stft(wave: Tensor, window_length: int, hop: int) -> Tensor:
 def mel_filters(rate_hz: int, window_length: int, mels: int) -> NDArray[np.float32]:
     """Triangular mel filters of equal area, [mels, window_length / 2 + 1]: `librosa.filters.mel` with its defaults."""
     bins = np.fft.rfftfreq(window_length, 1 / rate_hz)
-    edges = _mel_to_hz(np.linspace(0.0, _hz_to_mel(rate_hz / 2), mels + 2))
+    edges = _mel_to_hz(np.linspace(0.0, hz_to_mel(rate_hz / 2), mels + 2))
     widths = np.diff(edges)
     slopes = edges[:, None] - bins
     rising = -slopes[:-2] / widths[:-1, None]
@@ -50,14 +50,14 @@ _LOG_START_MEL = _LOG_START_HZ / _LINEAR_HZ_PER_MEL
 _LOG_STEP = np.log(6.4) / 27
 
 
-def _hz_to_mel(hz: float) -> float:
-    """Slaney's mel scale (Auditory Toolbox, 1998): linear to 1 kHz, logarithmic above."""
+def hz_to_mel(hz: float) -> float:
+    """Convert to Slaney's mel scale (Auditory Toolbox, 1998): linear to 1 kHz, logarithmic above."""
     if hz < _LOG_START_HZ:
         return hz / _LINEAR_HZ_PER_MEL
     return float(_LOG_START_MEL + np.log(hz / _LOG_START_HZ) / _LOG_STEP)
 
 
 def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of `_hz_to_mel`, element by element."""
+    """Inverse of `hz_to_mel`, element by element."""
     logarithmic = _LOG_START_HZ * np.exp(_LOG_STEP * (mel - _LOG_START_MEL))
     return np.where(mel < _LOG_START_MEL, mel * _LINEAR_HZ_PER_MEL, logarithmic)

@@ -50,7 +50,8 @@ class _Group(click.Group):
 @contextlib.contextmanager
 def _unwound_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the process as an exception would, so that no temporary file stays behind."""
-    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
+    heeded = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         heeded = []
     for number in heeded:

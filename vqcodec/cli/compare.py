@@ -39,7 +39,9 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
         shutil.rmtree(out)
     try:
         with progress("comparing") as on_progress:
-            evaluate([source], out, codecs=codecs, kbps=kbps, metrics=_METRICS, listen=1, on_progress=on_progress)
+            evaluate(
+                [source], out, codecs=codecs, kbps=kbps, metrics=_METRICS, listen=1, workers=1, on_progress=on_progress
+            )
         text = present(out)
     except VqcodecError:
         shutil.rmtree(out, ignore_errors=True)  # made here; nothing in it is worth keeping

@@ -63,7 +63,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--metrics", type=Names(), help="Which of those above. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
 @click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core]")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that do the work. [default: one per core]")
 @click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")
 @click.option("--resume", is_flag=True, help="Go on: results that are there stay.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Only summarise this folder of results.")
@@ -88,7 +88,7 @@ def evaluate(
 
     SOURCES are files, folders, globs or manifests. OUT gets results.jsonl, a line per clip, codec and rate; curves/;
     and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
-    is 1 if a clip could not be read or coded.
+    is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
 
     A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
     hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
@@ -122,9 +122,11 @@ def evaluate(
             present(folder)
         raise
     click.echo(text)
-    failed = sum(result.error is not None for result in read_results(folder))
+    failed = [result.failures[0] for result in read_results(folder) if result.failures]
     if failed:
-        raise click.ClickException(f"{failed} of the results are errors, see above; --resume tries them again")
+        raise click.ClickException(
+            f"{len(failed)} of the results are errors, see above; the first: {failed[0]}; --resume tries them again"
+        )
 
 
 def _run(

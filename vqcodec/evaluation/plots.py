@@ -25,6 +25,8 @@ _TICKS_KBPS = (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128
 _RANGE_DB = 70.0
 """Below the loudest point of the original: what a spectrogram shows."""
 
+_MELS = 96
+
 _PICTURE_COLORS = 64
 """Of a spectrogram: a third of the bytes of a picture in full colour."""
 
@@ -88,27 +90,33 @@ def write_figure(path: Path, figure: "Figure") -> None:
 
 def spectrogram_levels(wave: Samples, rate_hz: int) -> NDArray[np.float64]:
     """Levels in dB [mels, S] of a mel spectrogram up to half the rate, windows of 32 ms every 8 ms."""
-    import librosa
+    import torch
+
+    from vqcodec.audio.spectral import mel_filters, stft
 
     window = round(0.032 * rate_hz)
-    power = librosa.feature.melspectrogram(
-        y=wave, sr=rate_hz, n_fft=window, hop_length=window // 4, n_mels=96, fmax=rate_hz / 2
-    )
-    levels: NDArray[np.float64] = 10 * np.log10(np.maximum(power, 1e-12))
+    padded = np.pad(wave, (0, max(0, window - len(wave))))  # a shorter wave than a window is no reason for no picture
+    power = stft(torch.from_numpy(padded)[None], window, window // 4)[0].abs().square().numpy()
+    levels: NDArray[np.float64] = 10 * np.log10(np.maximum(mel_filters(rate_hz, window, _MELS) @ power, 1e-12))
     return levels
 
 
-def spectrogram_png(levels: NDArray[np.float64], rate_hz: int, *, top_db: float, width: int, height: int) -> bytes:
+def spectrogram_png(levels: NDArray[np.float64], *, top_db: float, width: int, height: int) -> bytes:
     """A picture of `levels`, `top_db` the brightest, without axes, so that time goes from edge to edge."""
-    import librosa.display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image  # comes with matplotlib
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    librosa.display.specshow(
-        levels, sr=rate_hz, y_axis="mel", fmax=rate_hz / 2, ax=axes, vmin=top_db - _RANGE_DB, vmax=top_db, cmap="magma"
+    axes.imshow(
+        levels,
+        origin="lower",
+        aspect="auto",
+        vmin=top_db - _RANGE_DB,
+        vmax=top_db,
+        cmap="magma",
+        interpolation="nearest",
     )
     axes.set_axis_off()
     canvas = FigureCanvasAgg(figure)

@@ -105,7 +105,7 @@ def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point
     notes = list(settings.notes)
     if len({point.kbps.clips for point in points}) > 1:
         notes.append("means are over different clips: see the column clips")
-    failed = list(dict.fromkeys(f"{r.clip}: {r.error}" for r in results if r.error is not None))
+    failed = list(dict.fromkeys(failure for result in results for failure in result.failures))
     notes += failed[:_MOST_ERRORS]
     if len(failed) > _MOST_ERRORS:
         notes.append(f"... and {len(failed) - _MOST_ERRORS} more errors in results.jsonl")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqcodec.errors import AudioError
+from vqcodec.workers import ending
 
 _LONGEST_LINE = 200
 
@@ -38,19 +39,18 @@ def execute(command: Sequence[str], *, limit_seconds: float, folder: Path) -> fl
             if process.poll() is None:
                 _stop(process)
     if code:
-        raise AudioError(f"{name} failed ({_reason(code)}): {_last_line(messages)}")
+        raise AudioError(f"{name} {ending(code)}: {_last_line(messages)}")
     return time.perf_counter() - start
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and, as it leads a session of its own, its children."""
+    """Kill a process and, as it leads a session of its own, its children; on Windows, without sessions, it alone."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
     process.wait()
-
-
-def _reason(code: int) -> str:
-    return f"exit {code}" if code > 0 else f"signal {-code}"
 
 
 def _last_line(messages: Path) -> str:

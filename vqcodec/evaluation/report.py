@@ -120,7 +120,7 @@ def _take(take: Take, rate_hz: int, top_db: float) -> dict[str, Any]:
         "kbps": take.kbps if math.isfinite(take.kbps) else None,
         "facts": " · ".join(part for part in (rate, *scores) if part),
         "audio": _base64(_flac(take.wave_hat, rate_hz)),
-        "picture": _base64(spectrogram_png(levels, rate_hz, top_db=top_db, **_PICTURE)),
+        "picture": _base64(spectrogram_png(levels, top_db=top_db, **_PICTURE)),
     }
 
 

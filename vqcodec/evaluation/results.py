@@ -21,7 +21,7 @@ class Result:
     clip_hash tells clips of one name apart: the first digits of the SHA-256 of the file.
     kbps is 8 times the bytes of the coded file over the seconds of the clip; payload_kbps leaves headers out (None
     where the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
-    `undefined` says why, by metric.
+    `undefined` says why, by metric; so is one whose computation broke off, and `failed` says how.
     """
 
     codec: str
@@ -39,6 +39,7 @@ class Result:
     clip_hash: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
 
@@ -47,9 +48,16 @@ class Result:
         """What a later result of the same replaces."""
         return self.codec, self.clip, self.kbps_asked
 
+    @property
+    def failures(self) -> list[str]:
+        """Tell what went wrong, a line each: the whole of it, or some metrics."""
+        at = "" if self.kbps_asked is None else f" at {self.kbps_asked:g} kbps"
+        lines = [f"{self.clip}: {metric} of {self.codec}{at}: {how}" for metric, how in self.failed.items()]
+        return lines if self.error is None else [f"{self.clip}: {self.error}"]
 
-_FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", "undefined", "columns", "error"))
-_REST = ("undefined", "columns", "error")
+
+_REST = ("undefined", "failed", "columns", "error")
+_FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", *_REST))
 
 
 def to_json(result: Result) -> str:
@@ -113,9 +121,9 @@ class ResultsFile:
 
 
 def finished(results: Iterable[Result], metrics: Iterable[str]) -> dict[tuple[str, str, float | None], Result]:
-    """Those without an error that have every one of `metrics`, by key."""
+    """Those without a failure that have every one of `metrics`, by key."""
     wanted = set(metrics)
-    return {r.key: r for r in results if r.error is None and wanted <= r.scores.keys()}
+    return {r.key: r for r in results if not r.failures and wanted <= r.scores.keys()}
 
 
 def _rounded(value: Any) -> Any:

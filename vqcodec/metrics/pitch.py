@@ -2,20 +2,26 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.metrics.metric import Metric, Samples, UndefinedError, missing
 
+if TYPE_CHECKING:
+    from swift_f0 import SwiftF0
+
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 500.0
 _ANALYSIS_HZ = 16000
-_FRAME, _HOP = 1024, 256
+_SHORTEST = 1024
+_VOICED = 0.5
+"""The confidence from which SwiftF0 means a frame to be voiced."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Pitch:
-    """Per frame of 16 ms: voiced or not, and f0 in Hz (NaN where not)."""
+    """Per frame of 16 ms: voiced or not, and f0 in Hz (where not, a guess)."""
 
     voiced: NDArray[np.bool_]
     f0_hz: NDArray[np.float64]
@@ -40,21 +46,24 @@ def _pitch(wave: Samples, rate_hz: int) -> _Pitch:
 
 @lru_cache(maxsize=4)
 def _cached_pitch(samples: bytes, rate_hz: int) -> _Pitch:
-    """pYIN takes a second for 5 s of audio: once for both metrics, and once for an original and many codecs."""
-    try:
-        import librosa
-    except ImportError:
-        raise missing("librosa") from None
+    """Track an original once for both metrics and many codecs."""
     import soxr
 
     wave = np.frombuffer(samples, np.float32)
     wave = wave if rate_hz == _ANALYSIS_HZ else soxr.resample(wave, rate_hz, _ANALYSIS_HZ)
-    if len(wave) < _FRAME:
+    if len(wave) < _SHORTEST:
         raise UndefinedError("pitch needs 64 ms")
-    f0_hz, voiced, _ = librosa.pyin(
-        wave, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ, sr=_ANALYSIS_HZ, frame_length=_FRAME, hop_length=_HOP
-    )
-    return _Pitch(voiced, f0_hz)
+    found = _tracker().detect(wave, _ANALYSIS_HZ, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ)
+    return _Pitch(found.confidence >= _VOICED, found.pitch_hz)
+
+
+@lru_cache(maxsize=1)
+def _tracker() -> "SwiftF0":
+    try:
+        from swift_f0 import SwiftF0
+    except ImportError:
+        raise missing("swift-f0") from None
+    return SwiftF0(threads=1)  # a clip is too short for more, and workers share the cores already
 
 
 f0_rmse = Metric(
@@ -65,7 +74,7 @@ f0_rmse = Metric(
     high=None,
     higher_is_better=False,
     rate="16 kHz",
-    source="root mean square over frames that are voiced in both; pYIN, Mauch and Dixon 2014, package librosa",
+    source="root mean square over frames that are voiced in both; SwiftF0, Nieradzik 2025, package swift-f0",
     compute=_f0_rmse,
 )
 voicing_error = Metric(
@@ -76,6 +85,6 @@ voicing_error = Metric(
     high=1.0,
     higher_is_better=False,
     rate="16 kHz",
-    source="frames voiced in one of the two only; pYIN, Mauch and Dixon 2014, package librosa",
+    source="frames voiced in one of the two only; SwiftF0, Nieradzik 2025, package swift-f0",
     compute=_voicing_error,
 )

@@ -12,6 +12,7 @@ import soundfile
 
 from vqcodec.errors import ConfigError
 from vqcodec.metrics.metric import Metric, Samples, UndefinedError
+from vqcodec.workers import ending
 
 _PLACE = "{wav}"
 
@@ -81,5 +82,5 @@ def _heard(template: str, samples: bytes, rate_hz: int) -> str:
             raise ConfigError(f"{command[0]}: the recogniser does not start ({error.strerror})") from None
     if result.returncode:
         last_line = (result.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise UndefinedError(f"the recogniser failed: {last_line}")
+        raise UndefinedError(f"the recogniser {ending(result.returncode)}: {last_line}")
     return result.stdout

@@ -12,6 +12,7 @@ from vqcodec.audio.files import AudioReader, Wave
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
 from vqcodec.tokens.utterances import Utterance
+from vqcodec.workers import ending
 
 _TOLERANCE_SECONDS = 0.1
 """What an excerpt may lack at the end of a file: times are often rounded, or of another decoder."""
@@ -118,7 +119,7 @@ def _output_of(utterance: Utterance) -> BinaryIO:
     assert utterance.command is not None
     done = subprocess.run(utterance.command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
-        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"it {ending(done.returncode)}"]
         raise AudioError(f"{utterance.source}: the command failed ({why[0]})")
     return io.BytesIO(done.stdout)
 

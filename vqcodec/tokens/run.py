@@ -13,6 +13,7 @@ from vqcodec.engine import codebooks_for
 from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
 from vqcodec.tokens.jobs import ShardReport, WorkerOptions
+from vqcodec.tokens.lock import LOCK, locked
 from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.shards import require_pyarrow
 from vqcodec.tokens.sources import absolute_source, find_utterances
@@ -214,35 +215,12 @@ def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _locked(folder, alone=alone):
+        with locked(folder, alone=alone):
             yield
     finally:
         if is_new:
             with contextlib.suppress(OSError):  # not empty
                 folder.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Lock the folder itself, so that no file stays behind; the lock ends with the process, however that ends."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                f"{folder}: another run is at work in it; wait for its end, or give each a part with --shard i/N"
-            ) from None
-        except OSError:
-            pass  # some network file systems have no locks
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _existing_plan(
@@ -288,5 +266,5 @@ def _foreign(folder: Path) -> Iterator[Path]:
     """What is not of a plan that was interrupted while it was made."""
     for path in folder.iterdir():
         is_ours = path.name in ("shards", "index") and not any(path.iterdir())
-        if not is_ours and not path.name.startswith((".plan.", "plan.jsonl")):
+        if not is_ours and not path.name.startswith((".plan.", "plan.jsonl", LOCK)):
             yield path

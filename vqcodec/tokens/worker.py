@@ -35,18 +35,18 @@ class Worker:
             )
 
     def run(
-        self, shard: int, *, on_report: OnReport | None = None, one_by_one: Callable[[int], bool] | None = None
+        self, shard: int, *, on_report: OnReport | None = None, why_not: Callable[[int], str | None] | None = None
     ) -> ShardReport:
         """Write a shard and then its index, unless it is finished.
 
-        `on_report` hears of every utterance and of the end. `one_by_one` is asked before each utterance, by its
-        position, whether to read it, and each is then read by itself: for a shard that has killed a worker. Raises
+        `on_report` hears of every utterance and of the end. `why_not` is asked before each utterance, by its position,
+        what speaks against reading it, and each is then read by itself: for a shard that has killed a worker. Raises
         AudioError for the first failure with `stop_on_error`, OutputError where the shard cannot be written.
         """
         plan, report, lines = self._plan, ShardReport(shard, is_finished=True), list[dict[str, Any]]()
         if not is_intact(plan, shard):
             utterances = plan.shard(shard)
-            outcomes = self._outcomes(utterances) if one_by_one is None else self._singly(utterances, one_by_one)
+            outcomes = self._outcomes(utterances) if why_not is None else self._singly(utterances, why_not)
             report = ShardReport(shard)
             with write_shard(plan.folder, shard, plan.settings, plan.columns, self._codec.entropy) as writer:
                 for outcome in outcomes:
@@ -78,12 +78,13 @@ class Worker:
         count, seconds = self._plan.settings.num_codebooks, self._options.batch_seconds
         return tokenize(utterances, self._codec, count, batch_seconds=seconds)
 
-    def _singly(self, utterances: list[Utterance], is_wanted: Callable[[int], bool]) -> Iterator[Outcome]:
+    def _singly(self, utterances: list[Utterance], why_not: Callable[[int], str | None]) -> Iterator[Outcome]:
         for position, utterance in enumerate(utterances):
-            if is_wanted(position):
+            death = why_not(position)
+            if death is None:
                 yield from self._outcomes([utterance])
             else:
-                yield Failure(utterance, "a worker died of it (killed or out of memory)")
+                yield Failure(utterance, f"the process that read it {death}")
 
 
 def _counted(report: ShardReport, line: dict[str, Any]) -> ShardReport:

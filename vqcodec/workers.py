@@ -1,0 +1,229 @@
+"""Worker processes that are watched: one that dies, by whatever signal, costs its task and not the command.
+
+A pool gives tasks to processes that each hold something costly, such as a model, and tells what becomes of each task.
+What a death means, another try or a failure, is for the caller to say. `ending` tells in words how a process ended.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, Literal, TypeVar
+
+from vqcodec.errors import VqcodecError, WorkerError
+
+_DEATHS_AT_START = 3
+"""In a row, before a pool gives up."""
+_GRACE_SECONDS = 2.0
+"""For a worker whose parent has gone, to remove what it was writing."""
+_WINDOWS_FAULT = 0x80000000
+"""Exit codes from here on are how Windows ends a process that faults, such as 0xC0000005."""
+
+T = TypeVar("T")
+Say = Callable[[Any], None]
+Work = Callable[[Any, Say], Any]
+"""Does a task and returns its result; says meanwhile how far it is."""
+
+_Kind = Literal["ready", "said", "done", "error"]
+
+
+def ending(exit_code: int | None) -> str:
+    """Tell how a process ended, to follow its name: "crashed (SIGSEGV)". A code below 0 is a signal, negated."""
+    if exit_code is None or 0 <= exit_code < _WINDOWS_FAULT:
+        return f"ended with exit code {exit_code or 0}"
+    if exit_code >= _WINDOWS_FAULT:
+        return f"crashed (0x{exit_code:X})"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:  # one without a name, such as those of real time
+        name = f"signal {-exit_code}"
+    if name == "SIGKILL":
+        return f"was killed ({name}), perhaps for lack of memory"
+    is_crash = name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")
+    return f"{'crashed' if is_crash else 'was ended'} ({name})"
+
+
+@dataclass(frozen=True)
+class Event(Generic[T]):
+    """Something about `task`: a worker said `value` of it, or it `is_done` with `value`, or its worker died.
+
+    death: how the worker ended, in words; None where none did.
+    """
+
+    task: T
+    value: Any = None
+    is_done: bool = False
+    death: str | None = None
+
+
+@dataclass(eq=False)
+class _Worker(Generic[T]):
+    """A process and what it is doing."""
+
+    process: BaseProcess
+    connection: "Connection[Any, Any]"
+    tasks: list[T]
+    is_ready: bool = False
+
+
+class Pool(Generic[T]):
+    """Up to `size` processes that call `make(*arguments)` once and do tasks with what it returns. A context manager.
+
+    A new process imports the module of `make`, so heavy imports belong inside that function. `environment`: variables
+    that the processes have and this one has not. All processes end with the context, and soon after this process.
+    """
+
+    def __init__(
+        self,
+        make: Callable[..., Work],
+        arguments: tuple[Any, ...],
+        *,
+        size: int,
+        name: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._make, self._arguments = make, arguments
+        self._size, self._name, self._environment = size, name, environment or {}
+        self._workers: list[_Worker[T]] = []
+        self._deaths_at_start = 0
+
+    def run(self, waiting: deque[T]) -> Iterator[Event[T]]:
+        """Do the tasks in `waiting`, from the left; who hears of a death may put a task back there.
+
+        Raises the VqcodecError that `make` or a task raised; WorkerError if workers die while they start.
+        """
+        while waiting or any(one.tasks for one in self._workers):
+            self._hand_out(waiting)
+            ready = wait([one.connection for one in self._workers])
+            for one in [one for one in self._workers if one.connection in ready]:
+                yield from self._hear(one)
+
+    def __enter__(self) -> "Pool[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process; each may remove what it was writing."""
+        for one in self._workers:
+            one.process.terminate()
+        for one in self._workers:
+            one.process.join(timeout=10)
+            if one.process.is_alive():
+                one.process.kill()
+                one.process.join()
+            one.connection.close()
+
+    def _hand_out(self, waiting: deque[T]) -> None:
+        """Start the workers that are missing, and give tasks to those that have none."""
+        wanted = min(self._size, len(waiting) + sum(bool(one.tasks) for one in self._workers))
+        while len(self._workers) < wanted:
+            self._workers.append(self._start())
+        for one in self._workers:
+            if one.is_ready and not one.tasks and waiting:
+                one.tasks.append(waiting.popleft())
+                with contextlib.suppress(OSError):  # died meanwhile, which the next wait tells
+                    one.connection.send(one.tasks[0])
+
+    def _start(self) -> _Worker[T]:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_serve, args=(theirs, self._make, self._arguments), daemon=True, name=self._name
+        )
+        with _variables(self._environment):
+            process.start()
+        theirs.close()
+        return _Worker(process, ours, [])
+
+    def _hear(self, one: _Worker[T]) -> Iterator[Event[T]]:
+        """Take in what a worker says, or its death."""
+        kind: _Kind
+        try:
+            kind, value = one.connection.recv()
+        except (EOFError, OSError):
+            death = self._bury(one)
+            yield from (Event(task, death=death) for task in one.tasks)
+            return
+        if kind == "error":
+            raise value
+        if kind == "ready":
+            one.is_ready, self._deaths_at_start = True, 0
+            return
+        (task,) = one.tasks
+        if kind == "done":
+            one.tasks.clear()
+        yield Event(task, value, is_done=kind == "done")
+
+    def _bury(self, one: _Worker[T]) -> str:
+        """Remove a worker that has died; returns how."""
+        one.process.join()
+        one.connection.close()
+        self._workers.remove(one)
+        death = ending(one.process.exitcode)
+        if not one.is_ready:
+            self._deaths_at_start += 1
+            if self._deaths_at_start == _DEATHS_AT_START:
+                raise WorkerError(f"workers die while they start: the last of {_DEATHS_AT_START} {death}")
+        return death
+
+
+@contextlib.contextmanager
+def _variables(environment: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, which a process inherits that is started meanwhile."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+# In the worker process
+
+
+def _serve(connection: "Connection[Any, Any]", make: Callable[..., Work], arguments: tuple[Any, ...]) -> None:
+    """Do the tasks that come, until the parent has gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent says when to end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work = make(*arguments)
+        _tell(connection, "ready")
+        for task in _tasks(connection):
+            _tell(connection, "done", work(task, lambda value: _tell(connection, "said", value)))
+    except VqcodecError as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is written any more, and an exit would cut the clean-up
+        _tell(connection, "error", error)
+
+
+def _tell(connection: "Connection[Any, Any]", kind: _Kind, value: Any = None) -> None:
+    try:
+        connection.send((kind, value))
+    except OSError:  # nobody listens any more
+        sys.exit(1)
+
+
+def _tasks(connection: "Connection[Any, Any]") -> Iterator[Any]:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            yield connection.recv()
+
+
+def _end_with_parent() -> None:
+    """End when the parent has, even by SIGKILL: in order if that can be had at once, otherwise all the same."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os._exit(1)
