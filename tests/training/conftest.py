@@ -7,7 +7,7 @@ import pytest
 from vqcodec.config import RunConfig, validate
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_run(toy_config, speech_path):
     """Function of changed keys -> RunConfig of the toy model on the two test clips."""
 

@@ -212,8 +212,8 @@ def test_ctrl_c_saves_and_exits_cleanly(tmp_path, toy_run):
 
 @pytest.mark.slow
 def test_two_processes_train_together(tmp_path, toy_run):
-    """Through torchrun on the CPU; both must hold the same codebooks, or their losses would drift apart."""
-    recipe = write_recipe(tmp_path / "toy.yaml", toy_run(devices=2))
+    """Through torchrun on the CPU, with codebooks that rest until they start; see test_processes.py for all kinds."""
+    recipe = write_recipe(tmp_path / "toy.yaml", toy_run(devices=2, model={"codebook_kind": "gradient"}))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "vqcodec"]
     command += ["train", str(recipe), "--run-dir", str(tmp_path / "run")]
     result = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -53,7 +53,10 @@ class CausalConv1d(Streaming):
         if torch.is_grad_enabled() or groups > 1:
             # [B, F, C] with a dimension of 1 is [B, C, 1, F] in channels-last order: nothing is copied.
             columns = x.unsqueeze(1).permute(0, 3, 1, 2)
-            y = F.conv2d(columns, weight.transpose(2, 3), bias, stride=(1, self.stride), groups=groups)
+            weight = weight.transpose(2, 3)
+            if groups == 1 and torch.is_autocast_enabled("cpu"):
+                weight = weight.contiguous()  # where a processor has no AVX-512, the gradient in bf16 needs it
+            y = F.conv2d(columns, weight, bias, stride=(1, self.stride), groups=groups)
             return y.squeeze(2).transpose(1, 2)
         # As a matrix product: the kernels of a convolution that mixes channels differ with the number of frames.
         rows = weight.squeeze(3).transpose(1, 2).flatten(1)

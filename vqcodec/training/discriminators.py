@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from vqcodec.audio.spectral import stft
 from vqcodec.nn.encoder import COMPRESSION
+from vqcodec.nn.processes import mean_over_processes
 
 
 class StftDiscriminator(nn.Module):
@@ -67,9 +68,11 @@ def generator_losses(
 ) -> tuple[Tensor, Tensor]:
     """Adversarial loss and feature matching (L1 relative to the mean real feature), means over resolutions."""
     adversarial = torch.stack([F.relu(1 - logits.float()).mean() for logits, _ in fake]).mean()
-    matches = [
-        (r.float() - f.float()).abs().mean() / r.float().abs().mean().clamp(min=1e-3)
+    pairs = [
+        (r.float(), f.float())
         for (_, reals), (_, fakes) in zip(real, fake, strict=True)
         for r, f in zip(reals, fakes, strict=True)
     ]
-    return adversarial, torch.stack(matches).mean()
+    errors = torch.stack([(r - f).abs().mean() for r, f in pairs])
+    levels = mean_over_processes(torch.stack([r.abs().mean() for r, _ in pairs])).clamp(min=1e-3)
+    return adversarial, (errors / levels).mean()

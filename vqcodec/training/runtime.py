@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -13,22 +14,24 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from vqcodec.config import RunConfig
 
 
-def make_fabric(config: RunConfig) -> Fabric:
-    """Fabric for the devices of the config."""
-    strategy: Any = "auto"
-    if config.model.codebook_kind == "gradient" and config.devices != 1 and torch.cuda.device_count() > 1:
-        strategy = DDPStrategy(find_unused_parameters=True)  # the codebooks rest until they start
+def make_fabric(config: RunConfig, *, may_rest: bool) -> Fabric:
+    """Return the Fabric for the devices of `config`; `may_rest`: in some steps not all parameters get a gradient."""
     precision: Any = config.precision
     if precision == "auto":
         # A CPU without bf16 instructions emulates them, four times slower than float32.
         precision = "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
-    return Fabric(
+    choose = partial(
+        Fabric,
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
         precision=precision,
-        strategy=strategy,
     )
+    fabric = choose()
+    # Only now it is known whether there are several processes. They would wait for the gradients of what rests.
+    if may_rest and isinstance(fabric.strategy, DDPStrategy):
+        fabric = choose(strategy=DDPStrategy(find_unused_parameters=True))
+    return fabric
 
 
 class StopRequest:

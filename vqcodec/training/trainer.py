@@ -68,8 +68,6 @@ class Trainer:
             raise TrainingError(
                 f"steps {config.steps}: quantization begins at quantizer.start_step {first}; train longer"
             )
-        self.fabric = make_fabric(config)
-        self.fabric.launch()
         self.step = 0
         self.quantizing = False
         self._running_loss: float | None = None
@@ -80,6 +78,9 @@ class Trainer:
         self.codec = Codec(config.model, learning)
         if config.init is not None:
             self._start_from(config.init)
+        # Until quantization begins the codebooks rest.
+        self.fabric = make_fabric(config, may_rest=any(True for _ in self.codec.quantizer.parameters()))
+        self.fabric.launch()
         optimizer = make_optimizer(self.codec, config.optimizer.learning_rate, config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.codec, optimizer)
         self.average = WeightAverage(self.codec, config.optimizer.ema_decay)

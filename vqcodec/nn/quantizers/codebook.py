@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.nn.linear import kept, linear
+from vqcodec.nn.processes import mean_over_processes, of_first_process, sum_over_processes
 from vqcodec.nn.quantizers.estimators import ESTIMATORS
 
 _ENTROPY_TEMPERATURE = 0.1
@@ -104,7 +104,7 @@ class Codebook(nn.Module):
         """
         p = soft_assignments(self.scores(vectors), _ENTROPY_TEMPERATURE)
         most = math.log(self.size)
-        return _entropy(p).mean() / most, _entropy(p.mean(0)) / most
+        return _entropy(p).mean() / most, _entropy(mean_over_processes(p.mean(0))) / most
 
 
 def argmax(scores: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def argmax(scores: Tensor) -> Tensor:
 
 def soft_assignments(scores: Tensor, temperature: float) -> Tensor:
     """softmax of `scores` [N, size] at `temperature`, which counts in standard deviations of the scores."""
-    scale = scores.detach().std(1).mean().clamp(min=1e-8)
+    scale = mean_over_processes(scores.detach().std(1).mean()).clamp(min=1e-8)
     return torch.softmax(scores / (temperature * scale), dim=1)
 
 
@@ -187,10 +187,7 @@ class VectorCodebook(Codebook):
         else:
             draws = _DRAWS[self.learning.start](self.size, self.dim).to(vectors.device)
             self.replace(vectors.mean(0) + draws * vectors.std(0))
-        weight = self.weight.detach().clone()
-        if dist.is_initialized():
-            dist.broadcast(weight, src=0)
-        self.replace(weight)
+        self.replace(of_first_process(self.weight.detach().clone()))
         self.forget_use()
 
     def _k_means(self, vectors: Tensor, iterations: int) -> None:
@@ -221,14 +218,10 @@ class VectorCodebook(Codebook):
     @torch.no_grad()
     def revive(self, vectors: Tensor, codes: Tensor) -> Tensor:
         """Count the use of this batch and replace dead vectors by some of `vectors`; returns how many."""
-        counts = torch.bincount(codes, minlength=self.size).to(vectors.dtype)
-        if dist.is_initialized():
-            dist.all_reduce(counts)
+        counts = sum_over_processes(torch.bincount(codes, minlength=self.size).to(vectors.dtype))
         self.count.lerp_(counts, 1 - self.learning.decay)
         dead = self._dead()
-        replacement = pick(vectors, self.size)
-        if dist.is_initialized():  # parameters are not broadcast at every step, so all must pick alike
-            dist.broadcast(replacement, src=0)
+        replacement = of_first_process(pick(vectors, self.size))
         if dead.any():
             self.replace(torch.where(dead[:, None], replacement, self.weight))
         self.count.copy_(torch.where(dead, self.count.mean(), self.count))

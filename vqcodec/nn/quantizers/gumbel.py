@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.nn.processes import mean_over_processes
 from vqcodec.nn.quantizers.codebook import Assigned, Learning
 from vqcodec.nn.quantizers.vector import GradientCodebook
 
@@ -42,5 +43,5 @@ class GumbelCodebook(GradientCodebook):
     def start_from(self, vectors: Tensor, *, iterations: int = 15) -> None:
         """See `Codebook`; s makes the logits `_SHARPNESS` wide."""
         super().start_from(vectors, iterations=iterations)
-        spread = float(self.scores(vectors).std(1).mean())
+        spread = float(mean_over_processes(self.scores(vectors).std(1).mean()))
         self.log_sharpness.fill_(math.log(_SHARPNESS / max(spread, 1e-3)))

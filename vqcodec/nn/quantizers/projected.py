@@ -1,10 +1,10 @@
 """What the kinds share that quantize in a few dimensions: a linear layer down to them, and one back."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from vqcodec.nn.linear import Linear
+from vqcodec.nn.processes import of_first_process
 from vqcodec.nn.quantizers.codebook import Codebook
 
 
@@ -64,6 +64,5 @@ class ProjectedCodebook(Codebook):
         self._share()
 
     def _share(self) -> None:
-        if dist.is_initialized():
-            for tensor in self.state_dict().values():
-                dist.broadcast(tensor, src=0)
+        for tensor in self.state_dict().values():
+            of_first_process(tensor)

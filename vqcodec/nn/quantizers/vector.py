@@ -1,10 +1,10 @@
 """The codebooks of van den Oord et al. 2017 (VQ-VAE): by running means (appendix A.1), and by a loss (eq. 3)."""
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.nn.processes import of_first_process, sum_over_processes
 from vqcodec.nn.quantizers.codebook import Learning, VectorCodebook, pick
 
 
@@ -30,14 +30,12 @@ class EmaCodebook(VectorCodebook):
     def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Update counts and sums, revive dead codes from this batch, set the vectors to the means."""
         counts, sums = self._sums(vectors, codes)
-        if dist.is_initialized():
-            dist.all_reduce(counts)
-            dist.all_reduce(sums)
-        self.count.lerp_(counts, 1 - self.learning.decay)
-        self.sums.lerp_(sums, 1 - self.learning.decay)
+        self.count.lerp_(sum_over_processes(counts), 1 - self.learning.decay)
+        self.sums.lerp_(sum_over_processes(sums), 1 - self.learning.decay)
         dead = self._dead()
         mean_count = self.count.mean()
-        self.sums.copy_(torch.where(dead[:, None], pick(vectors, self.size) * mean_count, self.sums))
+        replacement = of_first_process(pick(vectors, self.size))
+        self.sums.copy_(torch.where(dead[:, None], replacement * mean_count, self.sums))
         self.count.copy_(torch.where(dead, mean_count, self.count))
         self.weight.copy_(self.sums / self.count.clamp(min=1e-5)[:, None])
         return vectors.new_zeros(()), dead.sum()
