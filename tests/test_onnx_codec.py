@@ -187,7 +187,9 @@ def test_the_graph_of_the_other_part_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "facts", [None, "", "{", "[]", "[" * 100_000, "{}", '{"tail_gain": "x", "decoder_context_frames": 3}'], ids=len_of
+    "facts",
+    [None, "", "{", "[]", "[" * 100_000, "{}", '{"noise": null, "delay_samples": "x", "decoder_context_frames": 3}'],
+    ids=len_of,
 )
 def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
     weights, _ = find_weights("speech-16k")

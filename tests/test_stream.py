@@ -230,9 +230,6 @@ class Loud(Engine):
         frames = (0 if state is None else state) + codes.shape[2]
         return np.ones((len(codes), codes.shape[2] * 4), np.float32), frames
 
-    def finish_decoding(self, state):
-        return np.ones((1, 3), np.float32)
-
     def arrays_of(self, state):
         return [np.array([state])]
 

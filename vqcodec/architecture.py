@@ -32,6 +32,7 @@ class ModelConfig:
     hop_length:                  samples per frame of codes, a multiple of stft_hop
     window_length:               samples of the spectral window, 2 or more times stft_hop
     stft_hop:                    samples between spectral windows
+    source_hz:                   upper end of the band whose rectified sound, filtered, is all above it; 0: no source
     stft_channels, channels:     width of the layers at the STFT rate and at the rate of latents
     attention_window:            latents that self-attention sees, on both sides of the quantizer; 0: there is none
     total_codebooks:             codes per frame
@@ -50,6 +51,7 @@ class ModelConfig:
     hop_length: int = _number(320, 1, 1 << 20)
     window_length: int = _number(320, 4, 1 << 16)
     stft_hop: int = _number(80, 1, 1 << 16)
+    source_hz: int = _number(0, 0, 24000)
     stft_channels: int = _number(192, 1, 8192)
     channels: int = _number(256, 1, 8192)
     encoder_stft_blocks: int = _number(2, 0, 256)
@@ -79,6 +81,11 @@ class ModelConfig:
             raise ValueError(f"hop_length {self.hop_length} is not a multiple of {whole} {self.stft_hop * self.steps}")
         if self.window_length % self.stft_hop or self.window_length < 2 * self.stft_hop:
             raise ValueError(f"window_length {self.window_length} is not 2 or more times stft_hop {self.stft_hop}")
+        if self.source_hz and (self.window_length % (2 * self.stft_hop) or self.source_hz > self.sample_rate_hz // 4):
+            raise ValueError(
+                f"source_hz {self.source_hz} is above a quarter of the rate {self.sample_rate_hz}, or window_length "
+                f"{self.window_length} not a multiple of twice the stft_hop {self.stft_hop}"
+            )
         if self.codebook_size & (self.codebook_size - 1):
             raise ValueError(f"codebook_size {self.codebook_size} is not a power of two")
 

@@ -60,7 +60,13 @@ class Codec(nn.Module, Engine):
             "attention_heads": config.attention_heads,
         }
         self.encoder = Encoder(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
-        self.decoder = Decoder(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
+        self.decoder = Decoder(
+            **spectral,
+            stft_blocks=config.decoder_stft_blocks,
+            blocks=config.decoder_blocks,
+            sample_rate_hz=config.sample_rate_hz,
+            source_hz=config.source_hz,
+        )
         self.quantizer = make_quantizer(config, learning)
 
     @property
@@ -73,7 +79,8 @@ class Codec(nn.Module, Engine):
         """See `Engine`."""
         remembering = CausalConv1d | WindowedAttention
         contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, remembering)]
-        return ceil_div(sum(contexts), self.quantizer.steps) + num_frames(self.delay_samples, self.hop_length)
+        head = num_frames(self.decoder.head.context_samples, self.hop_length)
+        return ceil_div(sum(contexts), self.quantizer.steps) + head
 
     @property
     def encoder_shapes(self) -> list[tuple[int, ...]]:
@@ -121,7 +128,8 @@ class Codec(nn.Module, Engine):
             raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
         if codes.shape[0] == 0 or length == 0:
             return torch.zeros(codes.shape[0], 1, length, device=codes.device)
-        return self._synthesize(self.quantizer.decode(codes))[:, :, :length]
+        more = codes[:, :, -1:].expand(-1, -1, self.finishing_frames)
+        return self._synthesize(self.quantizer.decode(torch.cat((codes, more), dim=2)))[:, :, :length]
 
     @torch.inference_mode()
     def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
@@ -136,10 +144,9 @@ class Codec(nn.Module, Engine):
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
 
-    @torch.inference_mode()
-    def finish_decoding(self, state: State) -> Wave:
-        """See `Engine.finish_decoding`."""
-        return self.decoder.finish(state).cpu().numpy()
+    def start_decoding(self, batch: int, start_frame: int) -> State:
+        """See `Engine.start_decoding`."""
+        return self.decoder.start(batch, start_frame * self.quantizer.steps)
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
         """See `Engine.arrays_of`."""
@@ -158,7 +165,8 @@ class Codec(nn.Module, Engine):
             with torch.autocast(latent.device.type, enabled=False):
                 quantized = self.quantizer(latent.float(), draw)
             decoder_input = quantized.latent
-        wave_hat = self._synthesize(decoder_input)[:, :, : wave.shape[2]]
+        more = decoder_input[:, -self.quantizer.steps :].repeat(1, self.finishing_frames, 1)
+        wave_hat = self._synthesize(torch.cat((decoder_input, more), dim=1))[:, :, : wave.shape[2]]
         return Reconstruction(wave_hat, latent, quantized)
 
     def _pad(self, wave: Tensor) -> Tensor:
@@ -166,6 +174,6 @@ class Codec(nn.Module, Engine):
         return F.pad(wave, (0, num_frames(wave.shape[2], self.hop_length) * self.hop_length - wave.shape[2]))
 
     def _synthesize(self, latent: Tensor) -> Tensor:
-        """Latent [B, F, dim] -> wave_hat [B, 1, F * hop_length], aligned with the input."""
-        wave, state = self.decoder(latent)
-        return torch.cat((wave, self.decoder.finish(state)), dim=1)[:, self.delay_samples :].unsqueeze(1)
+        """Latent [B, F, dim] -> wave_hat [B, 1, F * hop - delay_samples], aligned with the input."""
+        wave: Tensor = self.decoder(latent)[0]
+        return wave[:, None, self.delay_samples :]

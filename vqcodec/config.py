@@ -85,7 +85,12 @@ class LossConfig(_Section):
     complex: float = Field(0.5, ge=0)
     compressed: float = Field(1.0, ge=0)
     level: float = Field(0.0, ge=0, description="long-term power of each band")
+    loudness: float = Field(0.0, ge=0, description="power per band and moment, where the original is loud")
+    grid: float = Field(0.0, ge=0, description="power that comes and goes with the frames of codes")
     perceptual: float = Field(0.0, ge=0, description="PESQ, as a loss")
+    phase_hz: float | None = Field(
+        None, gt=0, description="above it `complex` and `compressed` compare no phases; null: no limit"
+    )
     sampled_scales: bool = Field(True, description="draw one STFT window per group and step instead of all")
     commitment: float = Field(0.25, ge=0)
     codebook: float = Field(1.0, ge=0)
@@ -133,6 +138,7 @@ class RunConfig(_Section):
     max_minutes: float | None = Field(None, gt=0, description="stop (resumable) after this long; null: no limit")
     seed: int = Field(0, ge=0, lt=1 << 40)
     init: str | None = Field(None, description="model name or weights file to start from")
+    freeze: list[Literal["encoder", "quantizer"]] = Field([], description="parts of `init` that stay what they are")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     accelerator: str = "auto"
     devices: int | Literal["auto"] = "auto"

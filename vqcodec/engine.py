@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
-from vqcodec.frames import codebooks_for_kbps
+from vqcodec.frames import ceil_div, codebooks_for_kbps
 
 Wave = NDArray[np.float32]
 Codes = NDArray[np.int64]
@@ -68,13 +68,17 @@ class Engine:
         """Decode the next frames of a stream.
 
         Shape: codes [B, K, n] integers -> wave [B, n * hop_length] float32, late by `delay_samples`: the first
-        `delay_samples` samples of a stream lie before its beginning, and `finish_decoding` gives the last ones.
+        `delay_samples` samples of a stream lie before its beginning; at its end the last frame is given
+        `finishing_frames` times more.
         """
         raise NotImplementedError
 
-    def finish_decoding(self, state: State) -> Wave:
-        """The last `delay_samples` samples of a stream, [B, delay_samples]."""
-        raise NotImplementedError
+    def start_decoding(self, batch: int, start_frame: int) -> State:
+        """The state from which to decode `batch` streams whose frames before `start_frame` are left out.
+
+        What it gives differs from a stream's beginning where the sound depends on the place, as that of noise may.
+        """
+        return None
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
         """The arrays of a state, to save them; the same for every engine that runs the same model."""
@@ -83,6 +87,11 @@ class Engine:
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
         """The state of saved arrays."""
         raise NotImplementedError
+
+    @property
+    def finishing_frames(self) -> int:
+        """How often the last frame of a stream is decoded once more, to complete its last `delay_samples`."""
+        return ceil_div(self.delay_samples, self.hop_length)
 
     @property
     def frame_rate(self) -> float:

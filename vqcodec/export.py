@@ -20,6 +20,7 @@ from vqcodec import zoo
 from vqcodec.atomic import atomic_output, check_output, make_folder
 from vqcodec.codec import Codec
 from vqcodec.errors import ConfigError, how_to_install
+from vqcodec.nn.source_filter import NOISE_FRAMES
 from vqcodec.onnx_codec import GRAPH_METADATA, graph_path
 from vqcodec.weights import load_weights
 from vqcodec.weightsfile import tensor_places
@@ -152,7 +153,9 @@ def _facts(codec: Codec, part: str, weights_name: str) -> dict[str, Any]:
         "weights": weights_name,
         "sha256": codec.fingerprint.hex(),
         "decoder_context_frames": codec.decoder_context_frames,
-        "tail_gain": codec.decoder.head.tail_gain.tolist(),
+        "delay_samples": codec.delay_samples,
+        # The last past of the decoder begins with the place in the noise: frames are this many, modulo the second.
+        "noise": [codec.decoder.stride * codec.quantizer.steps, NOISE_FRAMES] if codec.config.source_hz else None,
     }
 
 

@@ -58,7 +58,8 @@ class OnnxCodec(Engine):
     @property
     def delay_samples(self) -> int:
         """See `Engine`."""
-        return len(self._decoder.facts["tail_gain"])
+        delay: int = self._decoder.facts["delay_samples"]
+        return delay
 
     @property
     def decoder_context_frames(self) -> int:
@@ -86,9 +87,15 @@ class OnnxCodec(Engine):
         wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
         return wave, new_state
 
-    def finish_decoding(self, state: State) -> Wave:
-        """See `Engine.finish_decoding`."""
-        return state[-1] * np.array(self._decoder.facts["tail_gain"], np.float32)
+    def start_decoding(self, batch: int, start_frame: int) -> State | None:
+        """See `Engine.start_decoding`."""
+        noise = self._decoder.facts["noise"]
+        if noise is None:
+            return None
+        state = [np.zeros((batch, *shape), np.float32) for shape in self.decoder_shapes]
+        per_frame, period = noise
+        state[-1][:, 0] = start_frame * per_frame % period
+        return state
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
         """See `Engine.arrays_of`."""
@@ -126,8 +133,8 @@ def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
     """What the metadata of a graph says; nothing where it is not what `vqcodec export` writes."""
     try:
         facts = json.loads(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
-        np.array(facts["tail_gain"], np.float32)
-        return facts if isinstance(facts["decoder_context_frames"], int) else {}
+        numbers = [facts["decoder_context_frames"], facts["delay_samples"], *(facts["noise"] or ())]
+        return facts if all(type(number) is int for number in numbers) else {}
     except (KeyError, TypeError, ValueError, RecursionError):
         return {}
 

@@ -88,9 +88,11 @@ class DecodeSession:
 
     Frames that are lost are concealed: the last frame goes on and fades to silence within 10 frames (0.2 s at 50 Hz),
     and the next one that comes fades in within its own length.
+
+    `start_frame`: number of the first frame that is pushed, where a session begins in the middle of a file.
     """
 
-    def __init__(self, engine: Engine, *, batch: int = 1) -> None:
+    def __init__(self, engine: Engine, *, batch: int = 1, start_frame: int = 0) -> None:
         check_streaming(engine)
         self.engine = engine
         self.batch = _checked_batch(batch)
@@ -98,6 +100,7 @@ class DecodeSession:
         self._ahead_samples = engine.delay_samples
         self._last: NDArray[Any] | None = None
         self._lost_frames = 0
+        self._next_frame = start_frame
 
     def push(self, codes: NDArray[Any] | None) -> Wave:
         """Decode the next frames: codes [B, K, n] integers, any n -> wave [B, m] float32; None is one lost frame.
@@ -112,8 +115,7 @@ class DecodeSession:
         waves = []
         for start in range(0, codes.shape[2], _MOST_FRAMES):
             block = np.ascontiguousarray(codes[:, :, start : start + _MOST_FRAMES])
-            more, self._state = self.engine.decode_block(block, self._state)
-            waves.append(more)
+            waves.append(self._decode(block))
         wave = np.concatenate(waves, axis=1)
         if self._lost_frames:
             wave[:, : self.engine.hop_length] *= _ramp(self._gain, 1, self.engine.hop_length)
@@ -126,30 +128,38 @@ class DecodeSession:
         Silence where none came before, and after the fade: it costs no decoding, and the decoder then starts anew.
         """
         wave = np.zeros((self.batch, frames * self.engine.hop_length), np.float32)
+        end_frame = self._next_frame + frames
         fading = min(frames, _FADE_FRAMES - self._lost_frames)
         if self._last is not None and fading:
-            sound, self._state = self.engine.decode_block(np.repeat(self._last, fading, axis=2), self._state)
+            sound = self._decode(np.repeat(self._last, fading, axis=2))
             before = self._gain
             self._lost_frames += fading
             wave[:, : sound.shape[1]] = sound * _ramp(before, self._gain, sound.shape[1])
         if self._lost_frames == _FADE_FRAMES:
             self._state = self._last = None
+        self._next_frame = end_frame
         return self._after_start(wave)
 
     def flush(self) -> Wave:
         """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
         wave = np.zeros((self.batch, self.engine.delay_samples), np.float32)
         if self._state is not None:
-            wave = self.engine.finish_decoding(self._state) * np.float32(self._gain)
+            assert self._last is not None
+            more = self._decode(np.repeat(self._last, self.engine.finishing_frames, axis=2))
+            wave = more[:, : self.engine.delay_samples] * np.float32(self._gain)
         wave = wave[:, self._ahead_samples :]
         self._state, self._ahead_samples = None, self.engine.delay_samples
-        self._last, self._lost_frames = None, 0
+        self._last, self._lost_frames, self._next_frame = None, 0, 0
         return wave
 
     def save(self) -> Saved:
         """Everything that the samples to come depend on beside the codes to come; see `restore`."""
         last = {} if self._last is None else {"last": self._last.copy()}
-        counts = {"ahead_samples": np.array(self._ahead_samples), "lost_frames": np.array(self._lost_frames)}
+        counts = {
+            "ahead_samples": np.array(self._ahead_samples),
+            "lost_frames": np.array(self._lost_frames),
+            "next_frame": np.array(self._next_frame),
+        }
         return _saved(self.engine, self._state) | counts | last
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
@@ -160,18 +170,30 @@ class DecodeSession:
             raise ValueError(f"the saved session is {ahead_samples} samples ahead, not 0..{self.engine.delay_samples}")
         if not 0 <= lost_frames <= _FADE_FRAMES:
             raise ValueError(f"the saved session has faded for {lost_frames} frames, not 0..{_FADE_FRAMES}")
+        next_frame = int(_entry(saved, "next_frame"))
+        if next_frame < 0:
+            raise ValueError(f"the saved session is at frame {next_frame}, not 0 or more")
         state = _restored_layers(self.engine, saved, self.engine.decoder_shapes, self.batch)
         last = None
         if state is not None:
             last = _entry(saved, "last").copy()
             self._check(last)
         self._state, self._last = state, last
-        self._ahead_samples, self._lost_frames = ahead_samples, lost_frames
+        self._ahead_samples, self._lost_frames, self._next_frame = ahead_samples, lost_frames, next_frame
 
     @property
     def _gain(self) -> float:
         """Of the next sample."""
         return 1 - self._lost_frames / _FADE_FRAMES
+
+    def _decode(self, codes: NDArray[Any]) -> Wave:
+        """The wave of the next frames; the gain is up to the caller."""
+        state = self._state
+        if state is None and self._next_frame:
+            state = self.engine.start_decoding(self.batch, self._next_frame)
+        wave, self._state = self.engine.decode_block(codes, state)
+        self._next_frame += codes.shape[2]
+        return wave
 
     def _check(self, codes: NDArray[Any]) -> None:
         self.engine.check_codes(codes)

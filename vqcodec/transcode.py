@@ -131,7 +131,7 @@ def decode_span(
             conceal=on_damage is not None,
         )
     else:
-        session = DecodeSession(engine, batch=header.channels)
+        session = DecodeSession(engine, batch=header.channels, start_frame=first)
     for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]

@@ -105,6 +105,28 @@ def test_gradient_codebooks_train_too(tmp_path, toy_run, toy_config):
     assert load_weights(result.weights).config.codebook_kind == "gradient"
 
 
+def test_frozen_parts_stay_and_a_new_source_learns(tmp_path, toy_run, toy_weights):
+    """From weights without a source: the codes of the new model are those of the old."""
+    config = toy_run(
+        init=str(toy_weights),
+        freeze=["encoder", "quantizer"],
+        model={"source_hz": 600},
+        loss={"loudness": 1.0, "grid": 1.0, "phase_hz": 1000.0},
+        steps=3,
+    )
+    former = load_weights(toy_weights).state_dict()
+    weights = load_weights(Trainer(config, tmp_path).fit().weights).state_dict()
+    changed = {name for name, value in former.items() if not torch.equal(value, weights[name])}
+    assert changed
+    assert {name.split(".")[0] for name in changed} == {"decoder"}
+    assert weights.keys() - former.keys() == {f"decoder.head.to_controls.{name}" for name in ("weight", "bias")}
+
+
+def test_freezing_what_was_never_trained_is_refused(tmp_path, toy_run):
+    with pytest.raises(TrainingError, match="freeze encoder: nothing is trained yet; give init"):
+        Trainer(toy_run(freeze=["encoder"]), tmp_path)
+
+
 def test_init_starts_from_trained_weights(tmp_path, toy_run, toy_weights):
     trainer = Trainer(toy_run(init=str(toy_weights), steps=1, validate_every=9), tmp_path)
     assert trainer.quantizing

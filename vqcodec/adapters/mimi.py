@@ -94,11 +94,6 @@ class MimiAdapter(Adapter):
         """Raises ConfigError: transformers' caches are no arrays of fixed shapes."""
         raise ConfigError(f"a session of {self.model_name} cannot be saved; keep it running, or use a model of vqcodec")
 
-    def finish_decoding(self, state: State) -> Wave:
-        """See `Engine.finish_decoding`."""
-        batch = 1 if state is None else len(next(iter(state.convolutions.values())))
-        return np.zeros((batch, 0), np.float32)
-
 
 def _streamed(layer: Any, x: Tensor, past: dict[int, Any]) -> Tensor:
     """`layer` of the decoder on the next frames x [B, channels, n]; `past` holds what the layers remember."""

@@ -80,6 +80,22 @@ def overlapping(x: Tensor, length: int, step: int) -> Tensor:
     return torch.cat([steps[:, start : start + count] for start in range(length // step)], dim=2)
 
 
+def overlap_add(frames: Tensor, hop: int, past: Tensor | None = None) -> Tensor:
+    """Sum windows [B, S, window], `hop` apart, and the `past` [B, window - hop] to a wave [B, (S - 1) * hop + window].
+
+    `window` is a multiple of `hop`.
+    """
+    batch, count, window = frames.shape
+    overlap = window // hop - 1
+    wave = sum(
+        F.pad(piece, (0, 0, offset, overlap - offset)) for offset, piece in enumerate(torch.split(frames, hop, dim=-1))
+    )
+    assert isinstance(wave, Tensor)
+    if past is not None:
+        wave = wave + F.pad(past.view(batch, overlap, hop), (0, 0, 0, count))
+    return wave.flatten(1)
+
+
 def run_layers(layers: Iterable[nn.Module], x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
     """Run `layers` in turn; the state of the chain has the pasts of its Streaming layers, in order."""
     pasts = None if state is None else iter(state)

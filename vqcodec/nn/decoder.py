@@ -1,18 +1,19 @@
-"""Latent -> wave: the body at the frame rate, a few layers at the STFT rate, an inverse STFT as the last layer.
+"""Latent -> wave: the body at the frame rate, a few layers at the STFT rate, an inverse STFT as the last layer, or a
+source and a filter (source_filter.py).
 
 The head predicts the power-compressed complex spectrum (see encoder.py), after Vocos (Siuzdak 2023), whose frame-rate
 network with an inverse STFT is an order of magnitude cheaper than transposed convolutions up to the sample rate.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, Streaming, past_shapes, run_layers
+from vqcodec.nn.conv import CausalConv1d, State, Streaming, overlap_add, past_shapes, run_layers
 from vqcodec.nn.encoder import fourier_basis
 from vqcodec.nn.linear import Linear
+from vqcodec.nn.source_filter import NOISE_FRAMES, SourceFilter
 
 
 class Upsample(nn.Module):
@@ -34,34 +35,30 @@ class InverseSpectrum(Streaming):
 
     Shape: features [B, S, channels] -> wave [B, S * stft_hop], which lags the features' time by
     `delay_samples = window - stft_hop`: a sample is complete when the last window over it has arrived.
-    Past: the unfinished `delay_samples` at the end, [B, delay_samples]; `finish` turns it into samples.
+    Past: the unfinished `delay_samples` at the end, [B, delay_samples].
     """
 
     window: Tensor
-    tail_gain: Tensor
 
     def __init__(self, channels: int, *, window_length: int, stft_hop: int) -> None:
         super().__init__()
         self.window_length, self.stft_hop = window_length, stft_hop
         self.delay_samples = window_length - stft_hop
         self.past_shape = (self.delay_samples,)
+        self.context_samples = self.delay_samples
         self.norm = nn.LayerNorm(channels)
         self.to_spectrum = Linear(channels, window_length + 2)
         nn.init.normal_(self.to_spectrum.weight, std=0.02)
         nn.init.zeros_(self.to_spectrum.bias)
         window = torch.hann_window(window_length)
-        envelope = _overlap_add(window.square().expand(1, window_length // stft_hop, -1), stft_hop)[0]
+        envelope = overlap_add(window.square().expand(1, window_length // stft_hop, -1), stft_hop)[0]
         steady = envelope[self.delay_samples]
         self.register_buffer("window", window / steady, persistent=False)
-        tail = envelope[-self.delay_samples :] / steady
-        # The last windows of a stream overlap nothing: undo their fade, but for the last few milliseconds,
-        # where dividing by almost nothing would only raise noise.
-        self.register_buffer("tail_gain", 1 / tail.clamp(min=0.1), persistent=False)
 
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
-        wave = _overlap_add(self._frames(parts), self.stft_hop, past)
+        wave = overlap_add(self._frames(parts), self.stft_hop, past)
         return wave[:, : -self.delay_samples], wave[:, -self.delay_samples :].clone()
 
     def _frames(self, parts: Tensor) -> Tensor:
@@ -78,16 +75,13 @@ class InverseSpectrum(Streaming):
         frames: Tensor = torch.fft.irfft(torch.view_as_complex(parts) * gain, n=self.window_length)
         return frames * self.window
 
-    def finish(self, past: Tensor) -> Tensor:
-        """Samples [B, delay_samples] that remain when no features follow."""
-        return past * self.tail_gain
-
 
 class Decoder(nn.Module):
     """Latent to wave.
 
-    Shape: latent [B, F, latent_dim] -> wave [B, F * hop], hop = stft_hop * stride, late by `delay_samples`.
-    The last entry of the state, given to `finish`, yields the samples after the last latent.
+    Shape: latent [B, F, latent_dim] -> wave [B, F * hop], hop = stft_hop * stride, late by `delay_samples`. The samples
+    of the last latents come when some more follow: whoever has no more gives the last once more.
+    source_hz: upper end of the band from which all above is excited; 0: the spectrum alone makes the wave.
     """
 
     def __init__(
@@ -103,9 +97,17 @@ class Decoder(nn.Module):
         latent_dim: int,
         attention_window: int = 0,
         attention_heads: int = 4,
+        sample_rate_hz: int = 16000,
+        source_hz: int = 0,
     ) -> None:
         super().__init__()
-        self.head = InverseSpectrum(stft_channels, window_length=window_length, stft_hop=stft_hop)
+        self.stride = stride
+        sizes = {"window_length": window_length, "stft_hop": stft_hop}
+        self.head = (
+            SourceFilter(stft_channels, **sizes, sample_rate_hz=sample_rate_hz, source_hz=source_hz)
+            if source_hz
+            else InverseSpectrum(stft_channels, **sizes)
+        )
         self.delay_samples = self.head.delay_samples
         attention = attention_layers(channels, heads=attention_heads, window=attention_window)
         self.layers = nn.ModuleList(
@@ -127,22 +129,10 @@ class Decoder(nn.Module):
         """Decode `latent` after the past in `state`; see the class for shapes."""
         return run_layers([*self.layers, self.head], latent, state)
 
-    def finish(self, state: State) -> Tensor:
-        """The last `delay_samples` samples of a stream, [B, delay_samples]."""
-        return self.head.finish(state[-1])
-
-
-def _overlap_add(frames: Tensor, hop: int, past: Tensor | None = None) -> Tensor:
-    """Sum windows [B, S, window], `hop` apart, and the `past` [B, window - hop] to a wave [B, (S - 1) * hop + window].
-
-    `window` is a multiple of `hop`.
-    """
-    batch, count, window = frames.shape
-    overlap = window // hop - 1
-    wave = sum(
-        F.pad(piece, (0, 0, offset, overlap - offset)) for offset, piece in enumerate(torch.split(frames, hop, dim=-1))
-    )
-    assert isinstance(wave, Tensor)
-    if past is not None:
-        wave = wave + F.pad(past.view(batch, overlap, hop), (0, 0, 0, count))
-    return wave.flatten(1)
+    def start(self, batch: int, latents: int) -> State:
+        """The state of a stream whose first `latents` latents are left out: zeros, but for the place in the noise."""
+        device = self.head.to_spectrum.weight.device
+        state = [torch.zeros(batch, *shape, device=device) for shape in self.past_shapes]
+        if isinstance(self.head, SourceFilter):
+            state[-1][:, 0] = latents * self.stride % NOISE_FRAMES
+        return state

@@ -68,6 +68,8 @@ class Trainer:
             raise TrainingError(
                 f"steps {config.steps}: quantization begins at quantizer.start_step {first}; train longer"
             )
+        if config.freeze and config.init is None:
+            raise TrainingError(f"freeze {', '.join(config.freeze)}: nothing is trained yet; give init")
         self.step = 0
         self.quantizing = False
         self._running_loss: float | None = None
@@ -78,8 +80,11 @@ class Trainer:
         self.codec = Codec(config.model, learning)
         if config.init is not None:
             self._start_from(config.init)
+        for part in config.freeze:
+            self.codec.get_submodule(part).requires_grad_(False)
         # Until quantization begins the codebooks rest.
-        self.fabric = make_fabric(config, may_rest=any(True for _ in self.codec.quantizer.parameters()))
+        may_rest = any(parameter.requires_grad for parameter in self.codec.quantizer.parameters())
+        self.fabric = make_fabric(config, may_rest=may_rest)
         self.fabric.launch()
         optimizer = make_optimizer(self.codec, config.optimizer.learning_rate, config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.codec, optimizer)
@@ -88,11 +93,17 @@ class Trainer:
         self.adversary = None if start is None else Adversary(config, self.fabric, start)
 
     def _start_from(self, weights: str) -> None:
-        """Start from trained weights: their codebooks are good, so quantization is on from the first step."""
-        source = zoo.load_own(weights)
-        if replace(source.config, name=self.config.model.name) != self.config.model:
+        """Start from trained weights: their codebooks are good, so quantization is on from the first step.
+
+        A source may come anew: what its gates and gains begin with makes a good sound of a trained spectrum.
+        """
+        source, model = zoo.load_own(weights), self.config.model
+        new_source = model.source_hz > 0 == source.config.source_hz
+        wanted = replace(model, source_hz=0) if new_source else model
+        if replace(source.config, name=model.name) != wanted:
             raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
-        self.codec.load_state_dict(source.state_dict())
+        missing = self.codec.load_state_dict(source.state_dict(), strict=not new_source).missing_keys
+        assert all(name.startswith("decoder.head.to_controls.") for name in missing)
         self.quantizing = True
 
     # The loop
@@ -182,6 +193,8 @@ class Trainer:
         set_rate(self.optimizer, rate)
         wave = self.fabric.to_device(batch.wave)
         self.model.train()
+        for part in config.freeze:
+            self.codec.get_submodule(part).eval()  # codebooks of running means learn without gradients
         output: Reconstruction = self.model(wave, self._draw(len(wave)))
         losses = self._losses(wave.squeeze(1), output)
         own = [value for name, value in losses.items() if name != "discriminator"]
