@@ -143,7 +143,7 @@ class DecodeSession:
     def flush(self) -> Wave:
         """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
         wave = np.zeros((self.batch, self.engine.delay_samples), np.float32)
-        if self._state is not None:
+        if self._state is not None and self.engine.delay_samples:
             assert self._last is not None
             more = self._decode(np.repeat(self._last, self.engine.finishing_frames, axis=2))
             wave = more[:, : self.engine.delay_samples] * np.float32(self._gain)
