@@ -78,15 +78,23 @@ class SourceFilter(Streaming):
 
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the `past`; see the class for shapes."""
-        count = features.shape[1]
         if past is None:
             past = features.new_zeros(len(features), *self.past_shape, dtype=torch.float32)
-        place, pending, low_tail, low, powers, power, controls = torch.split(past, self._parts, dim=1)
         features = self.norm(features)
         parts = self.to_spectrum(features).float().unflatten(-1, (-1, 2))
+        controls = self.to_controls(features).float().unflatten(-1, (3, -1))
+        if torch.compiler.is_compiling():
+            return self._synthesize(parts, controls, past)
+        # Training in half precision would round the transforms too, and with them the wave.
+        with torch.autocast(features.device.type, enabled=False):
+            return self._synthesize(parts, controls, past)
+
+    def _synthesize(self, parts: Tensor, mine: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Wave and new past of compressed `parts` [B, S, bins, 2] and what is said of gates, gains and mix."""
+        count = parts.shape[1]
+        place, pending, low_tail, low, powers, power, controls = torch.split(past, self._parts, dim=1)
         # Magnitudes were raised to 0.3 (see encoder.py), so this is about the inverse: |r|^3 with the phase of r.
         spectrum = 0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8)
-        mine = self.to_controls(features).float().unflatten(-1, (3, -1))
         level, power = self._level(spectrum, power)
         direct = spectrum * torch.sigmoid(-mine[:, :, _GATE] @ self.bins)[..., None]
         mine = torch.stack((mine[:, :, _GATE], mine[:, :, _GAIN] + level, mine[:, :, _MIX]), dim=2)
