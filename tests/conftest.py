@@ -13,6 +13,9 @@ import torch
 import vqcodec
 from vqcodec.architecture import ModelConfig
 from vqcodec.codec import Codec
+from vqcodec.evaluation.jobs import run_jobs
+from vqcodec.tokens import local
+from vqcodec.tokens.worker import Worker
 from vqcodec.weights import load_weights, save_weights
 
 # Who starts the tests in the background lets them ignore signals, and so what they start: tests send some.
@@ -91,6 +94,24 @@ def read_only_folder():
             os.setresuid(0, 0, 0)
         assert list(folder.iterdir()) == []
         folder.chmod(0o755)
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Commands do here what they give to one worker process, which takes seconds to import torch; to two, they do give.
+
+    For tests of what comes out; that processes do the same is for tests/tokens/test_run.py and tests/evaluation.
+    """
+    in_processes = local.run_local
+
+    def run_local(folder, shards, options, *, workers):
+        if workers > 1:
+            yield from in_processes(folder, shards, options, workers=workers)
+        else:
+            yield from map(Worker(folder, options).run, shards)
+
+    monkeypatch.setattr(local, "run_local", run_local)
+    monkeypatch.setattr("vqcodec.evaluation.run.run_jobs", lambda jobs, *, workers: run_jobs(jobs, workers=0))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ def block(title, language):
     return re.search(rf"```{language}\n(.*?)```", section(title), re.DOTALL).group(1)
 
 
+@pytest.mark.slow
 def test_the_commands_run(tmp_path, speech, speech_path):
     soundfile.write(tmp_path / "speech.wav", speech, 16000)
     (tmp_path / "recordings").mkdir()
@@ -51,6 +52,7 @@ def test_the_commands_run(tmp_path, speech, speech_path):
     assert soundfile.info(tmp_path / "part.wav").duration == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatch):
     (tmp_path / "recordings").mkdir()
     for name in ("one", "84-121123-0000"):

@@ -11,6 +11,7 @@ import soundfile
 from click.testing import CliRunner
 
 from vqcodec.cli import main
+from vqcodec.evaluation.results import read_results
 from vqcodec.tokens import open as open_tokens
 
 pytest.importorskip("transformers")
@@ -44,7 +45,7 @@ def test_files_are_coded_described_and_thinned(folder, run, speech, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["encodec", "dac-16k", "xcodec", "mimi"])
-def test_datasets_become_tokens_and_audio_again(name, saved, run, speech, tmp_path):
+def test_datasets_become_tokens_and_audio_again(name, saved, run, speech, tmp_path, in_process):
     model = ("--model", f"hf:{saved(name)}")
     (tmp_path / "clips").mkdir()
     lengths = {"a": 9000, "b": 20000, "c": 1}
@@ -73,22 +74,11 @@ def test_tokens_of_a_model_that_takes_levels_out_are_refused(saved, run, speech_
 
 
 @pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac-16k", "xcodec", "mimi"])
-def test_evaluate_draws_them_beside_others(name, saved, run, speech, tmp_path):
+def test_evaluate_draws_them_beside_others(name, saved, run, speech, tmp_path, in_process):
     soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)
     codecs = f"hf:{saved(name)}@0.1/9,pcm"
-    arguments = (
-        "--codecs",
-        codecs,
-        "--metrics",
-        "si_sdr",
-        "--listen",
-        "0",
-        "--workers",
-        "1",
-        "--out",
-        tmp_path / "out",
-    )
-    run("evaluate", tmp_path / "clip.wav", *arguments)
+    arguments = ("--codecs", codecs, "--metrics", "si_sdr", "--listen", "0", "--workers", "1")
+    run("evaluate", tmp_path / "clip.wav", *arguments, "--out", tmp_path / "out")
     rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     own = [row for row in rows if row["codec"] == name]
     assert len(own) == 2
@@ -101,7 +91,19 @@ def test_a_live_stream_is_refused_before_anything_is_written(saved, run, tmp_pat
 
 
 @pytest.mark.slow
-def test_mimi_lives_through_pipes(saved, speech, tmp_path):
+def test_worker_processes_know_models_of_a_hub(saved, run, speech, tmp_path):
+    model = f"hf:{saved('encodec')}"
+    soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)
+    run("tokenize", tmp_path / "clip.wav", tmp_path / "tokens", "--model", model, "--workers", "1")
+    assert open_tokens(tmp_path / "tokens")["clip"].samples == 16000
+    arguments = ("--codecs", f"{model}@0.9", "--metrics", "si_sdr", "--listen", "0", "--workers", "1")
+    run("evaluate", tmp_path / "clip.wav", *arguments, "--out", tmp_path / "out")
+    (result,) = read_results(tmp_path / "out")
+    assert result.error is None
+
+
+@pytest.mark.slow
+def test_mimi_lives_through_pipes(saved, run, speech, tmp_path):
     model = ("--model", f"hf:{saved('mimi')}")
     stream = tmp_path / "in.wav"
     soundfile.write(stream, speech[:40000], 16000)
@@ -121,7 +123,7 @@ def test_mimi_lives_through_pipes(saved, speech, tmp_path):
     )
     assert b"Traceback" not in coded.stderr + decoded.stderr
     (tmp_path / "a.vqc").write_bytes(coded.stdout)
-    subprocess.run([vqcodec, "decode", tmp_path / "a.vqc", tmp_path / "whole.wav", *model], check=True)
+    run("decode", tmp_path / "a.vqc", tmp_path / "whole.wav", *model)
     live, whole = (soundfile.read(tmp_path / name)[0] for name in ("out.wav", "whole.wav"))
     assert len(live) == len(whole) == 40000
     np.testing.assert_allclose(live, whole, atol=2e-3)

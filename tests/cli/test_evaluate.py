@@ -18,7 +18,7 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_evaluate_prints_tables_and_summary_prints_them_again(tmp_path, clips):
+def test_evaluate_prints_tables_and_summary_prints_them_again(tmp_path, clips, in_process):
     out = tmp_path / "out"
     done = run("evaluate", clips, "--codecs", "opus@6/24,pcm", "--metrics", "stoi", "--workers", 1, "--out", out)
     assert done.exit_code == 0, done.output
@@ -33,7 +33,7 @@ def test_evaluate_prints_tables_and_summary_prints_them_again(tmp_path, clips):
     assert "flac" in run(*more, "--resume").stdout
 
 
-def test_a_clip_that_fails_is_told_and_the_rest_is_done(tmp_path, clips):
+def test_a_clip_that_fails_is_told_and_the_rest_is_done(tmp_path, clips, in_process):
     (clips / "bad.wav").write_text("no audio")
     arguments = ("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--workers", 1, "--out", tmp_path / "out")
     done = run(*arguments)
@@ -45,7 +45,7 @@ def test_a_clip_that_fails_is_told_and_the_rest_is_done(tmp_path, clips):
     assert run(*arguments, "--resume").exit_code == 0
 
 
-def test_external_codecs_and_recognisers_are_commands(tmp_path, clips):
+def test_external_codecs_and_recognisers_are_commands(tmp_path, clips, in_process):
     done = run(
         *("evaluate", clips / "0.wav", "--out", tmp_path / "out", "--workers", 1, "--metrics", "si_sdr"),
         *("--external", "copy=cp {in} {bits}; cp {bits} {out}", "--codecs", "copy", "--recogniser", "echo word {wav}"),
@@ -58,7 +58,7 @@ def test_external_codecs_and_recognisers_are_commands(tmp_path, clips):
     assert again.exit_code == 0, again.output
 
 
-def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips):
+def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips, in_process):
     arguments = ("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--workers", 1, "--out", tmp_path / "out")
     done = run(*arguments, "--anchor", "lyra")
     assert done.exit_code == 1

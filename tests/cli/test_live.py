@@ -20,6 +20,8 @@ from vqcodec.cli import main
 from vqcodec.convert import decode_file
 
 COMMAND = [sys.executable, "-m", "vqcodec"]
+QUICK = ("--engine", "onnx")
+"""For what is no matter of the engine: importing torch takes a process 2 s, and tests of the pace use torch."""
 FRAME_SAMPLES, RATE_HZ = 320, 16000
 FRAME_SECONDS = FRAME_SAMPLES / RATE_HZ
 
@@ -27,9 +29,9 @@ FRAME_SECONDS = FRAME_SAMPLES / RATE_HZ
 class Pipeline:
     """encode --live - - | decode --live - -, both ready."""
 
-    def __init__(self, *options):
-        self.encoder = self._start("encode", *options, stdin=subprocess.PIPE)
-        self.decoder = self._start("decode", stdin=self.encoder.stdout)
+    def __init__(self, *options, engine=()):
+        self.encoder = self._start("encode", *options, *engine, stdin=subprocess.PIPE)
+        self.decoder = self._start("decode", *engine, stdin=self.encoder.stdout)
         self.encoder.stdout.close()
         for process in (self.encoder, self.decoder):
             assert process.stderr.readline() == b"ready\n"
@@ -125,7 +127,7 @@ def test_the_lag_does_not_grow_in_a_minute(speech):
 def test_a_signal_completes_the_file_while_the_input_goes_on(number, tmp_path, speech):
     samples = speech_samples(speech, 1)
     with subprocess.Popen(
-        [*COMMAND, "encode", "--live", "-", tmp_path / "a.vqc"],
+        [*COMMAND, "encode", "--live", *QUICK, "-", tmp_path / "a.vqc"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
@@ -144,7 +146,7 @@ def test_a_signal_completes_the_file_while_the_input_goes_on(number, tmp_path, s
 
 def test_ctrl_c_in_a_pipeline_loses_no_sound(speech):
     samples = speech_samples(speech, 1)
-    with Pipeline() as pipeline:
+    with Pipeline(engine=QUICK) as pipeline:
         pipeline.encoder.stdin.write(wav_header(RATE_HZ, 1) + samples.tobytes())
         head = pipeline.decoder.stdout.read(44)
         data = b""
@@ -166,14 +168,14 @@ def run(*arguments, code=0, **kwargs):
 
 def test_a_cut_stream_is_written_as_far_as_it_goes_and_one_error(tmp_path, speech):
     wav = wav_header(RATE_HZ, 1) + speech_samples(speech, 2).tobytes()
-    coded = run("encode", "--live", "--quiet", "--chunk-ms", 20, "-", "-", input=wav)
+    coded = run("encode", "--live", *QUICK, "--quiet", "--chunk-ms", 20, "-", "-", input=wav)
     assert coded.stderr == b""
-    result = run("decode", "--live", "--quiet", "-", "-", input=coded.stdout[: 16 + 32 * 60 + 9], code=1)
+    result = run("decode", "--live", *QUICK, "--quiet", "-", "-", input=coded.stdout[: 16 + 32 * 60 + 9], code=1)
     assert len(result.stdout) == 44 + 2 * 60 * FRAME_SAMPLES
     assert result.stderr == b"Error: standard input: the .vqc is cut: it ends after 1.20 s\n"
-    raw = run("decode", "--live", "--raw", "-", tmp_path / "a.pcm", input=coded.stdout)
+    raw = run("decode", "--live", *QUICK, "--raw", "-", tmp_path / "a.pcm", input=coded.stdout)
     assert raw.stderr.startswith(b"ready\n")
-    decode_file(io.BytesIO(coded.stdout), tmp_path / "a.wav")
+    decode_file(io.BytesIO(coded.stdout), tmp_path / "a.wav", engine="onnx")
     expected = soundfile.read(tmp_path / "a.wav", dtype="int16")[0].astype(int)
     got = np.frombuffer((tmp_path / "a.pcm").read_bytes(), "<i2")
     assert np.abs(got - expected).max() <= 1
@@ -184,7 +186,8 @@ def test_a_named_pipe_and_raw_samples(tmp_path, speech):
     samples = speech_samples(speech, 1)
     writer = threading.Thread(target=(tmp_path / "sound").write_bytes, args=(samples.tobytes(),))
     writer.start()
-    run("encode", "--live", "--raw-rate", 8000, "--raw-channels", 2, tmp_path / "sound", tmp_path / "a.vqc")
+    raw = ("--raw-rate", 8000, "--raw-channels", 2)
+    run("encode", "--live", *QUICK, *raw, tmp_path / "sound", tmp_path / "a.vqc")
     writer.join()
     reader = VqcReader(io.BytesIO((tmp_path / "a.vqc").read_bytes()))
     assert (reader.header.original_rate_hz, reader.header.channels) == (8000, 2)
@@ -192,7 +195,7 @@ def test_a_named_pipe_and_raw_samples(tmp_path, speech):
 
 
 def test_a_reader_that_goes_away_ends_both_quietly(speech):
-    with Pipeline() as pipeline:
+    with Pipeline(engine=QUICK) as pipeline:
         pipeline.decoder.stdout.close()
         with pytest.raises(BrokenPipeError):
             for _ in range(1000):
@@ -204,7 +207,7 @@ def test_a_reader_that_goes_away_ends_both_quietly(speech):
 
 def test_garbage_is_one_error_line():
     for command, message in (("encode", b"no WAV stream"), ("decode", b"not a .vqc file")):
-        error = run(command, "--live", "-", "-", input=b"garbage " * 20, code=1).stderr
+        error = run(command, "--live", *QUICK, "-", "-", input=b"garbage " * 20, code=1).stderr
         assert error.startswith(b"ready\nError: standard input: " + message)
         assert error.count(b"\n") == 2
 
@@ -232,8 +235,8 @@ def test_options_that_do_not_go_together_are_wrong_usage(arguments, message):
 )
 def test_a_signal_ends_the_wait_for_the_other_end_of_a_named_pipe(tmp_path, speech_path, arguments, code):
     os.mkfifo(tmp_path / "pipe")
-    run("encode", speech_path, tmp_path / "whole.vqc")
-    command = [sys.executable, "-m", "vqcodec", arguments[0], "--live", "--engine", "onnx", *arguments[1:]]
+    run("encode", *QUICK, speech_path, tmp_path / "whole.vqc")
+    command = [*COMMAND, arguments[0], "--live", *QUICK, *arguments[1:]]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline() == "ready\n"
     time.sleep(0.5)

@@ -13,6 +13,8 @@ import pytest
 import soundfile
 
 COMMAND = [sys.executable, "-m", "vqcodec"]
+QUICK = ("--engine", "onnx")
+"""For what is no matter of the engine: importing torch takes a process 2 s."""
 
 
 def run(*arguments, code=0, **kwargs):
@@ -37,7 +39,7 @@ def test_a_pipeline_from_wav_to_wav(tmp_path, speech_path, speech):
 
 def test_help_and_info_import_no_torch(tmp_path, speech_path):
     path = str(tmp_path / "a.vqc")
-    run("encode", speech_path, path)
+    run("encode", *QUICK, speech_path, path)
     for arguments in (
         ["--help"],
         ["encode", "--help"],
@@ -59,21 +61,21 @@ def test_a_full_disk_is_one_line_and_no_file(tmp_path, speech_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    result = run("encode", speech_path, tmp_path / "a.vqc", code=1, preexec_fn=limit)
+    result = run("encode", *QUICK, speech_path, tmp_path / "a.vqc", code=1, preexec_fn=limit)
     assert result.stderr.decode().count("\n") == 1
     assert b"no space left" in result.stderr
-    run("encode", speech_path, tmp_path / "a.vqc")
+    run("encode", *QUICK, speech_path, tmp_path / "a.vqc")
     for name in ("a.wav", "a.flac", "a.ogg", "a.mp3"):
-        result = run("decode", tmp_path / "a.vqc", tmp_path / name, code=1, preexec_fn=limit)
+        result = run("decode", *QUICK, tmp_path / "a.vqc", tmp_path / name, code=1, preexec_fn=limit)
         assert result.stderr.decode().count("\n") == 1, result.stderr
         assert b"cannot write" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.vqc"]
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path, speech_path):
-    run("encode", speech_path, tmp_path / "a.vqc")
+    run("encode", *QUICK, speech_path, tmp_path / "a.vqc")
     with subprocess.Popen(
-        [*COMMAND, "decode", tmp_path / "a.vqc", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "decode", *QUICK, tmp_path / "a.vqc", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         process.stdout.close()
         error = process.stderr.read()
@@ -86,7 +88,7 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path, speech_path):
     ("command", "closed"), [("encode", 0), ("encode", 1), ("decode", 0), ("decode", 1), ("info", 0)]
 )
 def test_a_closed_standard_stream_is_told_in_a_line(command, closed):
-    target = [] if command == "info" else ["-"]
+    target = [] if command == "info" else ["-", *QUICK]
     result = subprocess.run(
         [*COMMAND, command, "-", *target],
         preexec_fn=lambda: os.close(closed),
@@ -102,7 +104,7 @@ def test_a_closed_standard_stream_is_told_in_a_line(command, closed):
 def test_a_full_device_behind_a_pipe_is_named(speech_path):
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
-            [*COMMAND, "encode", speech_path, "-"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*COMMAND, "encode", *QUICK, speech_path, "-"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert result.returncode == 1
     assert result.stderr.startswith("Error: standard output: cannot write (no space left")
@@ -112,7 +114,7 @@ def test_a_full_device_behind_a_pipe_is_named(speech_path):
 def test_a_signal_leaves_no_temporary_file(tmp_path, number):
     soundfile.write(tmp_path / "long.wav", np.zeros(16000 * 900, np.int16), 16000)
     process = subprocess.Popen(
-        [*COMMAND, "encode", "long.wav", "a.vqc"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "encode", *QUICK, "long.wav", "a.vqc"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     while not list(tmp_path.glob(".a.*.vqc")) and process.poll() is None:
         time.sleep(0.01)

@@ -31,7 +31,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize(("on_error", "code"), [("report", 1), ("skip", 0), ("stop", 1)])
-def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, on_error, code):
+def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, in_process, on_error, code):
     options = ("--model", toy_weights, "--workers", 1, "--on-error", on_error)
     result = run(clips, tmp_path / "out", *options)
     assert result.exit_code == code
@@ -45,7 +45,7 @@ def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, on_error,
         assert json.loads((tmp_path / "out" / "index.json").read_text())["utterances"] == 2
 
 
-def test_what_failed_is_tried_again_when_asked(tmp_path, clips, toy_weights, speech_path):
+def test_what_failed_is_tried_again_when_asked(tmp_path, clips, toy_weights, speech_path, in_process):
     shutil.copytree(clips, tmp_path / "in")
     options = (tmp_path / "in", tmp_path / "out", "--model", toy_weights, "--workers", 1)
     assert run(*options).exit_code == 1
@@ -56,7 +56,7 @@ def test_what_failed_is_tried_again_when_asked(tmp_path, clips, toy_weights, spe
     assert "3 utterances" in result.output
 
 
-def test_a_log_has_a_json_line_with_what_is_done(tmp_path, clips, toy_weights):
+def test_a_log_has_a_json_line_with_what_is_done(tmp_path, clips, toy_weights, in_process):
     result = run(clips / "sub", tmp_path / "out", "--model", toy_weights, "--workers", 1)
     lines = [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
     assert (lines[-1]["utterances"], lines[-1]["planned"], lines[-1]["failures"]) == (1, 1, 0)

@@ -28,6 +28,9 @@ def ids_of(out):
     return [line["id"] for line in lines if "error" not in line], [line["id"] for line in lines if "error" in line]
 
 
+pytestmark = pytest.mark.usefixtures("in_process")  # but where a test asks for two workers
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory, make_clips):
     return make_clips(tmp_path_factory.mktemp("clips") / "in", 40)
@@ -57,7 +60,7 @@ def test_bad_audio_among_good_is_listed(tmp_path, make_clips, tokenize_toy, spee
     soundfile.write(folder / "six.wav", np.tile(speech[:9600, None], 6), 96000)
     (folder / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     (folder / "cut.flac").write_bytes((folder / "clip000.flac").read_bytes()[:-200])
-    totals = tokenize_toy(folder, tmp_path / "out", workers=2, shard_size=8)
+    totals = tokenize_toy(folder, tmp_path / "out", shard_size=8)
     good, bad = ids_of(tmp_path / "out")
     assert bad == ["corrupt", "cut", "empty", "gone", "nan", "none"]
     assert sorted(good + bad) == sorted(path.stem for path in folder.iterdir())
@@ -92,7 +95,7 @@ def test_stop_on_error_stops(tmp_path, make_clips, tokenize_toy):
     folder = make_clips(tmp_path / "in", 9)
     (folder / "clip004.flac").write_bytes(b"junk")
     with pytest.raises(AudioError, match="clip004: .*no audio"):
-        tokenize_toy(folder, tmp_path / "out", shard_size=3, stop_on_error=True)
+        tokenize_toy(folder, tmp_path / "out", shard_size=3, stop_on_error=True, workers=2)
     assert not list((tmp_path / "out" / "shards").glob(".*"))
     assert not (tmp_path / "out" / "index.json").exists()
     assert tokenize_toy(folder, tmp_path / "out", shard_size=3, resume=True).failures == 1
@@ -157,7 +160,7 @@ def test_a_retry_that_is_interrupted_leaves_no_dataset_that_lies(tmp_path, make_
     tokenize_toy(folder, tmp_path / "out")
     monkeypatch.setattr(local, "_make", os.abort)
     with pytest.raises(WorkerError, match="workers die"):
-        tokenize_toy(folder, tmp_path / "out", resume=True, retry_failed=True)
+        tokenize_toy(folder, tmp_path / "out", resume=True, retry_failed=True, workers=2)
     with pytest.raises(TokensError, match="unfinished, 0 of 1 shards"):
         vqcodec.tokens.open(tmp_path / "out")
 
@@ -336,7 +339,7 @@ def test_a_shard_that_kills_whatever_is_left_out_ends_the_run():
 def test_workers_that_cannot_start_end_the_run(tmp_path, clips, tokenize_toy, monkeypatch):
     monkeypatch.setattr(local, "_make", os.abort)
     with pytest.raises(WorkerError, match="workers die while they start"):
-        tokenize_toy(clips, tmp_path / "out")
+        tokenize_toy(clips, tmp_path / "out", workers=2)
 
 
 def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, clips, tokenize_toy, toy_weights, bytes_of):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from vqcodec.architecture import CODEBOOKS
@@ -61,22 +62,22 @@ def test_pictures_show_every_clip_at_every_rate(tmp_path, speech_path):
 
 
 @pytest.mark.slow
-def test_every_quantizer_gets_a_row(tmp_path, speech_path):
+def test_every_quantizer_gets_a_row(tmp_path, speech, speech_path):
+    runs, valid = tmp_path / "runs", tmp_path / "valid.wav"
+    soundfile.write(valid, speech[20000:36000], 16000)  # a second: each row is validated twice
     small = [
         *("steps=6", "quantizer.start_step=2", "quantizer.kmeans_batches=2", "data.batch_size=2", "data.valid_clips=1"),
         *("model.channels=16", "model.stft_channels=8", "model.latent_dim=8", "model.codebook_size=16"),
     ]
-    command = (TOOLS / "quantizers.py", tmp_path, speech_path, speech_path, *small)
+    command = (TOOLS / "quantizers.py", runs, speech_path, valid, *small)
     head, _, *rows = table(*command)
-    kinds = {json.loads((run / "config.json").read_text())["model"]["codebook_kind"] for run in tmp_path.iterdir()}
+    kinds = {json.loads((run / "config.json").read_text())["model"]["codebook_kind"] for run in runs.iterdir()}
     assert kinds == set(CODEBOOKS)
     assert all(len(row) == len(head) for row in rows)
     assert all(float(row[2]) > 0 and 0 < int(row[3].strip("%")) <= 100 for row in rows)
-    times = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/model.safetensors"))]
+    times = [path.stat().st_mtime_ns for path in sorted(runs.glob("*/model.safetensors"))]
     assert table(*command)[2:] == rows
-    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/model.safetensors"))] == times, (
-        "not trained again"
-    )
+    assert [path.stat().st_mtime_ns for path in sorted(runs.glob("*/model.safetensors"))] == times, "not trained again"
 
 
 def bench(*arguments):
@@ -92,7 +93,7 @@ def bench(*arguments):
 
 @pytest.mark.slow
 def test_bench_measures_every_part():
-    tables = bench("--seconds", 1, "--rounds", 1)
+    tables = bench("--seconds", 0.25, "--rounds", 1)
     assert set(tables) == {"speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss"}
     speeds = {row[0]: float(row[1]) for row in tables["speed"]}
     assert len(speeds) == 14

@@ -10,26 +10,29 @@ import vqcodec
 from vqcodec.engine import Engine
 from vqcodec.metrics import estoi
 
-_SEEDS = range(5)
 
-
-def loss() -> str:
-    """ESTOI by bitrate and share of lost packets, mean over two clips and five draws."""
+def loss(draws: int) -> str:
+    """ESTOI by bitrate and share of lost packets, mean over two clips and `draws` draws of what is lost."""
     codec = vqcodec.load()
     clips = [soundfile.read(path, dtype="float32")[0] for path in (CLIP, Path(CLIP).with_name("kerstin.flac"))]
     rows = []
     for kbps in (1.5, 6):
+        coded = [(wave, _codes(codec, wave, kbps)) for wave in clips]
         for share in (0.0, 0.05, 0.1, 0.2):
-            scores = [_scores(codec, wave, kbps, share, seed) for wave in clips for seed in _SEEDS]
+            seeds = range(draws if share else 1)
+            scores = [_scores(codec, wave, codes, share, seed) for wave, codes in coded for seed in seeds]
             concealed, silent = np.mean(scores, axis=0)
             rows.append([kbps, f"{share:.0%}", f"{concealed:.3f}", f"{silent:.3f}"])
     return table(["nominal kbps", "lost", "concealed", "zeros"], rows)
 
 
-def _scores(codec: Engine, wave: np.ndarray, kbps: float, share: float, seed: int) -> tuple[float, float]:
-    """ESTOI of `wave` [T] through packets with concealment, and with zeros for lost frames."""
+def _codes(codec: Engine, wave: np.ndarray, kbps: float) -> np.ndarray:
     session = vqcodec.EncodeSession(codec, kbps=kbps)
-    codes = np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+    return np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+
+
+def _scores(codec: Engine, wave: np.ndarray, codes: np.ndarray, share: float, seed: int) -> tuple[float, float]:
+    """ESTOI of `wave` [T] through packets with concealment, and with zeros for lost frames."""
     gone = np.random.default_rng(seed).random((codes.shape[2],)) < share
     packets = [packet for packet, lost in zip(vqcodec.packetize(codes), gone, strict=True) if not lost]
     items = list(vqcodec.depacketize(packets, vqcodec.Depacketizer(first_frame=0)))

@@ -53,10 +53,14 @@ def run_on_ray(
             num_gpus=1 if is_cuda else 0,
         )
         try:
-            for row in reports.iter_rows():
-                if row["error"]:
-                    raise _error_of(row)
-                yield ShardReport(row["shard"], row["utterances"], row["seconds"], row["failures"], is_finished=True)
+            # Closed before Ray ends: its threads, still handing out shards, would take this process down with it.
+            with contextlib.closing(iter(reports.iter_rows())) as rows:
+                for row in rows:
+                    if row["error"]:
+                        raise _error_of(row)
+                    yield ShardReport(
+                        row["shard"], row["utterances"], row["seconds"], row["failures"], is_finished=True
+                    )
         except RayError as error:
             raise ConfigError(f"the Ray cluster failed ({' '.join(str(error).split())[:300]})") from None
 
