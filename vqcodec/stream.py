@@ -1,8 +1,9 @@
 """Sessions that encode and decode a stream piece by piece, many per model: push, push, flush.
 
 Any split of the input gives the codes of one push, exactly, and its wave within float rounding; `vqcodec.nn.linear`
-says why, of CPUs: the kernels of a GPU promise no such thing. A session keeps the past that the causal layers need and
-nothing else, so its memory does not grow.
+says why, of CPUs: the kernels of a GPU promise no such thing, nor does onnxruntime with several threads, where a code
+in thousands may be another. A session keeps the past that the causal layers need and nothing else, so its memory does
+not grow.
 """
 
 from collections.abc import Mapping

@@ -36,4 +36,3 @@ def bounded_memory():
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 200_000_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-

@@ -91,8 +91,9 @@ def tokenize(
     a folder of Hugging Face datasets, or cuts of lhotse. Each utterance becomes mono; channel picks one.
 
     OUT gets shards/, index.json and failures.jsonl, the utterances that could not be read and why. A run that was
-    interrupted, even killed, goes on with --resume; the shards do not depend on how or how often it ran. What is to be
-    done was planned when it began: files that came later need a new OUT, files that were repaired --retry-failed.
+    interrupted, even killed, goes on with --resume; on machines of one kind the shards do not depend on how or how
+    often it ran. What is to be done was planned when it began: files that came later need a new OUT, files that were
+    repaired --retry-failed.
 
     \b
     vqcodec tokenize recordings/ tokens --kbps 1.5
