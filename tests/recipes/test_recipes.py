@@ -59,9 +59,9 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
     for name in ("ljspeech.flac", "kerstin.flac"):
         shutil.copy(speech_path.parent / name, clips)
     overrides = [
-        *("steps=90", "model.channels=24", "model.stft_channels=16", "model.latent_dim=16", "model.codebook_size=32"),
+        *("steps=150", "model.channels=24", "model.stft_channels=16", "model.latent_dim=16", "model.codebook_size=32"),
         *("model.total_codebooks=4", "model.encoder_blocks=1", "model.decoder_blocks=1", "model.decoder_stft_blocks=1"),
-        *("quantizer.start_step=30", "quantizer.kmeans_batches=8", "data.batch_size=2", "data.workers=0"),
+        *("quantizer.start_step=50", "quantizer.kmeans_batches=8", "data.batch_size=4", "data.workers=0"),
         *(
             "optimizer.warmup_steps=10",
             "optimizer.ema_decay=0.9",
@@ -80,7 +80,7 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    run("steps=60")
+    run("steps=100")
     for stage in ("1-adamw", "2-muon", "7-longer"):
         rows = [json.loads(line) for line in (tmp_path / stage / "log.jsonl").read_text().splitlines()]
         steps = [row for row in rows if "perplexity" in row]
@@ -89,8 +89,8 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         assert sum(losses[-3:]) < 0.8 * sum(losses[:3]) or stage != "1-adamw"
     for name in ("7-longer/model.safetensors", "speech-16k.safetensors"):
         (tmp_path / name).unlink()
-    weights = run().splitlines()[-1]  # goes on with the last stage, from its step 60
-    assert json.loads((tmp_path / "7-longer" / "log.jsonl").read_text().splitlines()[-1])["step"] == 90
+    weights = run().splitlines()[-1]  # goes on with the last stage, from its step 100
+    assert json.loads((tmp_path / "7-longer" / "log.jsonl").read_text().splitlines()[-1])["step"] == 150
     model = zoo.load(weights)
     assert model.entropy is not None
     wave, rate_hz = soundfile.read(speech_path, dtype="float32")

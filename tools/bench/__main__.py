@@ -62,7 +62,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=120.0, help="longest file of the table `long`")
     parser.add_argument("--engine", choices=["torch", "onnx"], default="torch", help="of the table `long`")
     parser.add_argument("--readme", action="store_true")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.seconds = max(1, round(50 * options.seconds)) / 50  # whole frames, which the stages of a model take
+    return options
 
 
 if __name__ == "__main__":
