@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vqcodec.architecture import ModelConfig
 from vqcodec.errors import ConfigError
@@ -40,6 +40,9 @@ class QuantizerConfig(_Section):
     decay: float = Field(0.99, gt=0, lt=1)
     revive_below: float = Field(0.05, ge=0, lt=1, description="dead: used less than this times the mean use")
     dropout: float = Field(0.5, ge=0, le=1, description="share of items that use a random number of codebooks")
+    varied: float = Field(
+        0.0, ge=0, le=1, description="share of items in which that number changes from time to time, as a rate may"
+    )
     unquantized: float = Field(0.1, ge=0, le=1, description="share of items that pass through unquantized")
     gradual: Literal["share", "blend"] = Field(
         "share",
@@ -75,6 +78,15 @@ class DataConfig(_Section):
     filter_share: float = Field(0.0, ge=0, le=1)
     noise_snr_db: _Range = (15.0, 45.0)
     noise_share: float = Field(0.0, ge=0, le=1)
+    noises: list[str] = Field([], description="recordings for every other noise; the rest, or all, is Gaussian")
+    rooms: list[str] = Field([], description="impulse responses")
+    room_share: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _rooms_are_given(self) -> "DataConfig":
+        if self.room_share and not self.rooms:
+            raise ValueError(f"room_share {self.room_share:g} needs rooms: folders or files of impulse responses")
+        return self
 
 
 class LossConfig(_Section):

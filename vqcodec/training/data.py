@@ -19,7 +19,7 @@ from vqcodec.audio.files import AudioReader
 from vqcodec.config import DataConfig
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
-from vqcodec.training.augment import augment, change_speed, draw_speed
+from vqcodec.training.augment import Surroundings, augment, change_speed, draw_speed
 
 _BLOCK_SAMPLES = 1 << 20
 
@@ -48,6 +48,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
         self.clips = _usable_clips(config.train, config.segment_seconds)
         seconds = np.array([clip.length_samples / clip.rate_hz for clip in self.clips])
         self.hours = float(seconds.sum()) / 3600
+        self._around = Surroundings(*(_recordings(sources, rate_hz) for sources in (config.noises, config.rooms)))
         self._cumulative = np.cumsum(seconds) / seconds.sum()
         self._cache: dict[str, NDArray[np.int16]] = {}
         self._cached_bytes = 0
@@ -62,7 +63,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
         samples = change_speed(self._read(clip, start, wanted), speed)
         if clip.rate_hz != self.rate_hz:
             samples = soxr.resample(samples, clip.rate_hz, self.rate_hz)
-        samples = augment(_fit(samples, self.segment_samples), self.rate_hz, random, self.config)
+        samples = augment(_fit(samples, self.segment_samples), self.rate_hz, random, self.config, self._around)
         return torch.from_numpy(samples), clip.path
 
     def _read(self, clip: _Clip, start: int, count: int) -> NDArray[np.float32]:
@@ -86,6 +87,18 @@ def read_first_channel(path: str) -> tuple[NDArray[np.float32], int]:
 
 def _first_channel(blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate([np.zeros(0, np.float32), *(block[0] for block in blocks)])
+
+
+def _recordings(sources: list[str], rate_hz: int) -> list[NDArray[np.float32]]:
+    """First channels, [T] each at `rate_hz`, of the audio files of `sources`. Raises AudioError, TrainingError."""
+    recordings = []
+    for found in find_audio(sources) if sources else ():
+        samples, own_hz = read_first_channel(str(found.path))
+        samples = soxr.resample(samples, own_hz, rate_hz) if own_hz != rate_hz else samples
+        if not np.any(samples):
+            raise TrainingError(f"{found.path}: nothing but silence; leave it out of data.noises and data.rooms")
+        recordings.append(samples)
+    return recordings
 
 
 def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:

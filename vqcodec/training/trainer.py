@@ -33,6 +33,7 @@ from vqcodec.training.checkpoint import (
     without_prefix,
 )
 from vqcodec.training.data import Batch, Segments, batches
+from vqcodec.training.depths import draw_depths
 from vqcodec.training.epochs import EpochMeans
 from vqcodec.training.health import live_directions, perplexity
 from vqcodec.training.log import NoLog, RunLog
@@ -195,7 +196,7 @@ class Trainer:
         self.model.train()
         for part in config.freeze:
             self.codec.get_submodule(part).eval()  # codebooks of running means learn without gradients
-        output: Reconstruction = self.model(wave, self._draw(len(wave)))
+        output: Reconstruction = self.model(wave, self._draw(batch.wave))
         losses = self._losses(wave.squeeze(1), output)
         own = [value for name, value in losses.items() if name != "discriminator"]
         loss = torch.stack(own).sum()
@@ -225,15 +226,14 @@ class Trainer:
         fabric = self.fabric
         torch.manual_seed(self.config.seed + 1_000_003 * (self.step * fabric.world_size + fabric.global_rank + 1))
 
-    def _draw(self, items: int) -> Draw | None:
-        """How each of the items of a batch is quantized; None before the codebooks start."""
+    def _draw(self, wave: Tensor) -> Draw | None:
+        """How each of the items of a batch [B, 1, T] is quantized; None before the codebooks start."""
         if not self.quantizing:
             return None
-        q, total, device = self.config.quantizer, self.codec.total_codebooks, self.fabric.device
+        q, items, device = self.config.quantizer, len(wave), self.fabric.device
         first = 0 if self.config.init is not None else q.start_step
         now = gradual(self.step - first, q)
-        shallow = torch.rand(items) < q.dropout
-        depths = torch.where(shallow, torch.randint(1, total + 1, (items,)), torch.full((items,), total))
+        depths = draw_depths(items, ceil_div(wave.shape[2], self.codec.hop_length), self.codec.total_codebooks, q)
         unquantized = torch.rand(items) < now.unquantized
         warmth = temperature((self.step - first) / max(1, self.config.steps - first), q)
         entropies = self.config.loss.entropy > 0

@@ -73,6 +73,15 @@ def test_training_quantizes_as_encoding_by_one_beam_does(quantizer, latent, monk
     assert len(out.residual_energy) == len(out.revived) == total
 
 
+def test_depths_may_vary_from_frame_to_frame(quantizer, latent):
+    total, frames = quantizer.total_codebooks, 10
+    depths = torch.randint(1, total + 1, (3, frames))
+    varied = quantizer(latent, Draw(depths, torch.zeros(3, dtype=torch.bool))).latent.unflatten(1, (frames, -1))
+    for depth in range(1, total + 1):
+        constant = quantizer(latent, draw(quantizer, [depth] * 3)).latent.unflatten(1, (frames, -1))
+        assert torch.equal(varied[depths == depth], constant[depths == depth])
+
+
 def test_decoding_is_a_sum_of_rows_of_the_table(quantizer, latent):
     codes = quantizer.encode(latent, quantizer.total_codebooks)
     size = quantizer.table().shape[0] // quantizer.total_codebooks

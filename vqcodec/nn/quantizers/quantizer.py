@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Draw:
     """What a training step draws or schedules for the quantizer.
 
-    depths:      [B] int64, how many codebooks each item uses
+    depths:      [B] or [B, F] int64, how many codebooks each item or frame uses
     unquantized: [B] bool, items that keep their latent: the encoder is never cut off from the reconstruction loss
     blend:       share of the quantized latent in what the decoder reads; the rest is the latent
     temperature: of soft and random choices

@@ -61,6 +61,7 @@ class ResidualQuantizer(Quantizer):
         batch, length, dim = latent.shape
         variance = latent.detach().flatten(0, 1).var(dim=0).sum().clamp(min=1e-8)
         residual, quantized = latent, torch.zeros_like(latent)
+        depths = draw.depths.view(batch, -1).expand(batch, length // self.steps).repeat_interleave(self.steps, dim=1)
         codes, commitments, losses, energies, revived, entropies = [], [], [], [], [], []
         for first, codebook, stride in self._layers():
             vectors = _means(residual, stride).flatten(0, 1)
@@ -69,7 +70,7 @@ class ResidualQuantizer(Quantizer):
             # With its gradient: straight-through passes one gradient for the whole stack, not one for each codebook.
             residual = residual - chosen
             layer = first + torch.arange(self.steps, device=latent.device) // stride
-            used = (layer.repeat(length // self.steps) < draw.depths[:, None]).to(latent.dtype)
+            used = (layer.repeat(length // self.steps) < depths).to(latent.dtype)
             quantized = quantized + used[:, :, None] * chosen
             if assigned.commitment is None:
                 commitments.append((used[:, :, None] * (latent - quantized.detach()).square()).mean())
