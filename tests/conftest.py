@@ -11,12 +11,12 @@ import soundfile
 import torch
 
 import vqcodec
-from vqcodec.architecture import ModelConfig
-from vqcodec.codec import Codec
-from vqcodec.evaluation.jobs import run_jobs
-from vqcodec.tokens import local
-from vqcodec.tokens.worker import Worker
-from vqcodec.weights import load_weights, save_weights
+from vqcodec.evaluation.messages import run_jobs
+from vqcodec.models.architecture import ModelConfig
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import load_weights, save_weights
+from vqcodec.tokens.work import processes as local
+from vqcodec.tokens.work.worker import Worker
 
 # Who starts the tests in the background lets them ignore signals, and so what they start: tests send some.
 for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

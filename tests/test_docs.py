@@ -17,11 +17,11 @@ import soundfile
 import torch
 
 import vqcodec
-from vqcodec.adapters import ADAPTERS
-from vqcodec.architecture import CODEBOOKS
 from vqcodec.bitstream import VqcReader
-from vqcodec.config import load_run_config
-from vqcodec.stream import EncodeSession
+from vqcodec.models.adapters import ADAPTERS
+from vqcodec.models.architecture import CODEBOOKS
+from vqcodec.sessions.stream import EncodeSession
+from vqcodec.training.config import load_run_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 import vqcodec
 import vqcodec.tokens
-from vqcodec.adapters import Adapter
-from vqcodec.convert import Summary
-from vqcodec.onnx_codec import OnnxCodec
+from vqcodec.models.adapters import Adapter
+from vqcodec.files.convert import Summary
+from vqcodec.models.onnx_codec import OnnxCodec
 
 Samples = NDArray[np.float32]
 codec = vqcodec.load()
@@ -88,7 +88,9 @@ def installed(tmp_path):
 @pytest.mark.slow
 def test_a_program_from_outside_sees_types(installed, tmp_path):
     names = public_names()
-    assert {("vqcodec", "Codec"), ("vqcodec.tokens", "open"), ("vqcodec.config", "load_run_config")} <= set(names)
+    assert {("vqcodec", "Codec"), ("vqcodec.tokens", "open"), ("vqcodec.training.config", "load_run_config")} <= set(
+        names
+    )
     modules = sorted({module for module, _ in names})
     reveal = [f"import {module}" for module in modules] + [f"reveal_type({'.'.join(name)})" for name in names]
     programs = {"uses.py": USES, "names.py": "\n".join(reveal)}

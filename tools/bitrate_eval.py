@@ -8,12 +8,12 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from vqcodec import zoo
+from vqcodec.evaluation.report.tables import markdown, points_rows
 from vqcodec.evaluation.results import read_results
 from vqcodec.evaluation.run import evaluate
 from vqcodec.evaluation.summary import summarise
-from vqcodec.evaluation.tables import markdown, points_rows
 from vqcodec.metrics import METRICS
+from vqcodec.models import zoo
 
 
 def main() -> None:

@@ -1,88 +1,107 @@
-"""Imports run one way: a module may import only from lower floors, function-local imports included.
+"""Imports run one way: a part of the package imports from lower floors only, and no modules inside a part in a circle.
 
-python tools/layers.py [PACKAGE_FOLDER] prints every import that goes up or sideways and exits with 1 if there is one.
+python tools/layers.py [PACKAGE_FOLDER] prints every import that goes up or sideways and every circle, and exits with 1
+if there is one. Imports inside functions count; those for type checkers alone do not.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 FLOORS = {
     "errors": 0,
     "frames": 0,
-    "atomic": 1,
+    "output": 1,
     "pipes": 1,
-    "usage": 1,
     "workers": 1,
-    "cores": 1,
-    "architecture": 1,
-    "config": 2,
-    "bitstream": 2,
     "nn": 2,
+    "bitstream": 2,
     "audio": 2,
-    "engine": 3,
-    "packets": 3,
     "metrics": 3,
-    "codec": 4,
-    "stream": 4,
-    "models": 4,
-    "hub": 4,
-    "clips": 4,
-    "weightsfile": 4,
-    "onnx_codec": 5,
-    "weights": 5,
-    "adapters": 5,
-    "transcode": 5,
-    "zoo": 6,
-    "convert": 7,
-    "export": 7,
-    "publishing": 7,
-    "foreign": 8,
-    "live": 8,
-    "training": 8,
-    "tokens": 8,
-    "evaluation": 8,
-    "cli": 9,
-    "__main__": 10,
+    "models": 3,
+    "sessions": 4,
+    "training": 4,
+    "files": 5,
+    "tokens": 6,
+    "evaluation": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 
 
-def part_of(module: str) -> str | None:
-    """The part of vqcodec that `module` belongs to, None for other packages and for vqcodec itself."""
-    names = module.split(".")
-    return names[1] if names[0] == "vqcodec" and len(names) > 1 else None
+def main(package: Path) -> list[str]:
+    """One line per import that does not go down, then one per circle."""
+    imports = {module: list(_imports(path)) for module, path in _modules(package).items()}
+    return [*_not_down(imports), *_circles(imports)]
 
 
-def imported_parts(source: str) -> Iterator[tuple[int, str]]:
-    """Line and part of every import of vqcodec in `source`."""
-    for node in ast.walk(ast.parse(source)):
+def _modules(package: Path) -> dict[str, Path]:
+    """Every module by its dotted name without the package's, but for the front door, which names everything."""
+    modules = {}
+    for path in sorted(package.rglob("*.py")):
+        names = path.relative_to(package).with_suffix("").parts
+        if names != ("__init__",):
+            modules[".".join(names[:-1] if names[-1] == "__init__" else names)] = path
+    return modules
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name, without the package's, of what a file imports of it: perhaps modules, perhaps their names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in _running(tree):
         if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "vqcodec":
-            modules = [f"vqcodec.{alias.name}" for alias in node.names if alias.name in FLOORS]
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            modules = [node.module]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        yield from ((node.lineno, part) for module in modules if (part := part_of(module)))
+        yield from ((node.lineno, name.removeprefix("vqcodec.")) for name in names if name.startswith("vqcodec."))
 
 
-def violations(package: Path) -> Iterator[str]:
-    """One line per import that does not go down."""
-    for path in sorted(package.rglob("*.py")):
-        part = path.relative_to(package).with_suffix("").parts[0]
-        if part == "__init__":  # the package's front door names everything
-            continue
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node that is run: not what stands under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
+            yield child
+            yield from _running(child)
+
+
+def _not_down(imports: Mapping[str, list[tuple[int, str]]]) -> Iterator[str]:
+    for module, found in imports.items():
+        part = module.split(".")[0]
         if part not in FLOORS:
-            yield f"{path}: {part} has no floor in tools/layers.py"
+            yield f"{module}: {part} has no floor in tools/layers.py"
             continue
-        for line, imported in imported_parts(path.read_text(encoding="utf-8")):
-            if imported != part and FLOORS.get(imported, 99) >= FLOORS[part]:
-                yield f"{path}:{line}: {part} (floor {FLOORS[part]}) imports {imported}"
+        for line, name in found:
+            other = name.split(".")[0]
+            if other in FLOORS and other != part and FLOORS[other] >= FLOORS[part]:
+                yield f"{module}:{line}: {part} (floor {FLOORS[part]}) imports {other}"
+
+
+def _circles(imports: Mapping[str, list[tuple[int, str]]]) -> Iterator[str]:
+    """The circles between modules, one after the other until none is left."""
+    graph = {module: {_module(name, imports) for _, name in found} - {module, ""} for module, found in imports.items()}
+    while True:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            circle = error.args[1]
+            yield f"{' <- '.join(circle)}: a circle"
+            graph[circle[1]].discard(circle[0])
+        else:
+            return
+
+
+def _module(name: str, imports: Mapping[str, object]) -> str:
+    """The longest beginning of `name` that is a module; "" if none is."""
+    while name and name not in imports:
+        name = name.rpartition(".")[0]
+    return name
 
 
 if __name__ == "__main__":
-    found = list(violations(Path(sys.argv[1] if len(sys.argv) > 1 else "vqcodec")))
+    found = main(Path(sys.argv[1] if len(sys.argv) > 1 else "vqcodec"))
     print("\n".join(found) if found else "imports run one way")
     sys.exit(1 if found else 0)

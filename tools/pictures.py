@@ -10,11 +10,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vqcodec import zoo
 from vqcodec.audio.spectral import hz_to_mel
 from vqcodec.evaluation.clips import read_clip
-from vqcodec.evaluation.library import NeuralCodec
-from vqcodec.evaluation.plots import spectrogram_levels
+from vqcodec.evaluation.codecs.library import NeuralCodec
+from vqcodec.evaluation.report.plots import spectrogram_levels
+from vqcodec.models import zoo
 
 _TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
 

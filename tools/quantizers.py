@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vqcodec.codec import Codec
-from vqcodec.config import RunConfig, load_run_config
+from vqcodec.models.codebook_usage import CodebookUsage
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import load_weights
+from vqcodec.training.config import RunConfig, load_run_config
+from vqcodec.training.monitoring.validation import load_clips
 from vqcodec.training.trainer import Trainer
-from vqcodec.training.validation import load_clips
-from vqcodec.usage import CodebookUsage
-from vqcodec.weights import load_weights
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quantizers.yaml"
 

@@ -11,10 +11,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from vqcodec.evaluation.plots import rate_quality_curve, write_figure
+from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
+from vqcodec.evaluation.report.tables import markdown, points_rows
 from vqcodec.evaluation.results import Result, read_results, to_json
 from vqcodec.evaluation.summary import summarise
-from vqcodec.evaluation.tables import markdown, points_rows
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

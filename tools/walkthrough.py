@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from vqcodec.architecture import ModelConfig
-from vqcodec.codec import Codec
-from vqcodec.config import DataConfig, validate
 from vqcodec.evaluation.clips import read_clip
-from vqcodec.evaluation.plots import spectrogram_levels
-from vqcodec.training.validation import load_clips
-from vqcodec.usage import CodebookUsage
-from vqcodec.weights import load_weights
+from vqcodec.evaluation.report.plots import spectrogram_levels
+from vqcodec.models.architecture import ModelConfig
+from vqcodec.models.codebook_usage import CodebookUsage
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import load_weights
+from vqcodec.training.config import DataConfig, validate
+from vqcodec.training.monitoring.validation import load_clips
 
 
 def losses(run: Path) -> Figure:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.errors import VqcodecError
 
 if TYPE_CHECKING:
-    from vqcodec.codec import Codec
-    from vqcodec.convert import compress, decode_file, decompress, encode_file
-    from vqcodec.foreign.importing import import_codes
-    from vqcodec.live import decode_live, encode_live
-    from vqcodec.packets import Depacketizer, depacketize, packetize
-    from vqcodec.stream import DecodeSession, EncodeSession
-    from vqcodec.zoo import load, load_onnx
+    from vqcodec.files.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.files.foreign.importing import import_codes
+    from vqcodec.files.live import decode_live, encode_live
+    from vqcodec.models.codec import Codec
+    from vqcodec.models.zoo import load, load_onnx
+    from vqcodec.sessions.packets import Depacketizer, depacketize, packetize
+    from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 __version__ = "0.2.0"
 
@@ -37,21 +37,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Codec": "vqcodec.codec",
-    "DecodeSession": "vqcodec.stream",
-    "Depacketizer": "vqcodec.packets",
-    "EncodeSession": "vqcodec.stream",
-    "compress": "vqcodec.convert",
-    "decode_file": "vqcodec.convert",
-    "decode_live": "vqcodec.live",
-    "decompress": "vqcodec.convert",
-    "depacketize": "vqcodec.packets",
-    "encode_file": "vqcodec.convert",
-    "encode_live": "vqcodec.live",
-    "import_codes": "vqcodec.foreign.importing",
-    "load": "vqcodec.zoo",
-    "load_onnx": "vqcodec.zoo",
-    "packetize": "vqcodec.packets",
+    "Codec": "vqcodec.models.codec",
+    "DecodeSession": "vqcodec.sessions.stream",
+    "Depacketizer": "vqcodec.sessions.packets",
+    "EncodeSession": "vqcodec.sessions.stream",
+    "compress": "vqcodec.files.convert",
+    "decode_file": "vqcodec.files.convert",
+    "decode_live": "vqcodec.files.live",
+    "decompress": "vqcodec.files.convert",
+    "depacketize": "vqcodec.sessions.packets",
+    "encode_file": "vqcodec.files.convert",
+    "encode_live": "vqcodec.files.live",
+    "import_codes": "vqcodec.files.foreign.importing",
+    "load": "vqcodec.models.zoo",
+    "load_onnx": "vqcodec.models.zoo",
+    "packetize": "vqcodec.sessions.packets",
 }
 
 

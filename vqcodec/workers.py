@@ -35,6 +35,11 @@ Work = Callable[[Any, Say], Any]
 _Kind = Literal["ready", "said", "done", "error"]
 
 
+def usable_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def ending(exit_code: int | None) -> str:
     """Tell how a process ended, to follow its name: "crashed (SIGSEGV)". A code below 0 is a signal, negated."""
     if exit_code is None or 0 <= exit_code < _WINDOWS_FAULT:

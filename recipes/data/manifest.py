@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from vqcodec.atomic import atomic_output
 from vqcodec.errors import AudioError, ConfigError, VqcodecError
+from vqcodec.output import atomic_output
 
 Row = dict[str, Any]
 """An utterance: `id`, `path` (absolute), `speaker`, `text`, `language`, and what else its dataset says of it."""

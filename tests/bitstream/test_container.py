@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vqcodec.bitstream import Header, VqcReader, VqcWriter, spec
 from vqcodec.bitstream.binary import ByteSource
-from vqcodec.bitstream.opening import open_vqc
+from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.writer import max_frames_per_chunk
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError, VersionError
 

@@ -10,8 +10,9 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from vqcodec import __version__, zoo
+from vqcodec import __version__
 from vqcodec.cli import main
+from vqcodec.models import zoo
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vqcodec.evaluation.plots import rate_quality_curve
-from vqcodec.evaluation.points import Exhibit, Interval, Point, Take
-from vqcodec.evaluation.report import write_report
+from vqcodec.evaluation.report.html import write_report
+from vqcodec.evaluation.report.plots import rate_quality_curve
+from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
 
 CHROMIUM = Path("/usr/bin/chromium")
 _ARGUMENTS = (

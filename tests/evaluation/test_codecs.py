@@ -12,10 +12,10 @@ import vqcodec
 from vqcodec.audio.resample import resample
 from vqcodec.errors import AudioError, ConfigError, UnavailableError
 from vqcodec.evaluation.alignment import align
-from vqcodec.evaluation.programs import Program, ProgramCodec
-from vqcodec.evaluation.registry import CODECS, open_codec, parse_external, parse_spec
+from vqcodec.evaluation.codecs.programs import Program, ProgramCodec
+from vqcodec.evaluation.codecs.registry import CODECS, open_codec, parse_external, parse_spec
 from vqcodec.metrics import pesq_wb, si_sdr
-from vqcodec.zoo import find_weights
+from vqcodec.models.zoo import find_weights
 
 # Rates in kbps, and how far a file of 5 s may be off: Ogg's headers and pages, LC3's two bytes per frame, rounding.
 RATED = {
@@ -127,7 +127,7 @@ def test_what_is_no_wave_is_refused(name, wave):
 
 def test_a_spec_opens_the_same_codec_in_another_process(speech, speech_path):
     script = (
-        "import sys, hashlib, soundfile; from vqcodec.evaluation.registry import open_codec\n"
+        "import sys, hashlib, soundfile; from vqcodec.evaluation.codecs.registry import open_codec\n"
         "wave, rate = soundfile.read(sys.argv[1], dtype='float32')\n"
         "print(hashlib.sha256(open_codec('mp3').run(wave, rate, 16).data).hexdigest())"
     )

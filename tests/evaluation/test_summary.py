@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vqcodec.evaluation.points import Interval, Point
+from vqcodec.evaluation.report.report_data import Interval, Point
 from vqcodec.evaluation.results import Result
 from vqcodec.evaluation.summary import compare_curves, curve_of, group_by, pareto_front, summarise
 

@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 import vqcodec
-from vqcodec import zoo
-from vqcodec.codec import Codec
-from vqcodec.config import load_run_config
+from vqcodec.models import zoo
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import save_weights
+from vqcodec.training.config import load_run_config
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights import save_weights
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 

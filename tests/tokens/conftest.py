@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from vqcodec.tokens.formats.writers import write_shard
 from vqcodec.tokens.index import merge, write_index
 from vqcodec.tokens.plan import Settings, make_plan
 from vqcodec.tokens.run import tokenize
-from vqcodec.tokens.shards import write_shard
 from vqcodec.tokens.utterances import TokenizedUtterance, Utterance
 
 

@@ -18,12 +18,12 @@ import pytest
 import torch
 
 import vqcodec.tokens
-from vqcodec import zoo
 from vqcodec.errors import ModelError, TokensError
+from vqcodec.models import zoo
+from vqcodec.models.weightsfile import read_entropy
 from vqcodec.tokens import reader
 from vqcodec.tokens.index import index_path, shard_path
 from vqcodec.tokens.plan import FORMATS, Settings
-from vqcodec.weightsfile import read_entropy
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # of more workers than cores
 

@@ -16,10 +16,11 @@ import soundfile
 
 import vqcodec.tokens
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError, WorkerError
-from vqcodec.tokens import huggingface, local
 from vqcodec.tokens.index import index_path, merge, read_index
 from vqcodec.tokens.plan import FORMATS, open_plan
 from vqcodec.tokens.run import at_work, tokenize
+from vqcodec.tokens.sources import huggingface
+from vqcodec.tokens.work import processes as local
 
 
 def ids_of(out):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from vqcodec.errors import TokensError
+from vqcodec.models.codebook_usage import CodebookUsage
 from vqcodec.tokens import measure
 from vqcodec.tokens.index import Totals, index_path, shard_path
 from vqcodec.tokens.plan import FORMATS, Settings
 from vqcodec.tokens.statistics import Statistics, usage_figure
-from vqcodec.usage import CodebookUsage
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from vqcodec.weights import load_weights
+from vqcodec.models.weights import load_weights
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TOY = [

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from vqcodec.architecture import CODEBOOKS
+from vqcodec.models.architecture import CODEBOOKS
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from vqcodec.config import RunConfig, validate
+from vqcodec.training.config import RunConfig, validate
 
 
 @pytest.fixture(scope="session")

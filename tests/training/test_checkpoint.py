@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from vqcodec.config import OptimizerConfig
 from vqcodec.errors import TrainingError
 from vqcodec.training.checkpoint import (
     KEEP,
@@ -11,6 +10,7 @@ from vqcodec.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from vqcodec.training.config import OptimizerConfig
 from vqcodec.training.schedule import make_optimizer
 
 

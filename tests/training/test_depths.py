@@ -1,6 +1,6 @@
 import torch
 
-from vqcodec.config import QuantizerConfig
+from vqcodec.training.config import QuantizerConfig
 from vqcodec.training.depths import draw_depths
 
 

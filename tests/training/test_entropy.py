@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.cli import main
-from vqcodec.convert import compress, decompress
 from vqcodec.errors import TrainingError
+from vqcodec.files.convert import compress, decompress
+from vqcodec.models.weights import load_weights, save_weights
 from vqcodec.training.entropy import EntropyFit, collect_codes, fit_entropy, measured_bits
-from vqcodec.weights import load_weights, save_weights
 
 FIT = EntropyFit(layers=2, epochs=20, hidden=24, batch_size=64)
 

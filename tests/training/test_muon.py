@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vqcodec.codec import Codec
+from vqcodec.models.codec import Codec
 from vqcodec.training.muon import muon, orthogonalized
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vqcodec.architecture import CODEBOOKS
-from vqcodec.codec import Codec
-from vqcodec.weights import save_weights
+from vqcodec.models.architecture import CODEBOOKS
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import save_weights
 
 PROGRAM = Path(__file__).with_name("two_processes.py")
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vqcodec.config import OptimizerConfig, QuantizerConfig
+from vqcodec.training.config import OptimizerConfig, QuantizerConfig
 from vqcodec.training.schedule import Gradual, WeightAverage, gradual, learning_rate, temperature
 
 CONFIG = OptimizerConfig(warmup_steps=10, final_share=0.1)

@@ -14,11 +14,11 @@ import soundfile
 import torch
 import yaml
 
-from vqcodec.codec import Codec
 from vqcodec.errors import TrainingError
-from vqcodec.training.data import Batch
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import load_weights
+from vqcodec.training.data.segments import Batch
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights import load_weights
 
 
 def records(run, kind="train"):

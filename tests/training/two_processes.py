@@ -11,7 +11,7 @@ from pathlib import Path
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from vqcodec.config import RunConfig
+from vqcodec.training.config import RunConfig
 from vqcodec.training.trainer import Trainer
 
 

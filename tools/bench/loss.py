@@ -7,8 +7,8 @@ import soundfile
 from measure import CLIP, table
 
 import vqcodec
-from vqcodec.engine import Engine
 from vqcodec.metrics import estoi
+from vqcodec.models.engine import Engine
 
 
 def loss(draws: int) -> str:

@@ -13,14 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import vqcodec
 from vqcodec.bitstream import Header, VqcReader, VqcWriter
-from vqcodec.engine import Engine
+from vqcodec.models.engine import Engine
+from vqcodec.models.zoo import load_own
 from vqcodec.nn.conv import run_layers
 from vqcodec.nn.linear import linear
-from vqcodec.stream import DecodeSession, EncodeSession
-from vqcodec.zoo import load_own
+from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 if TYPE_CHECKING:
-    from vqcodec.codec import Codec
+    from vqcodec.models.codec import Codec
 
 
 def speed(seconds: float, rounds: int) -> str:

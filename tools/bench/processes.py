@@ -29,7 +29,7 @@ for _ in range(repeats): codec.decode(codec.encode(wave))
 _LONG = """
 import json, resource, sys, time
 import vqcodec
-from vqcodec.convert import decode_file, encode_file
+from vqcodec.files.convert import decode_file, encode_file
 codec = vqcodec.load_onnx() if sys.argv[1] == "onnx" else vqcodec.load()
 vqcodec.decompress(vqcodec.compress(__import__("numpy").zeros(160000, "f"), 16000, model=codec), model=codec)
 times = [time.perf_counter()]

@@ -13,7 +13,7 @@ from measure import speech, table
 import vqcodec
 from vqcodec.tokens.batches import tokenize as tokenize_batches
 from vqcodec.tokens.run import tokenize
-from vqcodec.tokens.sources import find_utterances
+from vqcodec.tokens.sources.find import find_utterances
 
 _BATCH_SECONDS = 30.0
 _CLIP_SECONDS = (1.0, 12.0)

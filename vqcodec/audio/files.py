@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vqcodec.atomic import seekable_copy
 from vqcodec.errors import AudioError, OutputError
+from vqcodec.output import seekable_copy
 
 Wave = NDArray[np.float32]
 

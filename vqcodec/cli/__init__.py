@@ -13,21 +13,21 @@ from typing import Any
 import click
 
 from vqcodec import __version__
-from vqcodec.cli.compare import compare
-from vqcodec.cli.decode import decode
-from vqcodec.cli.detokenize import detokenize
-from vqcodec.cli.encode import encode
-from vqcodec.cli.evaluate import evaluate
-from vqcodec.cli.export import export
-from vqcodec.cli.fit_entropy import fit_entropy
-from vqcodec.cli.import_codes import import_codes
-from vqcodec.cli.info import info
-from vqcodec.cli.models import models
-from vqcodec.cli.thin import thin
-from vqcodec.cli.tokenize import tokenize
-from vqcodec.cli.tokens import tokens
-from vqcodec.cli.train import train
-from vqcodec.cli.verify import verify
+from vqcodec.cli.coding.decode import decode
+from vqcodec.cli.coding.encode import encode
+from vqcodec.cli.coding.import_codes import import_codes
+from vqcodec.cli.coding.info import info
+from vqcodec.cli.coding.thin import thin
+from vqcodec.cli.coding.verify import verify
+from vqcodec.cli.datasets.detokenize import detokenize
+from vqcodec.cli.datasets.tokenize import tokenize
+from vqcodec.cli.datasets.tokens import tokens
+from vqcodec.cli.research.compare import compare
+from vqcodec.cli.research.evaluate import evaluate
+from vqcodec.cli.research.export import export
+from vqcodec.cli.research.fit_entropy import fit_entropy
+from vqcodec.cli.research.models import models
+from vqcodec.cli.research.train import train
 from vqcodec.errors import VqcodecError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from vqcodec.evaluation.coded import Samples
+from vqcodec.evaluation.codecs.codec_under_test import Samples
 
 _HOP_SECONDS, _WINDOW_HOPS = 0.005, 4
 _FINE_SECONDS = 0.01

@@ -11,7 +11,7 @@ import soundfile
 
 from vqcodec.audio.discover import find_audio
 from vqcodec.errors import AudioError
-from vqcodec.evaluation.coded import Samples
+from vqcodec.evaluation.codecs.codec_under_test import Samples
 
 
 @dataclass(frozen=True)

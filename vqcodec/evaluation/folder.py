@@ -11,9 +11,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vqcodec.atomic import atomic_output, output_errors
 from vqcodec.errors import ConfigError
-from vqcodec.evaluation.coded import Samples
+from vqcodec.evaluation.codecs.codec_under_test import Samples
+from vqcodec.output import atomic_output, output_errors
 
 _SETTINGS = "settings.json"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vqcodec.atomic import output_errors
 from vqcodec.errors import ConfigError
+from vqcodec.output import output_errors
 
 RESULTS = "results.jsonl"
 

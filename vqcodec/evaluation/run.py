@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from vqcodec.atomic import output_errors
 from vqcodec.errors import ConfigError, OutputError
 from vqcodec.evaluation.clips import EvaluationClip, clip_hash, find_clips
-from vqcodec.evaluation.entries import name_of, open_all, opened, parse_entry
+from vqcodec.evaluation.codecs.codec_spec import name_of, open_all, opened, parse_entry
 from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_settings
-from vqcodec.evaluation.jobs import Job, run_jobs
+from vqcodec.evaluation.messages import Job, run_jobs
 from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, read_results
 from vqcodec.metrics import METRICS, wer_by
+from vqcodec.output import output_errors
 
 DEFAULT_METRICS = ("pesq_wb", "stoi", "estoi", "visqol", "si_sdr")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vqcodec.evaluation.folder import codes_path
 from vqcodec.evaluation.results import Result
-from vqcodec.usage import CodebookUsage
+from vqcodec.models.codebook_usage import CodebookUsage
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Bundled weights, one .safetensors and one card (.md) per model of `vqcodec.zoo`."""
+"""A loaded model and how it is found: architecture, weights file, engines, adapters to models of others."""

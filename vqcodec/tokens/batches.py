@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vqcodec.adapters import Adapter
 from vqcodec.audio.files import Wave
-from vqcodec.clips import ClipEncoder
-from vqcodec.codec import Codec
-from vqcodec.engine import ClipEngine
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
-from vqcodec.stream import EncodeSession
-from vqcodec.tokens.loading import Loaded, load
+from vqcodec.models.adapters import Adapter
+from vqcodec.models.codec import Codec
+from vqcodec.models.engine import ClipEngine
+from vqcodec.sessions.clip_session import ClipEncoder
+from vqcodec.sessions.stream import EncodeSession
+from vqcodec.tokens.sources.loading import Loaded, load
 from vqcodec.tokens.utterances import TokenizedUtterance, Utterance
 
 _WINDOW_BATCHES = 8

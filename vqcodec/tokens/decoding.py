@@ -8,12 +8,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vqcodec.atomic import check_output, output_errors
 from vqcodec.bitstream import VqcReader
-from vqcodec.convert import codec_of, decode_file
-from vqcodec.engine import Engine
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, OutputError, TokensError
-from vqcodec.tokens.blobs import codes_to_vqc
+from vqcodec.files.convert import codec_of, decode_file
+from vqcodec.models.engine import Engine
+from vqcodec.output import check_output, output_errors
+from vqcodec.tokens.formats.blobs import codes_to_vqc
 from vqcodec.tokens.reader import TokenDataset, open_tokens
 from vqcodec.tokens.utterances import TokenizedUtterance, check_id
 

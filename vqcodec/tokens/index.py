@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vqcodec.atomic import atomic_output, output_errors
 from vqcodec.errors import TokensError
+from vqcodec.output import atomic_output, output_errors
 from vqcodec.tokens.plan import Format, Plan
 
 _SIZE = "shard_bytes"

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vqcodec.atomic import output_errors
 from vqcodec.errors import OutputError
+from vqcodec.output import output_errors
 
 LOCK = ".lock"
 """The file that holds a folder on Windows."""

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
-from vqcodec.atomic import atomic_output
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
+from vqcodec.output import atomic_output
 from vqcodec.tokens.utterances import ColumnValue, Utterance, check_id
 
 Format = Literal["parquet", "webdataset", "npy", "vqc"]

@@ -11,14 +11,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqcodec import zoo
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError, TokensError
+from vqcodec.models import zoo
+from vqcodec.models.weightsfile import read_entropy
+from vqcodec.tokens.formats.readers import ShardReader, open_shard, read_rows, reading, row_lines
 from vqcodec.tokens.index import Totals, is_finished
 from vqcodec.tokens.plan import ColumnType, Plan, Settings, open_plan
-from vqcodec.tokens.rows import ShardReader, open_shard, read_rows, reading, row_lines
 from vqcodec.tokens.utterances import TokenizedUtterance
-from vqcodec.weightsfile import read_entropy
 
 if TYPE_CHECKING:
     from vqcodec.tokens.streaming import TokenStream

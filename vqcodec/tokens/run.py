@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from vqcodec import zoo
-from vqcodec.atomic import output_errors
-from vqcodec.engine import codebooks_for
 from vqcodec.errors import ConfigError, OutputError, TokensError
+from vqcodec.models import zoo
+from vqcodec.models.engine import codebooks_for
+from vqcodec.output import output_errors
+from vqcodec.tokens.formats.writers import require_pyarrow
 from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
-from vqcodec.tokens.jobs import ShardReport, WorkerOptions
 from vqcodec.tokens.lock import LOCK, locked
 from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
-from vqcodec.tokens.shards import require_pyarrow
-from vqcodec.tokens.sources import absolute_source, find_utterances
+from vqcodec.tokens.sources.find import absolute_source, find_utterances
+from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
 
 EngineKind = Literal["local", "ray"]
 ENGINES: tuple[EngineKind, ...] = get_args(EngineKind)
@@ -142,11 +142,11 @@ def _reports(
     ray_address: str | None,
 ) -> Generator[ShardReport]:
     if engine == "ray":
-        from vqcodec.tokens.cluster import run_on_ray
+        from vqcodec.tokens.work.ray import run_on_ray
 
         return run_on_ray(plan.folder, todo, options, workers=workers, address=ray_address)
-    from vqcodec.cores import usable_cores
-    from vqcodec.tokens.local import run_local
+    from vqcodec.tokens.work.processes import run_local
+    from vqcodec.workers import usable_cores
 
     if workers is None:
         workers = usable_cores() if options.device == "cpu" else 1

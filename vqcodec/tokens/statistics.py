@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.frames import bits_per_code
+from vqcodec.models.codebook_usage import CodebookUsage
+from vqcodec.models.weightsfile import read_entropy
+from vqcodec.tokens.formats.readers import read_rows
 from vqcodec.tokens.index import Totals, is_finished, shard_path, totals_of
 from vqcodec.tokens.plan import Plan, Settings, open_plan
 from vqcodec.tokens.reader import weights_of
-from vqcodec.tokens.rows import read_rows
-from vqcodec.usage import CodebookUsage
-from vqcodec.weightsfile import read_entropy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,14 +4,17 @@ import itertools
 import os
 import random
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from vqcodec.tokens.reader import TokenDataset
 from vqcodec.tokens.utterances import TokenizedUtterance
+
+if TYPE_CHECKING:
+    from vqcodec.tokens.reader import TokenDataset
 
 _OPEN_SHARDS = 8
 
@@ -30,7 +33,7 @@ class TokenStream(IterableDataset[TokenizedUtterance]):
 
     def __init__(
         self,
-        dataset: TokenDataset,
+        dataset: "TokenDataset",
         *,
         shuffle_seed: int | None = None,
         epoch: int = 0,
@@ -96,7 +99,7 @@ def _share(parts: list[_Part], place: int, places: int) -> list[_Part]:
     return share
 
 
-def _interleaved(dataset: TokenDataset, parts: list[_Part], chance: random.Random) -> Iterator[TokenizedUtterance]:
+def _interleaved(dataset: "TokenDataset", parts: list[_Part], chance: random.Random) -> Iterator[TokenizedUtterance]:
     """The rows of `parts`, each next one of a shard drawn among several that are open."""
     waiting = iter(parts)
     opened = [dataset.rows(*part) for part in itertools.islice(waiting, _OPEN_SHARDS)]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vqcodec.config import QuantizerConfig
+from vqcodec.training.config import QuantizerConfig
 
 _CHANGE = 0.1
 """Probability that a frame begins another number, where it varies: after 0.2 s on average at 50 frames per second."""

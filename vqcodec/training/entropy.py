@@ -18,8 +18,8 @@ from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream.entropy import HIDDEN_MAX, NARROW_MAX, EntropyModel
 from vqcodec.bitstream.spec import DEFAULT_FRAMES_PER_CHUNK
-from vqcodec.codec import Codec
 from vqcodec.errors import TrainingError
+from vqcodec.models.codec import Codec
 from vqcodec.training.muon import muon
 from vqcodec.training.schedule import set_rate
 

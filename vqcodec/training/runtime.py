@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from vqcodec.config import RunConfig
+from vqcodec.training.config import RunConfig
 
 
 def make_fabric(config: RunConfig, *, may_rest: bool) -> Fabric:

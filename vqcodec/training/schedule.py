@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vqcodec.config import OptimizerConfig, QuantizerConfig
+from vqcodec.training.config import OptimizerConfig, QuantizerConfig
 from vqcodec.training.muon import muon
 
 

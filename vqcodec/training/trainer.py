@@ -15,15 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqcodec import zoo
-from vqcodec.atomic import atomic_output
-from vqcodec.codec import Codec, Reconstruction
-from vqcodec.config import RunConfig
 from vqcodec.errors import TrainingError
 from vqcodec.frames import ceil_div
-from vqcodec.nn.quantizers import Learning
+from vqcodec.models import zoo
+from vqcodec.models.codec import Codec, Reconstruction
+from vqcodec.models.weights import save_weights
+from vqcodec.nn.quantizers.codebook import Learning
 from vqcodec.nn.quantizers.quantizer import Draw
-from vqcodec.training.adversary import Adversary
+from vqcodec.output import atomic_output
 from vqcodec.training.checkpoint import (
     load_checkpoint,
     optimizer_tensors,
@@ -32,16 +31,17 @@ from vqcodec.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from vqcodec.training.data import Batch, Segments, batches
+from vqcodec.training.config import RunConfig
+from vqcodec.training.data.segments import Batch, Segments, batches
 from vqcodec.training.depths import draw_depths
-from vqcodec.training.epochs import EpochMeans
-from vqcodec.training.health import live_directions, perplexity
-from vqcodec.training.log import NoLog, RunLog
-from vqcodec.training.losses import reconstruction_losses
+from vqcodec.training.losses.adversary import Adversary
+from vqcodec.training.losses.reconstruction import reconstruction_losses
+from vqcodec.training.monitoring.epochs import EpochMeans
+from vqcodec.training.monitoring.health import live_directions, perplexity
+from vqcodec.training.monitoring.run_log import NoLog, RunLog
+from vqcodec.training.monitoring.validation import ValidationClip, load_clips, log_round_trips, validate_codec
 from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
 from vqcodec.training.schedule import WeightAverage, gradual, learning_rate, make_optimizer, set_rate, temperature
-from vqcodec.training.validation import ValidationClip, load_clips, log_round_trips, validate_codec
-from vqcodec.weights import save_weights
 
 _KMEANS_INDEX = 1 << 40
 """First index of the segments that k-means sees: far from those of any step."""

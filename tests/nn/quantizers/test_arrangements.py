@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vqcodec.codec import Codec
-from vqcodec.nn.quantizers import make_quantizer, residual
+from vqcodec.models.codec import Codec, make_quantizer
+from vqcodec.nn.quantizers import residual
 from vqcodec.nn.quantizers.grouped import GroupedQuantizer
 from vqcodec.nn.quantizers.quantizer import Draw
 from vqcodec.nn.quantizers.residual import ResidualQuantizer

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 import vqcodec
-from vqcodec.architecture import CODEBOOKS
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.thin import thin
-from vqcodec.codec import Codec
-from vqcodec.config import RunConfig, validate
-from vqcodec.export import export_onnx
-from vqcodec.onnx_codec import OnnxCodec
-from vqcodec.stream import DecodeSession, EncodeSession
+from vqcodec.models.architecture import CODEBOOKS
+from vqcodec.models.codec import Codec
+from vqcodec.models.export import export_onnx
+from vqcodec.models.onnx_codec import OnnxCodec
+from vqcodec.models.weights import load_weights, save_weights
+from vqcodec.sessions.stream import DecodeSession, EncodeSession
+from vqcodec.training.config import RunConfig, validate
 from vqcodec.training.entropy import EntropyFit, fit_entropy, measured_bits
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights import load_weights, save_weights
 
 MODELS = {
     **{kind: {"codebook_kind": kind} for kind in CODEBOOKS},

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vqcodec.architecture import CODEBOOKS
 from vqcodec.errors import ConfigError
-from vqcodec.nn.quantizers import Learning, make_quantizer
-from vqcodec.nn.quantizers.codebook import soft_assignments
+from vqcodec.models.architecture import CODEBOOKS
+from vqcodec.models.codec import make_quantizer
+from vqcodec.nn.quantizers.codebook import Learning, soft_assignments
 from vqcodec.nn.quantizers.factorized import FactorizedCodebook
 from vqcodec.nn.quantizers.finite_scalar import FiniteScalar
 from vqcodec.nn.quantizers.gumbel import GumbelCodebook

@@ -1,0 +1,68 @@
+import base64
+import html
+import io
+import json
+import re
+
+import numpy as np
+import soundfile
+
+from vqcodec.evaluation.report.html import write_report
+from vqcodec.evaluation.report.plots import rate_quality_curve
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL).group(1))
+
+
+def test_the_page_holds_every_number_and_wave(report, exhibits, nasty):
+    page = report.read_text(encoding="utf-8")
+    assert "3.250 ± 0.150" in page
+    data = data_of(page)
+    assert [exhibit["clip"] for exhibit in data["exhibits"]] == ["first clip", nasty]
+    takes = data["exhibits"][0]["takes"]
+    assert [take["label"] for take in takes] == [
+        "original",
+        "speech-16k 1.5",
+        "opus 6",
+        f"{nasty} 3",
+        "3.5 kHz low-pass",
+    ]
+    wave, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(takes[1]["audio"])))
+    assert rate_hz == 16000
+    np.testing.assert_allclose(wave, exhibits[0].takes[0].wave_hat, atol=1 / 32768)
+    assert "1.65 kbps" in takes[1]["facts"]
+    assert "PESQ-WB 2.5" in takes[1]["facts"]
+
+
+def test_the_anchor_has_nothing_above_3500_hz(report):
+    anchor = data_of(report.read_text(encoding="utf-8"))["exhibits"][0]["takes"][-1]
+    wave, _ = soundfile.read(io.BytesIO(base64.b64decode(anchor["audio"])))
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+    hz = np.fft.rfftfreq(len(wave), 1 / 16000)
+    assert spectrum[hz > 4500].sum() < 1e-5 * spectrum[hz < 3000].sum()
+
+
+def test_names_cannot_break_out(report, nasty):
+    page = report.read_text(encoding="utf-8")
+    assert page.count("</script>") == 2
+    assert nasty not in page
+    assert html.escape(nasty).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in page
+
+
+def test_nothing_is_fetched(report):
+    page = report.read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    assert "http://" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+
+
+def test_equal_input_gives_equal_bytes(tmp_path, report, exhibits, points, nasty):
+    curves = {"pesq_wb": rate_quality_curve(points, "pesq_wb")}
+    write_report(tmp_path / "again.html", title=f"opus · {nasty}", points=points, curves=curves, exhibits=exhibits)
+    assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_without_clips_there_is_no_player(tmp_path, points):
+    write_report(tmp_path / "report.html", title="none", points=points, curves={}, exhibits=[])
+    assert 'id="listen"' not in (tmp_path / "report.html").read_text(encoding="utf-8")

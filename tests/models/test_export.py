@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from vqcodec.errors import ConfigError, ModelError, OutputError
+from vqcodec.models.export import export_onnx
+from vqcodec.models.onnx_codec import OnnxCodec
+from vqcodec.sessions.stream import DecodeSession, EncodeSession
+
+pytestmark = pytest.mark.slow  # torch's exporter takes its time
+
+
+@pytest.fixture(scope="module")
+def exported(toy_weights, tmp_path_factory):
+    """The folder of an exported toy model."""
+    folder = tmp_path_factory.mktemp("exported") / "new"
+    paths = export_onnx(toy_weights, folder)
+    assert [path.name for path in paths] == ["toy.safetensors", "toy.encoder.onnx", "toy.decoder.onnx"]
+    return folder
+
+
+def test_any_model_runs_on_both_engines_alike(exported, toy_codec, noise):
+    onnx_codec = OnnxCodec(exported / "toy.safetensors")
+    for channels, samples, depth in ((1, 160, 1), (1, 1600, 3), (3, 4800, 2)):
+        wave = noise(channels, samples)
+        sessions = [EncodeSession(c, num_codebooks=depth, batch=channels) for c in (toy_codec, onnx_codec)]
+        wanted, codes = (session.push(wave) for session in sessions)
+        assert np.mean(codes == wanted) >= 0.999
+        waves = [DecodeSession(c, batch=channels).push(wanted) for c in (toy_codec, onnx_codec)]
+        assert np.abs(waves[0] - waves[1]).max() < 1e-5
+
+
+def test_any_onnx_runtime_can_run_the_graphs(exported, toy_codec, noise):
+    """Only what the docstring of export_onnx says: names, shapes, zeros to start from."""
+    import onnxruntime
+
+    wave = noise(2, 480)
+    graph = onnxruntime.InferenceSession(exported / "toy.encoder.onnx")
+    names = [value.name for value in graph.get_inputs()]
+    assert names == ["wave", *(f"past.{number}" for number in range(len(names) - 1))]
+    pasts = {v.name: np.zeros((2, *v.shape[1:]), np.float32) for v in graph.get_inputs()[1:]}
+    codes, *new = graph.run(None, {"wave": wave, **pasts})
+    assert np.array_equal(codes, EncodeSession(toy_codec, batch=2).push(wave))
+    assert [value.shape for value in new] == [value.shape for value in pasts.values()]
+
+
+def test_the_graphs_are_small_and_tell_nothing_of_the_machine(exported):
+    for path in exported.glob("*.onnx"):
+        data = path.read_bytes()
+        assert len(data) < 100_000
+        assert b"site-packages" not in data
+        assert b".py" not in data
+
+
+def test_bad_input_is_told_and_leaves_nothing(exported, toy_weights, tmp_path):
+    before = {path: path.read_bytes() for path in exported.iterdir()}
+    with pytest.raises(OutputError, match="exists already"):
+        export_onnx(toy_weights, exported)
+    assert {path: path.read_bytes() for path in exported.iterdir()} == before
+    export_onnx(exported / "toy.safetensors", exported, force=True)
+    with pytest.raises(ModelError, match="no such model"):
+        export_onnx("speech-99k", tmp_path / "none")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        export_onnx(toy_weights, tmp_path / "file")
+
+
+def test_a_missing_exporter_names_the_remedy(toy_weights, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"pip install -c lock.txt '\.\[export\]'"):
+        export_onnx(toy_weights, tmp_path)

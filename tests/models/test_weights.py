@@ -1,0 +1,74 @@
+import hashlib
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vqcodec.errors import ModelError
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import load_weights, save_weights
+
+
+def test_weights_come_back_in_half_precision(toy_config, tmp_path):
+    codec = Codec(toy_config).eval()
+    digest = save_weights(toy_config, codec.state_dict(), tmp_path / "a.safetensors")
+    assert digest == hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
+    loaded = load_weights(tmp_path / "a.safetensors", expected_sha256=digest)
+    assert loaded.config == toy_config
+    assert loaded.fingerprint.hex() == digest
+    assert not loaded.training
+    for name, value in codec.named_parameters():
+        assert torch.equal(loaded.get_parameter(name), value.half().float()), name
+
+
+def test_codebooks_go_on_learning_from_what_was_loaded(toy_weights):
+    """Statistics of use are not stored; what stands in for them must agree with the vectors."""
+    for codebook in load_weights(toy_weights).quantizer.codebooks:
+        before = codebook.weight.clone()
+        for _ in range(20):
+            codebook.learn(before, torch.arange(codebook.size))
+        torch.testing.assert_close(codebook.weight, before)
+
+
+def test_the_same_weights_give_the_same_bytes(toy_config, tmp_path):
+    state = Codec(toy_config).state_dict()
+    first = save_weights(toy_config, state, tmp_path / "a.safetensors")
+    assert save_weights(toy_config, state, tmp_path / "b.safetensors") == first
+
+
+def test_a_wrong_hash_is_refused(toy_weights):
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_weights(toy_weights, expected_sha256="0" * 64)
+
+
+def test_what_is_no_weights_file_is_refused(tmp_path, toy_weights):
+    text = tmp_path / "a.safetensors"
+    text.write_text("not weights")
+    with pytest.raises(ModelError, match="not a weights file"):
+        load_weights(text)
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(toy_weights.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="not a weights file"):
+        load_weights(cut)
+    with pytest.raises(ModelError, match="cannot read"):
+        load_weights(tmp_path / "none.safetensors")
+
+
+def test_foreign_and_unfitting_weights_are_refused(tmp_path, toy_weights, toy_config):
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, foreign)
+    with pytest.raises(ModelError, match="no 'vqcodec-weights-1'"):
+        load_weights(foreign)
+    tensors = load_file(toy_weights)
+    tensors.pop("encoder.norm.weight")
+    meta = {"vqcodec-weights-1": toy_config.to_json()}
+    save_file(tensors, foreign, metadata=meta)
+    with pytest.raises(ModelError, match="do not fit"):
+        load_weights(foreign)
+    tensors["encoder.norm.weight"] = torch.zeros(3)
+    save_file(tensors, foreign, metadata=meta)
+    with pytest.raises(ModelError, match="do not fit"):
+        load_weights(foreign)
+    save_file(tensors, foreign, metadata={"vqcodec-weights-1": "{"})
+    with pytest.raises(ModelError, match="config"):
+        load_weights(foreign)

@@ -1,0 +1,334 @@
+import gzip
+import io
+import json
+import os
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from vqcodec.errors import AudioError
+from vqcodec.tokens.sources.find import find_utterances
+
+
+def clip(path, seconds=0.1, rate_hz=16000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros(round(seconds * rate_hz)), rate_hz)
+    return path
+
+
+def found(source, **options):
+    return list(find_utterances(str(source), **options))
+
+
+def test_a_folder_gives_paths_without_suffix_in_order(tmp_path):
+    for name in ("b/2.wav", "b/10.flac", "a.wav", "c.d/e.f.wav"):
+        clip(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no audio")
+    assert [one.id for one in found(tmp_path)] == ["a", "b/10", "b/2", "c.d/e.f"]
+    assert [one.source for one in found(tmp_path)][1] == "b/10.flac"
+    assert all(os.path.isabs(one.path) for one in found(tmp_path))
+
+
+def test_links_are_followed_and_no_folder_comes_twice(tmp_path):
+    for name in ("in/a.wav", "in/own/b.wav", "far/c.wav", "far/deep/d.wav"):
+        clip(tmp_path / name)
+    for link, target in [
+        ("in/0own", "in/own"), ("in/link.wav", "in/a.wav"), ("in/loop", "in"), ("in/self.wav", "in/self.wav"),
+        ("in/x", "far/deep"), ("in/y", "far"), ("in/z", "far"), ("far/back", "in/own"), ("in/gone", "no"),
+    ]:  # fmt: skip
+        (tmp_path / link).symlink_to(tmp_path / target)
+    assert [one.id for one in found(tmp_path / "in")] == ["a", "link", "own/b", "self", "x/d", "y/c"]
+
+
+def test_what_is_hidden_is_left_out(tmp_path):
+    for name in ("a.wav", ".b.wav", "._a.wav", ".trash/c.wav", "sub/.d/e.wav"):
+        clip(tmp_path / name)
+    assert [one.id for one in found(tmp_path)] == ["a"]
+
+
+def test_a_name_that_is_not_utf8_survives(tmp_path):
+    name = os.fsencode(tmp_path) + b"/\xff\xe9.wav"
+    shutil.copy(clip(tmp_path / "good.wav"), name)
+    (tmp_path / "good.wav").unlink()
+    (one,) = found(tmp_path)
+    assert one.id == "\\xff\\xe9"
+    assert os.fsencode(type(one).from_json(one.to_json()).path) == name
+
+
+def test_a_glob_gives_ids_from_its_first_wildcard_on(tmp_path):
+    for name in ("x/1.wav", "y/1.wav", "y/1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [one.id for one in found(tmp_path / "*" / "*")] == ["x/1", "y/1"]
+    assert [one.id for one in found(tmp_path / "**" / "1.*")] == ["x/1", "y/1"]
+
+
+def test_a_csv_carries_columns_and_excerpts(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "path,id,start,duration,channel,speaker\na.wav,one,0.5,1.25,1,Ada\nsub/b.wav,,,,,\n"
+    )
+    first, second = found(tmp_path / "m.csv")
+    assert (first.id, first.start_seconds, first.duration_seconds, first.channel) == ("one", 0.5, 1.25, 1)
+    assert first.columns == {"speaker": "Ada"}
+    assert second.columns == {"speaker": None}
+    assert first.path == str(tmp_path / "a.wav")
+    assert (second.id, second.start_seconds, second.duration_seconds, second.channel) == ("sub/b", None, None, None)
+
+
+def test_json_lines_keep_types(tmp_path):
+    rows = [{"audio_filepath": "/data/a.wav", "offset": 2, "age": 7, "tags": ["x"], "ok": True}, {"path": "b.wav"}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    first, second = found(tmp_path / "m.jsonl")
+    assert first.columns == {"age": 7, "tags": '["x"]', "ok": True}
+    assert (first.id, first.start_seconds, first.source) == ("a", 2.0, "/data/a.wav")
+    assert second.id == "b"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("m.csv", "name\nx\n", "line 2 has no column path, file, audio_filepath or file_name; add one"),
+        ("m.csv", "path,start\na.wav,soon\n", "line 2: start 'soon' is no length of time"),
+        ("m.csv", "path,duration\na.wav,-1\n", "duration '-1'"),
+        ("m.csv", "path,channel\na.wav,left\n", "channel 'left' is no number"),
+        ("m.csv", "path,text\na.wav,yes, no\n", "line 2 has more fields"),
+        ("m.jsonl", '{"path": "a.wav"}\n[1]\n', "line 2 is no JSON object"),
+        ("m.jsonl", "\x00\xff", "no JSON object"),
+        ("m.csv", "path,duration\na.wav,0\n", "line 2: duration '0' leaves nothing"),
+        ("m.jsonl", '{"path": "a.wav", "start": true}', "line 1: start True is no length of time"),
+        ("m.jsonl", '{"path": "a.wav", "channel": 0.5}', "line 1: channel 0.5 is no number"),
+        ("m.jsonl", '{"path": 5}', "line 1: 5 is no path that a file can have"),
+        ("m.jsonl", r'{"path": "a\u0000.wav"}', r"line 1: 'a\\x00.wav' is no path"),
+        ("m.jsonl", r'{"path": "a\ud800.wav"}', r"line 1: 'a\\ud800.wav' is no path"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_named(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(AudioError, match=message):
+        found(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("x.tsv", "convert it to CSV"), ("x.JSON", "convert it"), ("x.tar.gz", "unpack it"), ("m.jsonl.gz", "unpack it")],
+)
+def test_lists_and_archives_of_other_kinds_are_no_audio(tmp_path, name, remedy):
+    (tmp_path / name).write_text("path\na.wav\n")
+    with pytest.raises(AudioError, match=rf"{name}: is neither audio nor a manifest that is read; {remedy}"):
+        found(tmp_path / name)
+
+
+def test_whole_floats_are_channels_and_null_is_nothing(tmp_path):
+    (tmp_path / "m.csv").write_text("path,channel\na.wav,1.0\nb.wav,\n")
+    assert [one.channel for one in found(tmp_path / "m.csv")] == [1, None]
+    (tmp_path / "m.jsonl").write_text('{"path": "a.wav", "id": null, "start": null, "duration": null, "channel": null}')
+    (one,) = found(tmp_path / "m.jsonl")
+    assert (one.id, one.start_seconds, one.duration_seconds, one.channel, one.columns) == ("a", None, None, None, {})
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(AudioError, match="no such file or folder"):
+        found(tmp_path / "nothing")
+
+
+# Kaldi
+
+
+def kaldi_folder(folder):
+    folder.mkdir()
+    (folder / "wav.scp").write_text("rec1 /data/one.wav\nrec2\t/data/two.wav\n")
+    return folder
+
+
+def test_kaldi_without_segments_gives_recordings(tmp_path):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "utt2spk").write_text("rec1 ada\n")
+    assert [(one.id, one.path) for one in found(folder)] == [("rec1", "/data/one.wav"), ("rec2", "/data/two.wav")]
+    assert [one.columns for one in found(folder / "wav.scp")] == [{"speaker": "ada"}, {"speaker": None}]
+
+
+def test_kaldi_segments_give_excerpts_with_text(tmp_path):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "segments").write_text("u1 rec1 0.5 2.0\nu2 rec2 1 -1\n")
+    (folder / "text").write_text("u1 hello there\nu2\n")
+    first, second = found(folder)
+    assert (first.id, first.start_seconds, first.duration_seconds) == ("u1", 0.5, 1.5)
+    assert (second.path, second.duration_seconds) == ("/data/two.wav", None)
+    assert [one.columns["text"] for one in (first, second)] == ["hello there", ""]
+
+
+def test_kaldi_commands_need_leave(tmp_path):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "wav.scp").write_text("rec1 flac -c -d -s one.flac |\n")
+    with pytest.raises(AudioError, match="rec1 is a command .* --run-commands"):
+        found(folder)
+    assert found(folder, run_commands=True)[0].command == "flac -c -d -s one.flac"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("wav.scp", "r1 a.wav\n\nr1\tb.wav\n", "wav.scp: line 3 is a second one of r1; keep one"),
+        ("text", "rec1 one\nrec1 two\n", "text: line 2 is a second one of rec1"),
+        ("wav.scp", "r1 /data/x.ark:123\n", r"r1 is in an ark \(/data/x.ark:123\); arks are not read"),
+        ("wav.scp", "r1\n", "line 1 has no second field"),
+    ],
+)
+def test_kaldi_tables_that_make_no_sense_are_named(tmp_path, name, text, message):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / name).write_text(text)
+    with pytest.raises(AudioError, match=message):
+        found(folder)
+
+
+def test_kaldi_tables_in_another_encoding_are_named(tmp_path):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "text").write_bytes("rec1 é\n".encode("latin-1"))
+    with pytest.raises(AudioError, match="text: is not UTF-8; save it as UTF-8"):
+        found(folder)
+
+
+@pytest.mark.parametrize(
+    ("segments", "message"),
+    [("u1 rec9 0 1\n", "part of rec9"), ("u1 rec1 2 1\n", "u1: .* start and end"), ("u1 rec1\n", "u1: ")],
+)
+def test_kaldi_segments_that_make_no_sense_are_named(tmp_path, segments, message):
+    folder = kaldi_folder(tmp_path / "k")
+    (folder / "segments").write_text(segments)
+    with pytest.raises(AudioError, match=message):
+        found(folder)
+
+
+# Tar shards
+
+
+def add(archive, name, data):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+@pytest.fixture
+def shards(tmp_path, speech_path):
+    for number in range(2):
+        with tarfile.open(tmp_path / f"s-{number:03}.tar", "w") as archive:
+            add(archive, "./000.flac", speech_path.read_bytes())
+            add(archive, "./000.json", b'{"speaker": "ada", "scores": [1, 2]}')
+            add(archive, "./000.txt", b"hello\n")
+            add(archive, "./001.wav", b"RIFF")
+            add(archive, "./002.txt", b"no audio")
+    return tmp_path
+
+
+def test_one_tar_gives_keys_and_places(shards, speech_path):
+    first, second = found(shards / "s-000.tar")
+    assert (first.id, second.id) == ("000", "001")
+    assert first.columns == {"speaker": "ada", "scores": "[1, 2]", "text": "hello"}
+    offset, size = first.member
+    assert (shards / "s-000.tar").read_bytes()[offset : offset + size] == speech_path.read_bytes()
+
+
+@pytest.mark.parametrize("pattern", ["s-{000..001}.tar", "s-*.tar", "s-00{0,1}.tar"])
+def test_several_tars_give_ids_with_their_names(shards, pattern):
+    assert [one.id for one in found(shards / pattern)] == ["s-000/000", "s-000/001", "s-001/000", "s-001/001"]
+
+
+def test_a_member_that_is_there_twice_is_named(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        add(archive, "s1.flac", b"one")
+        add(archive, "s1.flac", b"two")
+    with pytest.raises(AudioError, match=r"x\.tar: s1\.flac is there twice; keep one"):
+        found(tmp_path / "x.tar")
+
+
+def test_what_is_no_tar_is_named(tmp_path):
+    (tmp_path / "x.tar").write_bytes(gzip.compress(b"x" * 1000))
+    with pytest.raises(AudioError, match=r"x\.tar: no tar archive"):
+        found(tmp_path / "x.tar")
+    with pytest.raises(AudioError, match=r"y-003\.tar: there is no such archive; correct"):
+        found(tmp_path / "y-{003..004}.tar")
+
+
+# Hugging Face
+
+
+def test_an_audio_folder_has_its_metadata(tmp_path):
+    clip(tmp_path / "train" / "a.wav")
+    (tmp_path / "train" / "metadata.csv").write_text("file_name,transcription\na.wav,hello\n")
+    (one,) = found(tmp_path)
+    assert (one.id, one.columns) == ("train/a", {"transcription": "hello"})
+
+
+def test_audio_that_no_metadata_lists_is_named(tmp_path):
+    for name in ("a", "b"):
+        clip(tmp_path / f"{name}.wav")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.wav", "text": ""}')
+    with pytest.raises(AudioError, match=r"1 audio files, such as .*b\.wav, are not in metadata\.jsonl; add them"):
+        found(tmp_path)
+    (one,) = found(tmp_path / "metadata.jsonl")
+    assert (one.id, one.columns) == ("a", {"text": ""})
+
+
+def test_a_metadata_file_of_another_kind_is_no_audio_folder(tmp_path):
+    clip(tmp_path / "wavs" / "LJ001.wav")
+    (tmp_path / "metadata.csv").write_text('LJ001|He said "no"|He said "no"\n')
+    assert [(one.id, one.columns) for one in found(tmp_path)] == [("wavs/LJ001", {})]
+
+
+@pytest.fixture
+def saved(tmp_path, speech_path):
+    import datasets
+
+    rows = {"audio": [str(speech_path)] * 2, "speaker": ["ada", None], "vector": [[1, 2], [3]]}
+    dataset = datasets.Dataset.from_dict(rows).cast_column("audio", datasets.Audio(decode=False))
+    dataset.save_to_disk(tmp_path / "saved")
+    datasets.DatasetDict({"train": dataset}).save_to_disk(tmp_path / "splits")
+    return tmp_path
+
+
+def test_a_saved_dataset_gives_rows(saved):
+    first, second = found(saved / "saved")
+    assert (first.id, first.row, first.columns) == ("00000000", 0, {"speaker": "ada"})
+    assert second.columns == {"speaker": None}
+    assert [one.id for one in found(saved / "splits" / "train")] == ["00000000", "00000001"]
+
+
+def test_splits_are_named(saved):
+    with pytest.raises(AudioError, match="holds the splits train; give one"):
+        found(saved / "splits")
+
+
+# lhotse
+
+
+@pytest.fixture
+def cuts(tmp_path, speech_path):
+    import lhotse
+
+    recording = lhotse.Recording.from_file(speech_path)
+    cut = recording.to_cut()
+    cut.supervisions = [lhotse.SupervisionSegment("s", recording.id, 0, cut.duration, text="hello", speaker="ada")]
+    part = recording.to_cut().truncate(offset=0.5, duration=0.25).with_id("part")
+    lhotse.CutSet.from_cuts([cut, part]).to_file(tmp_path / "cuts.jsonl.gz")
+    lhotse.CutSet.from_cuts([cut.append(part)]).to_file(tmp_path / "mixed.jsonl")
+    return tmp_path
+
+
+def test_cuts_of_lhotse_are_excerpts(cuts, speech_path):
+    whole, part = found(cuts / "cuts.jsonl.gz")
+    assert (whole.path, whole.start_seconds, whole.duration_seconds) == (str(speech_path), 0.0, None)
+    assert whole.columns == {"text": "hello", "speaker": "ada"}
+    assert (part.id, part.start_seconds, part.duration_seconds) == ("part", 0.5, 0.25)
+
+
+def test_a_manifest_with_a_column_recording_is_no_manifest_of_cuts(tmp_path):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": "a.wav", "recording": "studio", "type": "Cutting"}))
+    assert found(tmp_path / "m.jsonl")[0].columns == {"recording": "studio", "type": "Cutting"}
+
+
+def test_mixed_cuts_are_refused(cuts):
+    with pytest.raises(AudioError, match="is a MixedCut"):
+        found(cuts / "mixed.jsonl")

@@ -1,0 +1,96 @@
+"""vqcodec decode: .vqc -> an audio file."""
+
+import time
+
+import click
+
+from vqcodec.cli.coding.live import LiveDecoding, live_decode_options
+from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
+from vqcodec.errors import BitstreamError, DamagedError
+from vqcodec.models.zoo import EngineName
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("target", metavar="OUTPUT")
+@click.option("--codebooks", type=click.IntRange(min=1), help="Decode only the first layers: a lower rate's sound.")
+@click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Seconds to begin at.")
+@click.option("--duration", type=click.FloatRange(min=0), help="Seconds to decode; default: to the end.")
+@click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
+@click.option("--model", help="Weights file, for files of a model that is not bundled.")
+@click.option("--conceal", is_flag=True, help="Bridge damaged seconds instead of failing: fade out, then silence.")
+@live_decode_options
+@engine_option
+@device_option
+@force_option
+def decode(
+    source: str,
+    target: str,
+    codebooks: int | None,
+    start: float,
+    duration: float | None,
+    rate: int | None,
+    model: str | None,
+    conceal: bool,
+    live: bool,
+    raw: bool,
+    quiet: bool,
+    engine: EngineName,
+    device: str,
+    force: bool,
+) -> None:
+    """Decode a .vqc to audio: .wav, .flac, .ogg or .mp3, by the suffix of OUTPUT.
+
+    Length, sampling rate and channels are those of the original. "-" is standard input or output (WAV).
+
+    With --live INPUT is decoded chunk by chunk as it comes, to WAV of unknown length or raw samples; what was decoded
+    before an error is written.
+
+    \b
+    vqcodec decode speech.vqc speech.wav
+    vqcodec decode talk.vqc minute.flac --start 3600 --duration 60
+    nc -l 5000 | vqcodec decode --live - - | aplay
+    """
+    from vqcodec.files.convert import decode_file
+
+    on_damage = _warn if conceal else None
+    stream = LiveDecoding(live, raw, quiet)
+    limit_threads()
+    if live:
+        if start or duration is not None:
+            raise click.UsageError("--live decodes a stream from its beginning, without --start and --duration")
+        stream.decode(
+            source,
+            target,
+            model=model,
+            num_codebooks=codebooks,
+            rate_hz=rate,
+            engine=engine,
+            device=device,
+            force=force,
+            on_damage=on_damage,
+        )
+        return
+    started = time.monotonic()
+    with progress(source) as report:
+        summary = decode_file(
+            source_of(source),
+            target_of(target),
+            model=model,
+            num_codebooks=codebooks,
+            start_seconds=start,
+            duration_seconds=duration,
+            rate_hz=rate,
+            engine=engine,
+            device=device,
+            force=force,
+            on_progress=report,
+            on_damage=on_damage,
+        )
+    speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
+    click.echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)
+
+
+def _warn(error: BitstreamError) -> None:
+    concealed = isinstance(error, DamagedError) and error.start_seconds != error.end_seconds
+    click.echo(f"Warning: {error}" + ("; concealed by a fade to silence" if concealed else ""), err=True)

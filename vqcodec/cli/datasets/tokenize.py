@@ -1,0 +1,149 @@
+"""vqcodec tokenize: a speech dataset -> shards of tokens."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vqcodec.cli.common import device_option
+from vqcodec.models.zoo import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from vqcodec.tokens.index import Totals
+
+_FORMATS = ("parquet", "webdataset", "npy", "vqc")
+_ENGINES = ("local", "ray")
+_ON_ERROR = ("report", "skip", "stop")
+
+
+class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
+    """i/N."""
+
+    name = "i/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Two integers."""
+        first, slash, count = str(value).partition("/")
+        if not (slash and first.isdecimal() and count.isdecimal() and int(first) < int(count)):
+            self.fail(f"{value!r} is not i/N with i from 0 to N - 1", param, ctx)
+        return int(first), int(count)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate.")
+@click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@click.option("--format", "kind", type=click.Choice(_FORMATS), default="parquet", show_default=True)
+@click.option("--entropy-coded", is_flag=True, help="Store .vqc bytes in parquet and webdataset instead of arrays.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core; a GPU: 1]")
+@click.option(
+    "--batch-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Audio computed at once, per worker.",
+)
+@click.option("--shard-size", type=click.IntRange(min=1), help="Utterances per shard. [default: 64 to 1000]")
+@click.option(
+    "--shard", type=_Part(), metavar="i/N", help="Do only every N-th shard from the i-th on; implies --resume."
+)
+@click.option("--plan-only", is_flag=True, help="Only make the plan, which --shard and --resume then follow.")
+@click.option("--engine", type=click.Choice(_ENGINES), default="local", show_default=True, help="Who works.")
+@click.option("--ray-address", help="A running Ray cluster to join. [default: start one here]")
+@click.option("--resume", is_flag=True, help="Go on with the plan, not with a source that has changed since.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: do shards that have failures again.")
+@click.option(
+    "--on-error",
+    type=click.Choice(_ON_ERROR),
+    default="report",
+    show_default=True,
+    help="Bad audio: go on and end with exit code 1, with 0, or stop at once.",
+)
+@click.option("--run-commands", is_flag=True, help="Run the commands of a wav.scp.")
+@device_option
+def tokenize(
+    source: str,
+    out: Path,
+    kbps: float | None,
+    codebooks: int | None,
+    model: str,
+    kind: Any,
+    entropy_coded: bool,
+    workers: int | None,
+    batch_seconds: float,
+    shard_size: int | None,
+    shard: tuple[int, int] | None,
+    plan_only: bool,
+    engine: Any,
+    ray_address: str | None,
+    resume: bool,
+    retry_failed: bool,
+    on_error: str,
+    run_commands: bool,
+    device: str,
+) -> None:
+    """Tokenize a speech dataset, by default with all codebooks of the model.
+
+    SOURCE is a folder (recursive), a glob, a manifest (CSV or JSON lines with path, and if you like id, start,
+    duration, channel and more columns, which are kept), a Kaldi folder (wav.scp, segments), tar shards of webdataset,
+    a folder of Hugging Face datasets, or cuts of lhotse. Each utterance becomes mono; channel picks one.
+
+    OUT gets shards/, index.json and failures.jsonl, the utterances that could not be read and why. A run that was
+    interrupted, even killed, goes on with --resume; on machines of one kind the shards do not depend on how or how
+    often it ran. What is to be done was planned when it began: files that came later need a new OUT, files that were
+    repaired --retry-failed.
+
+    \b
+    vqcodec tokenize recordings/ tokens --kbps 1.5
+    vqcodec tokenize manifest.jsonl tokens --format webdataset --workers 8
+    vqcodec tokenize 'shards/{000..123}.tar' tokens --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
+    vqcodec tokenize recordings/ tokens --engine ray --ray-address auto
+    """
+    from vqcodec.cli.progress import Display
+    from vqcodec.tokens.run import tokenize as run
+
+    if kbps is not None and codebooks is not None:
+        raise click.UsageError("give --kbps or --codebooks, not both")
+    if ray_address is not None and engine != "ray":
+        raise click.UsageError("--ray-address is for --engine ray")
+    with Display() as display:
+        totals = run(
+            source,
+            out,
+            model=model,
+            kbps=kbps,
+            num_codebooks=codebooks,
+            format=kind,
+            entropy_coded=entropy_coded,
+            workers=workers,
+            batch_seconds=batch_seconds,
+            shard_size=shard_size,
+            shard=shard,
+            engine=engine,
+            ray_address=ray_address,
+            device=device,
+            resume=resume,
+            retry_failed=retry_failed,
+            stop_on_error=on_error == "stop",
+            run_commands=run_commands,
+            plan_only=plan_only,
+            on_progress=display.show,
+        )
+    _tell(totals, out, plan_only, on_error)
+
+
+def _tell(totals: "Totals", out: Path, plan_only: bool, on_error: str) -> None:
+    """The last line, and exit code 1 where audio failed."""
+    if plan_only:
+        click.echo(f"{out}: planned", err=True)
+        return
+    done = f"{totals.utterances} utterances, {totals.seconds / 3600:.2f} h, {totals.tokens} tokens"
+    click.echo(f"{out}: {done}", err=True)
+    if totals.failures:
+        why = f"{out}/failures.jsonl says why, --resume --retry-failed tries again"
+        message = f"{totals.failures} utterances failed; {why}"
+        if on_error != "skip":
+            raise click.ClickException(message)
+        click.echo(message, err=True)

@@ -1,0 +1,163 @@
+"""vqcodec evaluate: codecs, clips, rates -> results, tables, curves, a report."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vqcodec.cli.common import progress
+from vqcodec.workers import usable_cores
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
+    """Names with commas between."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """A list of at least one."""
+        if isinstance(value, list):
+            return value
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        if not names:
+            self.fail("give at least one", param, ctx)
+        return names
+
+
+class Rates(Names):
+    """Rates in kbps with commas between."""
+
+    name = "kbps,kbps,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:  # type: ignore[override]
+        """A list of numbers over 0."""
+        try:
+            rates = [float(rate) for rate in super().convert(value, param, ctx)]
+        except ValueError:
+            self.fail(f"{value!r} has what is no number", param, ctx)
+        if not all(0 < rate < 1e6 for rate in rates):
+            self.fail(f"{value!r}: rates are over 0 kbps", param, ctx)
+        return rates
+
+
+class _External(click.ParamType):  # type: ignore[type-arg]
+    """NAME=COMMANDS."""
+
+    name = "NAME=ENCODE;DECODE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Name and template."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, template = str(value).partition("=")
+        if not (name and equals and template):
+            self.fail(f"{value!r} is not NAME=ENCODE;DECODE", param, ctx)
+        return name, template
+
+
+@click.command()
+@click.argument("sources", nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for results, curves and the report.")
+@click.option("--codecs", type=Names(), default="speech-16k,opus,mp3", show_default=True, help="What is compared.")
+@click.option("--kbps", type=Rates(), default="1.5,3,6", show_default=True, help="Rates for codecs without their own.")
+@click.option("--metrics", type=Names(), help="Which of those above. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
+@click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
+@click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that do the work. [default: one per core]")
+@click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")
+@click.option("--resume", is_flag=True, help="Go on: results that are there stay.")
+@click.option("--summary", type=click.Path(path_type=Path), help="Only summarise this folder of results.")
+@click.option("--by", help="Also one table per value of this column of the manifest, such as speaker.")
+@click.option("--anchor", help="Codec that BD-rates compare with. [default: the first]")
+def evaluate(
+    sources: tuple[str, ...],
+    out: Path | None,
+    codecs: list[str],
+    kbps: list[float],
+    metrics: list[str] | None,
+    externals: tuple[tuple[str, str], ...],
+    recogniser: str | None,
+    workers: int | None,
+    listen: int,
+    resume: bool,
+    summary: Path | None,
+    by: str | None,
+    anchor: str | None,
+) -> None:
+    """Compare codecs on clips: bytes on disk against quality.
+
+    SOURCES are files, folders, globs or manifests. OUT gets results.jsonl, a line per clip, codec and rate; curves/;
+    and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
+    is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
+
+    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
+    hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
+    skipped; one that does not have a rate runs at its nearest. Clips of several channels are mixed to one. Delays up to
+    half a second are taken out.
+
+    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, si_sdr, lsd, mel_distance, f0_rmse, voicing_error,
+    loudness_difference, wer.
+
+    \b
+    vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
+    vqcodec evaluate clips/ --codecs mine=runs/mine/model.safetensors,speech-16k --out results --workers 2
+    vqcodec evaluate clips/ --external 'c2=c2enc 3200 {in} {bits}; c2dec 3200 {bits} {out}' --codecs c2 --out results
+    vqcodec evaluate --summary results --by speaker --anchor opus
+    """
+    from vqcodec.errors import ConfigError
+    from vqcodec.evaluation.report.write_report import present
+    from vqcodec.evaluation.results import read_results
+
+    if (summary is None) == (not sources):
+        raise click.UsageError("give SOURCES, or --summary DIR alone")
+    folder = summary or out
+    if folder is None:
+        raise click.UsageError("give --out, a folder for the results")
+    if summary is None:
+        _run(sources, folder, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
+    try:
+        text = present(folder, by=by, anchor=anchor)
+    except ConfigError:
+        if summary is None and (by or anchor):  # hours of work should not end without a report
+            present(folder)
+        raise
+    click.echo(text)
+    failed = [result.failures[0] for result in read_results(folder) if result.failures]
+    if failed:
+        raise click.ClickException(
+            f"{len(failed)} of the results are errors, see above; the first: {failed[0]}; --resume tries them again"
+        )
+
+
+def _run(
+    sources: tuple[str, ...],
+    out: Path,
+    codecs: list[str],
+    kbps: list[float],
+    metrics: list[str] | None,
+    externals: dict[str, str],
+    recogniser: str | None,
+    workers: int | None,
+    listen: int,
+    resume: bool,
+) -> None:
+    """Evaluate with a bar; externals run whether or not they are named among the codecs."""
+    from vqcodec.evaluation.codecs.codec_spec import parse_entry
+    from vqcodec.evaluation.run import DEFAULT_METRICS
+    from vqcodec.evaluation.run import evaluate as run
+
+    asked = {parse_entry(codec, externals).spec for codec in codecs}
+    with progress("evaluating") as on_progress:
+        run(
+            sources,
+            out,
+            codecs=[*codecs, *(name for name in externals if name not in asked)],
+            kbps=kbps,
+            metrics=metrics or DEFAULT_METRICS,
+            externals=externals,
+            recogniser=recogniser,
+            listen=listen,
+            workers=workers or usable_cores(),
+            resume=resume,
+            on_progress=on_progress,
+        )

@@ -1,0 +1,42 @@
+"""vqcodec export: a model's weights -> ONNX graphs, or a folder for a model hub."""
+
+from pathlib import Path
+
+import click
+
+from vqcodec.cli.common import force_option
+from vqcodec.models.zoo import DEFAULT_MODEL
+
+
+@click.command()
+@click.option("--onnx", "onnx_folder", type=click.Path(path_type=Path), help="Folder for the ONNX graphs.")
+@click.option("--hub", "hub_folder", type=click.Path(path_type=Path), help="Folder to upload to a model hub.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@force_option
+def export(onnx_folder: Path | None, hub_folder: Path | None, model: str, force: bool) -> None:
+    """Write a model in the form that others take, beside a copy of its weights.
+
+    --onnx: two graphs, encoder and decoder. They stream: what the layers remember is an input and an output. --engine
+    onnx runs a weights file that has its graphs beside it, without torch; so does every runtime that reads ONNX.
+
+    --hub: config.json and README.md, for the upload by huggingface_hub; "--model hf:USER/NAME" then loads it. Nothing
+    is uploaded here.
+
+    \b
+    vqcodec export --model mine.safetensors --onnx mine/
+    vqcodec encode speech.wav speech.vqc --engine onnx --model mine/mine.safetensors
+    vqcodec export --model mine.safetensors --hub upload/
+    """
+    if onnx_folder is None and hub_folder is None:
+        raise click.UsageError("give --onnx FOLDER or --hub FOLDER")
+    paths: list[Path] = []
+    if onnx_folder is not None:
+        from vqcodec.models.export import export_onnx
+
+        paths += export_onnx(model, onnx_folder, force=force)
+    if hub_folder is not None:
+        from vqcodec.models.publishing import export_hub
+
+        paths += export_hub(model, hub_folder, force=force)
+    for path in dict.fromkeys(paths):
+        click.echo(str(path))

@@ -1,0 +1,20 @@
+"""vqcodec models: the models that ship in the package."""
+
+import click
+
+from vqcodec.frames import codebook_kbps
+from vqcodec.models.zoo import MODELS
+
+
+@click.command()
+def models() -> None:
+    """List the bundled models.
+
+    \b
+    vqcodec models
+    """
+    for card in MODELS.values():
+        one = codebook_kbps(card.sample_rate_hz, card.hop_length, card.codebook_size)
+        rates = f"{one:g} to {one * card.total_codebooks:g} kbps in steps of {one:g}"
+        click.echo(f"{card.name}  {card.sample_rate_hz} Hz, {rates}, fingerprint {card.fingerprint.hex()}")
+        click.echo(f"    {card.description}")

@@ -1,0 +1,1 @@
+"""Codecs under test: models of ours and of others, libraries, programs."""

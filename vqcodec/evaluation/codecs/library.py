@@ -1,0 +1,184 @@
+"""Codecs in this process: our models, and what libsndfile codes (Opus, MP3, FLAC, PCM)."""
+
+import io
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from vqcodec.bitstream import VqcReader
+from vqcodec.errors import AudioError, UnavailableError
+from vqcodec.evaluation.codecs.codec_under_test import Coded, Samples
+from vqcodec.evaluation.codecs.payloads import flac_payload_bytes, ogg_payload_bytes
+from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
+from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
+from vqcodec.files.convert import compress, decompress
+from vqcodec.frames import codebook_kbps
+from vqcodec.models import zoo
+from vqcodec.models.hub import PREFIX
+
+
+class NeuralCodec:
+    """A neural model: a bundled one by name, a weights file, a folder with a model.safetensors, one of a hub (`hf:`).
+
+    With `fixed_width`, files are written without entropy coding, which shows what it saves.
+
+    Its rates are those of its codebooks; files are smaller where the model has an entropy coder. Resampling of clips
+    at other rates than the model's is part of `compress` and `decompress`, and of their seconds.
+    """
+
+    def __init__(self, model: str, *, fixed_width: bool = False) -> None:
+        path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
+        self.name = path.parent.name if path.name == "model.safetensors" and path.parent.name else path.stem
+        if model.startswith(PREFIX):
+            self.name = Path(model.removeprefix(PREFIX)).resolve().name
+        self._engine = zoo.load(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
+        self.version = (self._engine.fingerprint or b"").hex()[:16]
+        if fixed_width:
+            self.name, self._engine.entropy = f"fixed:{self.name}", None
+
+    def rates_kbps(self, asked: list[float]) -> list[float | None]:
+        """See `CodecUnderTest`."""
+        engine = self._engine
+        one = codebook_kbps(engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
+        return nearest(asked, [round(count * one, 6) for count in range(1, engine.total_codebooks + 1)])
+
+    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+        """See `CodecUnderTest`."""
+        check_wave(wave)
+        start = time.perf_counter()
+        data = compress(wave, rate_hz, model=self._engine, kbps=settled(self, kbps))
+        encoded = time.perf_counter()
+        wave_hat, _ = decompress(data, model=self._engine)
+        decoded = time.perf_counter()
+        payload_bytes, codes = self._contents(data)
+        return Coded(
+            wave_hat[0], data, encoded - start, decoded - encoded, payload_bytes, codes, self._engine.codebook_size
+        )
+
+    def _contents(self, data: bytes) -> tuple[int, NDArray[np.uint16]]:
+        """Bytes of codes in a .vqc, and the codes [K, F]."""
+        reader = VqcReader(io.BytesIO(data))
+        payload_bytes = sum(len(record.body or b"") for record in reader.records() if record.frames)
+        chunks = [chunk.codes[0] for chunk in reader.chunks(entropy=self._engine.entropy)]
+        return payload_bytes, np.concatenate(chunks, axis=1)
+
+
+class _SoundFileCodec:
+    """What libsndfile codes to and from memory; subclasses say how. 16 bits, as the programs get: soundfile clips."""
+
+    name: str
+    format: str
+    subtype: str
+    rates_hz: tuple[int, ...] = ()  # empty: any
+
+    def __init__(self) -> None:
+        if self.subtype not in soundfile.available_subtypes(self.format):
+            raise UnavailableError(f"{self.name} needs a newer libsndfile: pip install --upgrade soundfile")
+        self.version = f"libsndfile {soundfile.__libsndfile_version__}"
+
+    def rates_kbps(self, asked: list[float]) -> list[float | None]:
+        """See `CodecUnderTest`."""
+        return [None]
+
+    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+        """See `CodecUnderTest`."""
+        check_wave(wave)
+        coding_hz = self._coding_hz(rate_hz, kbps)
+        given = resampled(wave, rate_hz, coding_hz)
+        file = io.BytesIO()
+        try:
+            start = time.perf_counter()
+            options = self._options(coding_hz, kbps)
+            soundfile.write(file, given, coding_hz, format=self.format, subtype=self.subtype, **options)
+            encoded = time.perf_counter()
+            file.seek(0)
+            wave_hat, decoded_hz = soundfile.read(file, dtype="float32")
+            decoded = time.perf_counter()
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(f"{self.name} cannot code {len(wave)} samples at {rate_hz} Hz: {error}") from None
+        data = file.getvalue()
+        wave_hat = resampled(wave_hat, decoded_hz, rate_hz)
+        return Coded(wave_hat, data, encoded - start, decoded - encoded, self._payload_bytes(data))
+
+    def _coding_hz(self, rate_hz: int, kbps: float | None) -> int:
+        """The rate at which a clip at `rate_hz` is coded."""
+        return fitting_hz(rate_hz, self.rates_hz) if self.rates_hz else rate_hz
+
+    def _options(self, coding_hz: int, kbps: float | None) -> Mapping[str, float | str]:
+        """More arguments of soundfile.write."""
+        return {}
+
+    def _payload_bytes(self, data: bytes) -> int | None:
+        """Bytes of audio in a file."""
+        return None
+
+
+class OpusCodec(_SoundFileCodec):
+    """Opus in Ogg, 6 to 256 kbps: which are the payload's; its bitrate varies: within 6 % on clips of seconds."""
+
+    name, format, subtype = "opus", "OGG", "OPUS"
+    rates_hz = (8000, 12000, 16000, 24000, 48000)
+
+    def rates_kbps(self, asked: list[float]) -> list[float | None]:
+        """See `CodecUnderTest`."""
+        return clamped(asked, 6, 256)
+
+    def _options(self, coding_hz: int, kbps: float | None) -> Mapping[str, float | str]:
+        # libsndfile's ogg_opus.c: bitrate = (1 - level) * 250 kbps + 6 kbps for each channel
+        return {"compression_level": 1 - (settled(self, kbps) - 6) / 250}
+
+    def _payload_bytes(self, data: bytes) -> int | None:
+        return ogg_payload_bytes(data)
+
+
+_MP3_KBPS = {
+    (32000, 44100, 48000): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (16000, 22050, 24000): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (8000, 11025, 12000): (8, 16, 24, 32, 40, 48, 56, 64),
+}
+"""Bitrates by sampling rates: MPEG-1, MPEG-2 and what libsndfile allows of MPEG-2.5, layer III."""
+
+
+class Mp3Codec(_SoundFileCodec):
+    """MP3 by LAME at a constant bitrate; at a rate that does not go with the clip's, the clip is resampled."""
+
+    name, format, subtype = "mp3", "MP3", "MPEG_LAYER_III"
+
+    def rates_kbps(self, asked: list[float]) -> list[float | None]:
+        """See `CodecUnderTest`."""
+        return nearest(asked, sorted({kbps for modes in _MP3_KBPS.values() for kbps in modes}))
+
+    def _coding_hz(self, rate_hz: int, kbps: float | None) -> int:
+        wanted = settled(self, kbps)
+        return fitting_hz(rate_hz, [hz for rates_hz, modes in _MP3_KBPS.items() if wanted in modes for hz in rates_hz])
+
+    def _options(self, coding_hz: int, kbps: float | None) -> Mapping[str, float | str]:
+        modes = next(modes for rates_hz, modes in _MP3_KBPS.items() if coding_hz in rates_hz)
+        level = (modes[-1] - settled(self, kbps)) / (modes[-1] - modes[0])
+        # libsndfile first takes the level for LAME's variable bitrate, which has no 1.0; it rounds to the nearest mode.
+        return {"bitrate_mode": "CONSTANT", "compression_level": min(level, 0.9999)}
+
+
+class FlacCodec(_SoundFileCodec):
+    """FLAC of 16 bits: no loss but rounding, the ceiling of quality."""
+
+    name, format, subtype = "flac", "FLAC", "PCM_16"
+
+    def _payload_bytes(self, data: bytes) -> int | None:
+        return flac_payload_bytes(data)
+
+
+_WAV_HEADER_BYTES = 44
+
+
+class PcmCodec(_SoundFileCodec):
+    """WAV of 16 bits: the ceiling of rates."""
+
+    name, format, subtype = "pcm", "WAV", "PCM_16"
+
+    def _payload_bytes(self, data: bytes) -> int | None:
+        return len(data) - _WAV_HEADER_BYTES

@@ -1,0 +1,90 @@
+"""Codecs by what a user calls them: a name of the table, a weights file, `hf:FOLDER`, or an external's name.
+
+`fixed:` before one of our models leaves entropy coding out.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from vqcodec.errors import ConfigError, ModelError, UnavailableError
+from vqcodec.evaluation.codecs.amrwb import AmrWbCodec
+from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest
+from vqcodec.evaluation.codecs.library import FlacCodec, Mp3Codec, NeuralCodec, OpusCodec, PcmCodec
+from vqcodec.evaluation.codecs.programs import CODEC2, LC3, OPUSENC, SPEEX, Program, ProgramCodec
+from vqcodec.models.hub import PREFIX
+from vqcodec.models.zoo import MODELS
+
+CODECS: dict[str, Callable[[], CodecUnderTest]] = {
+    **{name: partial(NeuralCodec, name) for name in MODELS},
+    "opus": OpusCodec,
+    "mp3": Mp3Codec,
+    "flac": FlacCodec,
+    "pcm": PcmCodec,
+    "opusenc": partial(ProgramCodec, OPUSENC),
+    "codec2": partial(ProgramCodec, CODEC2),
+    "speex": partial(ProgramCodec, SPEEX),
+    "lc3": partial(ProgramCodec, LC3),
+    "amr-wb": AmrWbCodec,
+}
+"""Every codec that has a name of its own; a new one is a line here."""
+
+_FIXED_WIDTH = "fixed:"
+
+
+def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUnderTest:
+    """The codec that `spec` names; the same arguments open it in another process as well.
+
+    externals: templates of command lines (see `templates`) by name. Raises UnavailableError for what is not installed
+    here, ModelError for damaged weights, ConfigError for a name that is none, with those that are.
+    """
+    externals = externals or {}
+    if spec in externals:
+        if spec in CODECS:
+            raise ConfigError(f"{spec} is a codec already; give the external another name")
+        return ProgramCodec(Program(name=spec, template=externals[spec]))
+    if spec in CODECS:
+        return CODECS[spec]()
+    if spec.startswith(PREFIX):
+        return _of_a_hub(spec)
+    if spec.startswith(_FIXED_WIDTH) and _is_ours(spec.removeprefix(_FIXED_WIDTH)):
+        return NeuralCodec(spec.removeprefix(_FIXED_WIDTH), fixed_width=True)
+    if _is_ours(spec):
+        return NeuralCodec(spec)
+    names = ", ".join([*CODECS, *externals])
+    raise ConfigError(f"{spec!r} is no codec: give one of {names}, a weights file or {PREFIX}FOLDER")
+
+
+def _of_a_hub(spec: str) -> CodecUnderTest:
+    """Raises UnavailableError where it cannot be had: the other codecs of a run need not wait for it."""
+    try:
+        return NeuralCodec(spec)
+    except ModelError as error:
+        raise UnavailableError(str(error)) from None
+
+
+def _is_ours(spec: str) -> bool:
+    return spec in MODELS or Path(spec).suffix == ".safetensors" or (Path(spec) / "model.safetensors").is_file()
+
+
+def parse_spec(text: str) -> tuple[str, list[float] | None]:
+    """`SPEC@RATE/RATE` -> the spec and its own rates in kbps; without "@", None. Raises ConfigError for a bad rate."""
+    spec, at, rates = text.rpartition("@")
+    if not at or Path(text.removeprefix(PREFIX)).exists():
+        return text, None
+    try:
+        numbers = [float(rate) for rate in rates.split("/")]
+    except ValueError:
+        numbers = []
+    if not spec or not numbers or not all(0 < number < math.inf for number in numbers):
+        raise ConfigError(f"{text!r}: after @ stand rates in kbps, as in opus@6/8/12")
+    return spec, numbers
+
+
+def parse_external(text: str) -> tuple[str, str]:
+    """`NAME=TEMPLATE` -> both. Raises ConfigError for what is neither."""
+    name, equals, template = text.partition("=")
+    if not equals or not name.strip() or "@" in name:
+        raise ConfigError(f"{text!r} is no external codec; give name=encode {{in}} {{bits}}; decode {{bits}} {{out}}")
+    return name.strip(), template.strip()

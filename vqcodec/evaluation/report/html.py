@@ -1,0 +1,153 @@
+"""One HTML file to look at and listen to: table, curves, players that switch in place, a blind listening test.
+
+Everything is inside, nothing is fetched, so it works from a file:// address. Waves are FLAC: without loss, half of PCM.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
+
+from vqcodec.evaluation.codecs.codec_under_test import Samples
+from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
+from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
+from vqcodec.evaluation.report.tables import Rows
+from vqcodec.metrics import METRICS
+from vqcodec.output import atomic_output
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PICTURE = {"width": 960, "height": 180}
+_ANCHOR_HZ = 3500
+"""The low-pass anchor of ITU-R BS.1534."""
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    points: Sequence[Point],
+    curves: Mapping[str, "Figure"],
+    exhibits: Sequence[Exhibit],
+    tables: Mapping[str, Rows] | None = None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page. curves: pictures by metric; tables: more of them by title. Raises OutputError."""
+    import jinja2
+
+    folder = resources.files("vqcodec.evaluation.report") / "page"
+    template = jinja2.Environment(autoescape=True).from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
+    script = "\n" + (folder / "page.js").read_text(encoding="utf-8")
+    metrics = list(dict.fromkeys(name for point in points for name in point.scores))
+    page = template.render(
+        title=title,
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        columns=["codec", "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
+        rows=[_row(point, metrics) for point in points],
+        curves=[{"title": METRICS[name].title, "svg": _base64(svg_of(f).encode())} for name, f in curves.items()],
+        tables=tables or {},
+        notes=notes,
+        has_exhibits=bool(exhibits),
+        data=_json({"title": title, "exhibits": [_exhibit(exhibit) for exhibit in exhibits]}),
+    )
+    with atomic_output(path, force=True) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _head(name: str) -> str:
+    metric = METRICS[name]
+    better = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
+    return f"{metric.title}{f', {metric.unit}' if metric.unit not in ('', 'MOS') else ''}{better}"
+
+
+def _row(point: Point, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Cells with what to show and what to sort by."""
+    return [
+        {"text": point.codec, "value": point.codec},
+        {"text": "", "value": ""} if point.kbps_asked is None else _plain(f"{point.kbps_asked:g}"),
+        _cell(point.kbps, 2),
+        _cell(point.payload_kbps, 2),
+        *(_cell(point.scores.get(name), 3) for name in metrics),
+        _plain(str(point.kbps.clips)),
+    ]
+
+
+def _plain(number: str) -> dict[str, Any]:
+    return {"text": number, "value": number}
+
+
+def _cell(interval: Interval | None, digits: int) -> dict[str, Any]:
+    if interval is None or not math.isfinite(interval.mean):
+        return {"text": "-", "value": ""}
+    undefined = f" ({interval.undefined} undefined)" if interval.undefined else ""
+    half = f" ± {(interval.high - interval.low) / 2:.{digits}f}" if interval.clips > 1 else ""
+    return {"text": f"{interval.mean:.{digits}f}{half}{undefined}", "value": f"{interval.mean:.9g}"}
+
+
+def _exhibit(exhibit: Exhibit) -> dict[str, Any]:
+    """The original first, then the renderings, then the anchor, which only the blind test uses."""
+    top_db = float(spectrogram_levels(exhibit.wave, exhibit.rate_hz).max())
+    anchor = Take("3.5 kHz low-pass", None, math.nan, _low_pass(exhibit.wave, exhibit.rate_hz))
+    original = Take("original", None, math.nan, exhibit.wave)
+    takes = [original, *exhibit.takes, anchor]
+    return {
+        "clip": exhibit.clip,
+        "seconds": len(exhibit.wave) / exhibit.rate_hz,
+        "takes": [_take(take, exhibit.rate_hz, top_db) for take in takes[:-1]]
+        + [_take(anchor, exhibit.rate_hz, top_db) | {"isAnchor": True}],
+    }
+
+
+def _take(take: Take, rate_hz: int, top_db: float) -> dict[str, Any]:
+    levels = spectrogram_levels(take.wave_hat, rate_hz)
+    scores = [f"{METRICS[n].title} {v:.3g} {_unit(n)}".strip() for n, v in take.scores.items() if math.isfinite(v)]
+    rate = f"{take.kbps:.2f} kbps" if math.isfinite(take.kbps) else ""
+    return {
+        "label": take.codec if take.kbps_asked is None else f"{take.codec} {take.kbps_asked:g}",
+        "codec": take.codec,
+        "kbps_asked": take.kbps_asked,
+        "kbps": take.kbps if math.isfinite(take.kbps) else None,
+        "facts": " · ".join(part for part in (rate, *scores) if part),
+        "audio": _base64(_flac(take.wave_hat, rate_hz)),
+        "picture": _base64(spectrogram_png(levels, top_db=top_db, **_PICTURE)),
+    }
+
+
+def _unit(name: str) -> str:
+    unit = METRICS[name].unit
+    return "" if unit == "MOS" else unit
+
+
+def _flac(wave: Samples, rate_hz: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def _low_pass(wave: Samples, rate_hz: int) -> Samples:
+    from scipy.signal import butter, sosfiltfilt
+
+    if rate_hz <= 2 * _ANCHOR_HZ or len(wave) < 64:
+        return wave
+    filtered: Samples = sosfiltfilt(butter(8, _ANCHOR_HZ, fs=rate_hz, output="sos"), wave).astype(np.float32)
+    return filtered
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside <script>: no "<" that could end it, no NaN."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")

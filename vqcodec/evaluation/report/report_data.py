@@ -1,0 +1,48 @@
+"""What curves, tables and the report are made of: means with intervals, and clips to listen to."""
+
+from dataclasses import dataclass, field
+
+from vqcodec.evaluation.codecs.codec_under_test import Samples
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `clips` clips and its bootstrap 95 % interval; `undefined` more clips had no value."""
+
+    mean: float
+    low: float
+    high: float
+    clips: int
+    undefined: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A codec at one rate. kbps is that of files, bytes over seconds of all clips; scores by name of metric."""
+
+    codec: str
+    kbps_asked: float | None
+    kbps: Interval
+    payload_kbps: Interval | None
+    scores: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Take:
+    """One clip as a codec renders it at one rate: wave_hat float32 [T], aligned with the original."""
+
+    codec: str
+    kbps_asked: float | None
+    kbps: float
+    wave_hat: Samples
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A clip to listen to: the original, float32 [T] at `rate_hz`, and what codecs made of it."""
+
+    clip: str
+    rate_hz: int
+    wave: Samples
+    takes: list[Take]

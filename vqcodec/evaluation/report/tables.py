@@ -1,0 +1,96 @@
+"""Points as Markdown tables, for terminals and documents."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from vqcodec.evaluation.report.report_data import Interval, Point
+from vqcodec.evaluation.results import Result
+from vqcodec.evaluation.summary import Comparison, pareto_front
+from vqcodec.evaluation.usage import Usage
+from vqcodec.metrics import METRICS
+
+Rows = list[list[str]]
+"""A table: the head, then the rows."""
+
+
+def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
+    """A row per point: kbps of files and of payload, and every metric as mean ± half of its 95 % interval.
+
+    * marks what is on the Pareto front: no other point is as small and better.
+    """
+    fronts = {name: front_of(points, name) for name in metrics}
+    head = ["codec", "kbps", "payload", *(METRICS[name].title for name in metrics), "clips"]
+    rows = [
+        [
+            point.codec,
+            _number(point.kbps.mean, 2),
+            "" if point.payload_kbps is None else _number(point.payload_kbps.mean, 2),
+            *(_score(point.scores.get(name)) + ("*" if point in fronts[name] else "") for name in metrics),
+            str(point.kbps.clips),
+        ]
+        for point in points
+    ]
+    return [head, *rows]
+
+
+def comparisons_rows(comparisons: Sequence[Comparison]) -> Rows:
+    """BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
+    rows = [
+        [c.codec, METRICS[c.metric].title, _number(c.bd_rate, 1, sign="+"), _number(c.bd_quality, 3, sign="+")]
+        for c in comparisons
+        if math.isfinite(c.bd_rate) or math.isfinite(c.bd_quality)
+    ]
+    anchor = comparisons[0].anchor if comparisons else ""
+    return [[f"against {anchor}", "metric", "BD-rate, %", "BD-quality"], *rows]
+
+
+def speeds_rows(results: Sequence[Result]) -> Rows:
+    """Real-time factors (seconds of audio per second of computing) of every codec, over all its results."""
+    rows = []
+    for codec in dict.fromkeys(result.codec for result in results):
+        done = [result for result in results if result.codec == codec and result.error is None]
+        audio = sum(result.seconds or 0 for result in done)
+        times = [sum(getattr(r, name) or 0 for r in done) for name in ("encode_seconds", "decode_seconds")]
+        rows.append([codec, *(f"{audio / seconds:.3g}" if seconds else "-" for seconds in times)])
+    return [["codec", "encode, x real time", "decode"], *rows]
+
+
+def usage_rows(usages: Sequence[Usage]) -> Rows:
+    """Perplexity of each codebook, and the share of codes that occur in the least used one."""
+    rows = [
+        [
+            usage.codec if usage.kbps_asked is None else f"{usage.codec} @ {usage.kbps_asked:g}",
+            " ".join(f"{value:.0f}" for value in usage.perplexity),
+            f"{min(usage.used_share):.0%}",
+        ]
+        for usage in usages
+    ]
+    return [["codec", "perplexity of each codebook", "share of codes that occur, least"], *rows]
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first row is the head, columns padded."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def front_of(points: Sequence[Point], metric: str) -> list[Point]:
+    """The Pareto front; empty for a metric that is best at 0."""
+    higher_is_better = METRICS[metric].higher_is_better
+    return [] if higher_is_better is None else pareto_front(points, metric, higher_is_better=higher_is_better)
+
+
+def _score(score: Interval | None) -> str:
+    if score is None:
+        return ""
+    undefined = f" ({score.undefined} undefined)" if score.undefined else ""
+    half = f" ± {_number((score.high - score.low) / 2, 3)}" if score.clips > 1 else ""
+    return f"{_number(score.mean, 3)}{half}{undefined}"
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return f"{value:{sign}.{digits}f}" if math.isfinite(value) else "-"

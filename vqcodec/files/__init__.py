@@ -1,0 +1,1 @@
+"""Audio files <-> .vqc files, live streams, and codes of other tools."""

@@ -1,0 +1,213 @@
+"""Live streams: sound that is coded and decoded while it comes, chunk by chunk, from pipe to pipe.
+
+`convert` does whole files, which appear complete or not at all; here every chunk leaves as soon as it is full, and
+what was written before an error stays. The samples and the codes are the same.
+"""
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import numpy as np
+
+from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
+from vqcodec.audio.wavstream import SampleFormat, SampleStream, SampleWriter
+from vqcodec.bitstream import Header, VqcReader
+from vqcodec.bitstream.open_vqc import content_errors
+from vqcodec.bitstream.reader import OnDamage
+from vqcodec.bitstream.writer import max_frames_per_chunk
+from vqcodec.errors import AudioError, ConfigError
+from vqcodec.files.convert import (
+    Model,
+    Source,
+    Summary,
+    check_target,
+    codec_for,
+    codec_of,
+    depth_of,
+    new_header,
+    usable_tags,
+)
+from vqcodec.files.transcode import block_frames, decode_stream, encode_blocks
+from vqcodec.frames import ceil_div
+from vqcodec.models import zoo
+from vqcodec.output import Target, output_errors
+from vqcodec.pipes import Stop, StoppableFile, is_at_hand, open_unless_stopped, write_all
+from vqcodec.sessions.stream import check_streaming
+
+DEFAULT_CHUNK_MS = 80
+"""Four frames at 50 Hz: the shortest chunk whose 10-bit codes end on whole bytes."""
+OnReady = Callable[[], None]
+"""Called when the model is loaded and warm, before the first byte is read."""
+
+
+def encode_live(
+    source: Source,
+    target: Target,
+    *,
+    model: Model = zoo.DEFAULT_MODEL,
+    kbps: float | None = None,
+    num_codebooks: int | None = None,
+    raw: SampleFormat | None = None,
+    chunk_ms: int = DEFAULT_CHUNK_MS,
+    tags: Mapping[str, str] | None = None,
+    engine: zoo.EngineName = "torch",
+    device: str = "cpu",
+    force: bool = False,
+    stop: Stop | None = None,
+    on_ready: OnReady | None = None,
+) -> Summary:
+    """Encode a stream of samples to a .vqc of unknown length; each chunk of at most `chunk_ms` leaves when it is full.
+
+    `source` is a path or a binary file object that gives WAV (integers of 8 to 32 bits, floats) or, with `raw`, bare
+    samples. The stream ends with its source, with the data that a WAV header announces, or when `stop` is set, and
+    then is a complete file. The other arguments as in `encode_file`. Raises AudioError, OutputError, ModelError and
+    ConfigError; what was written before stays.
+    """
+    check_target(source, target, force=force)
+    kept = usable_tags(tags or {})
+    codec = codec_for(model, engine, device)
+    check_streaming(codec)
+    count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+    codec.encode_block(np.zeros((1, codec.hop_length), np.float32), count)
+    _tell_ready(on_ready)
+    with _opened_source(source, stop) as file:
+        stream = SampleStream(file, name=_name(source), raw=raw)
+        rate_hz, channels = stream.format.rate_hz, stream.format.channels
+        header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=None, num_codebooks=count)
+        frames = _chunk_frames(header, chunk_ms)
+        most_samples = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
+        with _opened_target(target, stop) as out:
+            blocks = stream.blocks(most_samples)
+            samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
+    return Summary(samples / rate_hz, out.written_bytes)
+
+
+def decode_live(
+    source: Source,
+    target: Target,
+    *,
+    model: Model | None = None,
+    num_codebooks: int | None = None,
+    rate_hz: int | None = None,
+    raw: bool = False,
+    engine: zoo.EngineName = "torch",
+    device: str = "cpu",
+    force: bool = False,
+    stop: Stop | None = None,
+    on_ready: OnReady | None = None,
+    on_damage: OnDamage | None = None,
+) -> Summary:
+    """Decode a .vqc while it comes to a WAV stream or, with `raw`, bare samples: 16 bits, each chunk as it is decoded.
+
+    The header of the WAV leaves the length open (4 GiB) until a path is complete. `stop` ends the input, which is an
+    error like a cut: all that was whole before it is written. The other arguments as in `decode_file`, without
+    excerpts. Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a target that is no .wav) and
+    ConfigError; what was written before stays.
+    """
+    check_target(source, target, force=force)
+    if isinstance(target, str | Path) and not raw and Path(target).suffix.lower() not in (".wav", ""):
+        raise AudioError(f"{target}: a live stream is WAV; give .wav or ask for raw samples")
+    codec = codec_for(model or zoo.DEFAULT_MODEL, engine, device)
+    check_streaming(codec)
+    codec.decode_block(np.zeros((1, codec.total_codebooks, 1), np.int64))
+    _tell_ready(on_ready)
+    with _opened_source(source, stop) as file, content_errors(_name(source)):
+        reader = VqcReader(file)
+        header = reader.header
+        card = zoo.find(header.fingerprint)
+        is_other = model is None and (card is None or card.name != zoo.DEFAULT_MODEL)
+        codec = codec_of(header, None if is_other else codec, engine, device)
+        rate = _output_rate(header, rate_hz)
+        depth = depth_of(header, num_codebooks)
+        with _opened_target(target, stop) as out:
+            writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=header.channels, raw=raw)
+            try:
+                more = functools.partial(is_at_hand, file)
+                for wave in decode_stream(reader, codec, rate, depth, on_damage, is_more_at_hand=more):
+                    writer.write(wave)
+            finally:
+                if out.is_own_file:
+                    writer.fill_in_length()
+    return Summary(writer.samples / rate, out.written_bytes)
+
+
+def _tell_ready(on_ready: OnReady | None) -> None:
+    """To be called after a frame that nobody waits for: the first takes a model several times as long as the others."""
+    if on_ready is not None:
+        on_ready()
+
+
+def _chunk_frames(header: Header, chunk_ms: int) -> int:
+    """Whole frames in `chunk_ms`. Raises ConfigError where there are none, or too many for the format."""
+    frame_ms = 1000 * header.hop_length / header.sample_rate_hz
+    frames, most = chunk_ms * header.sample_rate_hz // (1000 * header.hop_length), max_frames_per_chunk(header)
+    if not 1 <= frames <= most:
+        raise ConfigError(f"chunks of {chunk_ms} ms are not in {frame_ms:.10g}..{most * frame_ms:.10g} ms")
+    return frames
+
+
+def _output_rate(header: Header, rate_hz: int | None) -> int:
+    rate = header.original_rate_hz if rate_hz is None else rate_hz
+    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+        raise ConfigError(f"rate {rate} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}")
+    return rate
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, str | Path) else "standard input"
+
+
+@contextlib.contextmanager
+def _opened_source(source: Source, stop: Stop | None) -> Iterator[BinaryIO]:
+    """`source` as a file that gives what has come; unbuffered where it is a path."""
+    with contextlib.ExitStack() as stack:
+        file: IO[bytes]
+        if isinstance(source, str | Path):
+            try:
+                file = cast(BinaryIO, stack.enter_context(open_unless_stopped(source, "rb", stop)))
+            except OSError as error:
+                raise AudioError(f"{source}: cannot read ({error.strerror}); give a file or named pipe") from None
+        else:
+            file = source
+        yield cast(BinaryIO, file if stop is None else StoppableFile(file, stop))
+
+
+@contextlib.contextmanager
+def _opened_target(target: Target, stop: Stop | None) -> Iterator["_Output"]:
+    if not isinstance(target, str | Path):
+        yield _Output(target, "standard output")
+        return
+    with contextlib.ExitStack() as stack:
+        with output_errors(target):
+            file = stack.enter_context(open_unless_stopped(target, "wb", stop))
+        yield _Output(cast(BinaryIO, file), str(target), is_own_file=Path(target).is_file())
+
+
+class _Output(io.RawIOBase):
+    """`file`, to write: each write leaves at once and whole. Raises the OutputError that names `name`.
+
+    written_bytes: in all
+    is_own_file:   a file that nobody else writes, so that its start can be written again
+    """
+
+    def __init__(self, file: BinaryIO, name: str, *, is_own_file: bool = False) -> None:
+        self._file = file
+        self._name = name
+        self.is_own_file = is_own_file
+        self.written_bytes = 0
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Write and flush all of `data`."""
+        with output_errors(self._name):
+            write_all(self._file, data)
+            self._file.flush()
+        self.written_bytes += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of `file`."""
+        return self._file.seek(offset, whence)

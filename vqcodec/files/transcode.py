@@ -1,0 +1,218 @@
+"""Blocks of samples <-> chunks of codes: resampling, sessions and container joined, in bounded memory."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from vqcodec.audio.resample import Resampler
+from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
+from vqcodec.bitstream.reader import OnDamage
+from vqcodec.errors import BitstreamError, ConfigError
+from vqcodec.frames import ceil_div, resampled_length
+from vqcodec.models.engine import ClipEngine, Engine, Wave
+from vqcodec.sessions.clip_session import SCALES_TAG, ClipDecoder, ClipEncoder, clip_context
+from vqcodec.sessions.stream import DecodeSession, EncodeSession
+
+_BLOCK_FRAMES = 256
+_MIN_BLOCK_FRAMES = 8
+_MIN_ENTROPY_FRAMES = 8
+"""Entropy coding shortens no chunk of fewer frames (measured, 1 to 12 codebooks), and takes 1 to 3 ms to find out."""
+_RESAMPLER_FRAMES = 8
+"""Frames on either side of an excerpt that cover the resampler's filter."""
+
+
+def block_frames(channels: int) -> int:
+    """Frames per block: as many as a chunk of one channel has by default, fewer of each with more channels."""
+    return max(_MIN_BLOCK_FRAMES, _BLOCK_FRAMES // channels)
+
+
+def encode_blocks(
+    blocks: Iterable[Wave],
+    engine: Engine,
+    header: Header,
+    file: BinaryIO,
+    *,
+    tags: Mapping[str, str] | None = None,
+    live_frames: int | None = None,
+) -> int:
+    """Write the .vqc of `blocks` [C, n] to `file`; returns the samples per channel that came.
+
+    `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full.
+    """
+    if isinstance(engine, ClipEngine) and live_frames is None:
+        return _encode_clip(blocks, engine, header, file, tags or {})
+    is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES
+    entropy = None if is_short else engine.entropy
+    live = live_frames is not None
+    writer = VqcWriter(file, header, frames_per_chunk=live_frames, entropy=entropy, tags=tags, live=live)
+    resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
+    session = EncodeSession(engine, num_codebooks=header.num_codebooks, batch=header.channels)
+    samples = 0
+    for block in blocks:
+        samples += block.shape[1]
+        writer.write(session.push(resampler.push(block)))
+    rest = session.push(resampler.flush())
+    writer.close(samples, tail=np.concatenate((rest, session.flush()), axis=2))
+    return samples
+
+
+def _encode_clip(
+    blocks: Iterable[Wave],
+    engine: ClipEngine,
+    header: Header,
+    file: BinaryIO,
+    tags: Mapping[str, str],
+) -> int:
+    """As `encode_blocks`; the file is written at the end, since its tags may hold what only then is known."""
+    if engine.is_scaled and SCALES_TAG in tags:
+        raise ConfigError(f"the tag {SCALES_TAG!r} is taken by the levels of this model; choose another name")
+    resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
+    encoder = ClipEncoder(engine, header.num_codebooks, header.channels)
+    samples, codes = 0, []
+    for block in blocks:
+        samples += block.shape[1]
+        codes.append(encoder.push(resampler.push(block)))
+    codes += [encoder.push(resampler.flush()), encoder.flush()]
+    try:
+        writer = VqcWriter(file, header, tags={**tags, **encoder.tags})
+    except BitstreamError as error:  # a tag is too long
+        raise ConfigError(f"{samples / header.original_rate_hz:.0f} s are too long for this model ({error})") from None
+    writer.write(np.concatenate(codes, axis=2))
+    writer.close(samples)
+    return samples
+
+
+@dataclass(frozen=True)
+class Span:
+    """The samples wanted, at the output rate, from `start` to before `end`."""
+
+    rate_hz: int
+    start: int
+    end: int
+
+    @property
+    def length_samples(self) -> int:
+        """Samples per channel."""
+        return self.end - self.start
+
+
+def decode_span(
+    reader: VqcReader, engine: Engine, span: Span, num_codebooks: int, on_damage: OnDamage | None
+) -> Iterator[Wave]:
+    """The waves [C, n] of `span`; with `on_damage`, lost frames are concealed and a cut file ends early.
+
+    Decoding begins early enough that the decoder's past and the resampler's filter are complete, at a frame whose
+    first sample falls on a sample of the output rate.
+    """
+    header, hop = reader.header, engine.hop_length
+    if span.start == span.end:
+        return
+    whole = engine.sample_rate_hz // math.gcd(hop * span.rate_hz, engine.sample_rate_hz)
+    wanted = span.start * engine.sample_rate_hz // (span.rate_hz * hop)
+    context, ahead = engine.decoder_context_frames, 0
+    if isinstance(engine, ClipEngine):
+        whole, context, ahead = math.lcm(whole, engine.chunk_frames), *clip_context(engine, header.frames)
+    first = max(0, wanted - context - _RESAMPLER_FRAMES) // whole * whole
+    last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES + ahead
+    resampler = Resampler(engine.sample_rate_hz, span.rate_hz, header.channels)
+    position = first * hop * span.rate_hz // engine.sample_rate_hz
+    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    session: DecodeSession | ClipDecoder
+    if isinstance(engine, ClipEngine):
+        session = ClipDecoder(
+            engine,
+            header.channels,
+            tags=reader.tags,
+            frames=header.frames,
+            first_frame=first,
+            conceal=on_damage is not None,
+        )
+    else:
+        session = DecodeSession(engine, batch=header.channels, start_frame=first)
+    for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
+        begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
+        position += wave.shape[1]
+        if begin < end:
+            yield wave[:, begin:end]
+
+
+def decode_stream(
+    reader: VqcReader,
+    engine: Engine,
+    rate_hz: int,
+    num_codebooks: int,
+    on_damage: OnDamage | None,
+    *,
+    is_more_at_hand: Callable[[], bool],
+) -> Iterator[Wave]:
+    """The waves [C, n] of a stream from its beginning, as its chunks come; the length may show only at the end.
+
+    While `is_more_at_hand` says that the next chunk need not be waited for, it is decoded together with those before.
+    Damage as in `decode_span`; without `on_damage` its error is raised after all that was whole before it.
+    """
+    header = reader.header
+    failures: list[BitstreamError] = []
+    resampler = Resampler(engine.sample_rate_hz, rate_hz, header.channels)
+    read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    chunks = _joined(_before(read, failures), is_more_at_hand, block_frames(header.channels))
+    position = 0
+    session = DecodeSession(engine, batch=header.channels)
+    for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
+        left = wave.shape[1]
+        if reader.samples is not None:
+            left = resampled_length(reader.samples, header.original_rate_hz, rate_hz) - position
+        position += wave.shape[1]
+        if wave[:, : max(0, left)].shape[1]:
+            yield wave[:, :left]
+    if failures:
+        raise failures[0]
+
+
+def _before(chunks: Iterable[Chunk], failures: list[BitstreamError]) -> Iterator[Chunk]:
+    """`chunks` up to the error that ends them, which goes to `failures`."""
+    try:
+        yield from chunks
+    except BitstreamError as error:
+        failures.append(error)
+
+
+def _joined(chunks: Iterable[Chunk], is_more_at_hand: Callable[[], bool], most_frames: int) -> Iterator[Chunk]:
+    """`chunks`, those at hand joined up to some `most_frames`.
+
+    Many frames at once take a model little longer than one: whoever lags behind catches up.
+    """
+    waiting: list[Chunk] = []
+    for chunk in chunks:
+        if waiting and waiting[-1].codes.shape[1] != chunk.codes.shape[1]:  # lost frames have no layers
+            yield _one(waiting)
+            waiting = []
+        waiting.append(chunk)
+        if sum(part.codes.shape[2] for part in waiting) >= most_frames or not is_more_at_hand():
+            yield _one(waiting)
+            waiting = []
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(chunks: list[Chunk]) -> Chunk:
+    return Chunk(chunks[0].start_frame, np.concatenate([chunk.codes for chunk in chunks], axis=2))
+
+
+def _synthesized(chunks: Iterable[Chunk], session: DecodeSession | ClipDecoder, channels: int) -> Iterator[Wave]:
+    """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
+    step = block_frames(channels)
+    for chunk in chunks:
+        _, layers, frames = chunk.codes.shape
+        for start in range(0, frames, step):
+            part = chunk.codes[:, :, start : start + step]
+            yield session.push(part) if layers else session.conceal(part.shape[2])
+    yield session.flush()
+
+
+def _resampled(waves: Iterable[Wave], resampler: Resampler) -> Iterator[Wave]:
+    for wave in waves:
+        yield resampler.push(wave)
+    yield resampler.flush()

@@ -1,0 +1,162 @@
+"""What the adapters share: channels and inputs, counts of codebooks, lengths, and torch's tensors <-> numpy."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vqcodec.errors import AudioError, ModelError
+from vqcodec.frames import num_frames
+from vqcodec.models.adapters.folder import ModelFolder
+from vqcodec.models.engine import ClipEngine, Codes, Scales, Wave
+
+
+def lowest_bandwidth(model: Any, num_codebooks: int) -> float:
+    """The lowest of the bandwidths a model was trained for that has `num_codebooks`: the first ones of it are those of
+    any, since each codes what the ones before it left.
+    """
+    rates = sorted(model.config.target_bandwidths)
+    quantizer = model.quantizer
+    enough = (rate for rate in rates if quantizer.get_num_quantizers_for_bandwidth(rate) >= num_codebooks)
+    return float(next(enough, rates[-1]))
+
+
+class Adapter(ClipEngine):
+    """A codec of transformers, whose codes are those that transformers computes. Abstract: a kind defines what raises.
+
+    A model of one channel codes each channel by itself. A model of two takes a pair as one input and its codebooks are
+    shared out to the two: 0, 2, 4 ... to the first, 1, 3, 5 ... to the second, so that fewer codebooks stay a prefix.
+    A single channel goes into it twice and comes back as the mean.
+    """
+
+    entropy = None
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self.folder = folder
+        config = folder.config
+        self.model_name = folder.path.resolve().name if folder.name == str(folder.path) else folder.name
+        self.fingerprint = folder.fingerprint
+        self.sample_rate_hz = int(getattr(config, "sampling_rate", 0) or config.sample_rate)
+        self.hop_length = self.find_hop_length(config)
+        self.codebook_size = int(config.codebook_size)
+        self.inputs_per_model = int(getattr(config, "audio_channels", 1))
+        self.model_codebooks = self.count_codebooks(config)
+        self.total_codebooks = self.model_codebooks // self.inputs_per_model
+        self.device = torch.device("cpu")
+        if self.inputs_per_model > 2 or not self.total_codebooks or self.codebook_size & (self.codebook_size - 1):
+            facts = f"{self.inputs_per_model} channels, {self.model_codebooks} codebooks of {self.codebook_size}"
+            raise ModelError(f"{folder.name}: {facts}; a .vqc holds codebooks of 2, 4, 8 ... codes, 1 or 2 channels")
+
+    def find_hop_length(self, config: Any) -> int:
+        """Samples per frame."""
+        raise NotImplementedError
+
+    def count_codebooks(self, config: Any) -> int:
+        """Codebooks of the model."""
+        raise NotImplementedError
+
+    def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
+        """Codes [K, F] of one input, wave [1 or 2, T], and the level of each chunk where the model normalizes."""
+        raise NotImplementedError
+
+    def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
+        """The wave [1 or 2, about F * hop_length] of one input's codes [K, F]."""
+        raise NotImplementedError
+
+    def load_model(self) -> Any:
+        """transformers' model."""
+        return self.folder.model()
+
+    def whole_frames(self, wave: Tensor) -> Tensor:
+        """`wave` [1 or 2, T] with zeros behind it up to a whole frame."""
+        length = num_frames(wave.shape[1], self.hop_length) * self.hop_length
+        return torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
+
+    @cached_property
+    def model(self) -> Any:
+        """transformers' model on `device`, loaded at its first use."""
+        return self.load_model().to(self.device)
+
+    def to(self, device: str | torch.device) -> "Adapter":
+        """Compute on `device` from now on."""
+        self.device = torch.device(device)
+        self.__dict__.pop("model", None)
+        return self
+
+    # What Codec has for tensors
+
+    def encode(self, wave: Tensor, *, kbps: float | None = None, num_codebooks: int | None = None) -> Tensor:
+        """Encode a batch of waves, each as if it were alone.
+
+        Shape: wave [B, 1, T] float32 in [-1, 1] -> codes [B, K, F] int64, F = ceil(T / hop_length).
+        """
+        if wave.dim() != 3 or wave.shape[1] != 1:
+            raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [B, 1, T]")
+        count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+        codes = [self.encode_clip(one.float().cpu().numpy(), count)[0] for one in wave]
+        frames = num_frames(wave.shape[2], self.hop_length)
+        return torch.from_numpy(np.concatenate([np.zeros((0, count, frames), np.int64), *codes]))
+
+    def decode(self, codes: Tensor, *, length_samples: int | None = None) -> Tensor:
+        """Decode codes [B, K, F] -> wave_hat [B, 1, T], T = length_samples, by default F * hop_length.
+
+        A model that normalizes decodes at the level to which it normalizes. Raises ValueError for other codes.
+        """
+        self.check_codes(codes.cpu().numpy())
+        available = codes.shape[2] * self.hop_length
+        length = available if length_samples is None else length_samples
+        if not 0 <= length <= available:
+            raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
+        waves = [self.decode_clip(one[None].cpu().numpy(), None) for one in codes]
+        return torch.from_numpy(np.stack([np.zeros((1, length), np.float32), *(w[:, :length] for w in waves)])[1:])
+
+    # What files need
+
+    @torch.inference_mode()
+    def encode_clip(self, wave: Wave, num_codebooks: int) -> tuple[Codes, Scales | None]:
+        """See `ClipEngine`. Raises AudioError for an odd number of channels, above one, of a model of two."""
+        channels, samples = wave.shape
+        frames = num_frames(samples, self.hop_length)
+        if frames == 0:
+            return np.zeros((channels, num_codebooks, 0), np.int64), None
+        together = self._together(channels)
+        inputs = wave.reshape(-1, together, samples)
+        if together < self.inputs_per_model:
+            inputs = np.repeat(inputs, self.inputs_per_model, axis=1)
+        codes, scales = [], []
+        for one in inputs:
+            own, levels = self.encode_input(torch.from_numpy(one.copy()).to(self.device), num_codebooks * together)
+            if own.shape != (num_codebooks * together, frames):
+                shape = f"{samples} samples have codes {list(own.shape)}"
+                raise ModelError(f"{self.folder.name}: {shape}, not {num_codebooks * together} of {frames} frames")
+            codes.append(own.reshape(num_codebooks, together, frames).transpose(0, 1).cpu().numpy())
+            scales += [] if levels is None else [levels]
+        return np.concatenate(codes), np.concatenate(scales) if scales else None
+
+    @torch.inference_mode()
+    def decode_clip(self, codes: NDArray[Any], scales: Scales | None) -> Wave:
+        """See `ClipEngine`."""
+        channels, count, frames = codes.shape
+        length = frames * self.hop_length
+        if length == 0:
+            return np.zeros((channels, 0), np.float32)
+        together = self._together(channels)
+        waves = []
+        for number, one in enumerate(codes.astype(np.int64).reshape(-1, together, count, frames)):
+            own = torch.from_numpy(one.transpose(1, 0, 2).reshape(count * together, frames)).to(self.device)
+            levels = None if scales is None else scales[number : number + 1]
+            wave = self.decode_input(own, levels)[:, :length].cpu()
+            wave = torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
+            waves.append((wave if together == len(wave) else wave.mean(0, keepdim=True)).float().numpy())
+        return np.concatenate(waves)
+
+    def _together(self, channels: int) -> int:
+        """Channels of the audio in one input of the model."""
+        if channels == 1 or self.inputs_per_model == 1:
+            return 1
+        if channels % 2:
+            raise AudioError(f"{channels} channels, but {self.folder.name} codes pairs; give 1 or an even number")
+        return 2

@@ -1,0 +1,32 @@
+"""X-Codec (Ye et al. 2024): 16 kHz, one channel, 50 frames per second; its codes hold a share of HuBERT's features."""
+
+from typing import Any
+
+from torch import Tensor
+
+from vqcodec.models.adapters.adapter import Adapter, lowest_bandwidth
+from vqcodec.models.engine import Scales
+
+
+class XcodecAdapter(Adapter):
+    """XcodecModel, on waves padded with zeros to a whole frame, as its feature extractor does."""
+
+    def find_hop_length(self, config: Any) -> int:
+        """See `Adapter`."""
+        return int(config.hop_length)
+
+    def count_codebooks(self, config: Any) -> int:
+        """See `Adapter`."""
+        return int(config.num_quantizers)
+
+    def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
+        """See `Adapter`."""
+        padded = self.whole_frames(wave)
+        bandwidth = lowest_bandwidth(self.model, num_codebooks)
+        codes: Tensor = self.model.encode(padded[None], bandwidth=bandwidth).audio_codes[0, :num_codebooks]
+        return codes, None
+
+    def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
+        """See `Adapter`."""
+        wave: Tensor = self.model.decode(codes[None]).audio_values
+        return wave.reshape(1, -1)

@@ -1,0 +1,193 @@
+"""Codec: wave <-> codes. Shapes and lengths live here, the layers in vqcodec/nn.
+
+Time runs one way: frame f of the codes depends on samples before (f + 1) * hop_length only, so padding on the right
+changes no earlier frame and a stream gives the codes of the whole file. A decoded sample is complete
+`delay_samples` after its frame began, because neighbouring synthesis windows overlap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.frames import ceil_div, num_frames
+from vqcodec.models.architecture import CODEBOOKS, ModelConfig
+from vqcodec.models.engine import Codes, Engine, Wave
+from vqcodec.nn.attention import WindowedAttention
+from vqcodec.nn.conv import CausalConv1d, State
+from vqcodec.nn.decoder import Decoder
+from vqcodec.nn.encoder import Encoder
+from vqcodec.nn.quantizers.codebook import Codebook, Learning
+from vqcodec.nn.quantizers.grouped import GroupedQuantizer
+from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
+from vqcodec.nn.quantizers.residual import ResidualQuantizer
+
+
+@dataclass  # not frozen: Fabric rebuilds outputs when it casts them
+class Reconstruction:
+    """What a training step sees: wave_hat [B, 1, T], the latent [B, F, dim] and, once started, the quantizer's part."""
+
+    wave_hat: Tensor
+    latent: Tensor
+    quantized: Quantized | None
+
+
+class Codec(nn.Module, Engine):
+    """A neural audio codec: encoder, quantizer, decoder. The engine that runs on torch."""
+
+    def __init__(self, config: ModelConfig, learning: Learning | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.model_name = config.name
+        self.fingerprint: bytes | None = None  # SHA-256 of the weights file, set by vqcodec.models.weights
+        self.entropy: EntropyModel | None = None  # set by vqcodec.models.weights
+        self.sample_rate_hz = config.sample_rate_hz
+        self.hop_length = config.hop_length
+        self.total_codebooks = config.total_codebooks
+        self.codebook_size = config.codebook_size
+        spectral = {
+            "window_length": config.window_length,
+            "stft_hop": config.stft_hop,
+            "stride": config.hop_length // (config.stft_hop * config.steps),
+            "stft_channels": config.stft_channels,
+            "channels": config.channels,
+            "latent_dim": config.latent_dim,
+            "attention_window": config.attention_window,
+            "attention_heads": config.attention_heads,
+        }
+        self.encoder = Encoder(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
+        self.decoder = Decoder(
+            **spectral,
+            stft_blocks=config.decoder_stft_blocks,
+            blocks=config.decoder_blocks,
+            sample_rate_hz=config.sample_rate_hz,
+            source_hz=config.source_hz,
+        )
+        self.quantizer = make_quantizer(config, learning)
+
+    @property
+    def delay_samples(self) -> int:
+        """See `Engine`."""
+        return self.decoder.delay_samples
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """See `Engine`."""
+        remembering = CausalConv1d | WindowedAttention
+        contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, remembering)]
+        head = num_frames(self.decoder.head.context_samples, self.hop_length)
+        return ceil_div(sum(contexts), self.quantizer.steps) + head
+
+    @property
+    def encoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self.encoder.past_shapes
+
+    @property
+    def decoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self.decoder.past_shapes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @torch.inference_mode()
+    def encode(self, wave: Tensor, *, kbps: float | None = None, num_codebooks: int | None = None) -> Tensor:
+        """Encode a batch of waves.
+
+        Shape: wave [B, 1, T] float32 in [-1, 1] -> codes [B, K, F] int64, F = ceil(T / hop_length).
+        Clips of different lengths may share a batch, padded on the right: each keeps its first
+        ceil(length / hop_length) frames.
+        """
+        if wave.dim() != 3 or wave.shape[1] != 1:
+            raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [B, 1, T]")
+        count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+        if wave.shape[0] == 0 or wave.shape[2] == 0:
+            return torch.zeros(wave.shape[0], count, 0, dtype=torch.int64, device=wave.device)
+        latent, _ = self.encoder(self._pad(wave).squeeze(1))
+        return self.quantizer.encode(latent, count)
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, *, length_samples: int | None = None) -> Tensor:
+        """Decode a batch of codes.
+
+        Shape: codes [B, K, F] integers, K <= total_codebooks -> wave_hat [B, 1, T] float32,
+        T = length_samples, at most F * hop_length, which is the default. Raises ValueError for other shapes and for
+        codes outside 0..codebook_size - 1.
+        """
+        self.check_codes(codes.cpu().numpy())
+        available = codes.shape[2] * self.hop_length
+        length = available if length_samples is None else length_samples
+        if not 0 <= length <= available:
+            raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
+        if codes.shape[0] == 0 or length == 0:
+            return torch.zeros(codes.shape[0], 1, length, device=codes.device)
+        more = codes[:, :, -1:].expand(-1, -1, self.finishing_frames)
+        return self._synthesize(self.quantizer.decode(torch.cat((codes, more), dim=2)))[:, :, :length]
+
+    @torch.inference_mode()
+    def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
+        """See `Engine.encode_block`; the state is a list of tensors."""
+        latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
+        return self.quantizer.encode(latent, num_codebooks).cpu().numpy(), state
+
+    @torch.inference_mode()
+    def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
+        """See `Engine.decode_block`."""
+        indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
+        wave, state = self.decoder(self.quantizer.decode(indices), state)
+        return wave.cpu().numpy(), state
+
+    def start_decoding(self, batch: int, start_frame: int) -> State:
+        """See `Engine.start_decoding`."""
+        return self.decoder.start(batch, start_frame * self.quantizer.steps)
+
+    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+        """See `Engine.arrays_of`."""
+        return [past.cpu().numpy() for past in state]
+
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+        """See `Engine.state_of`."""
+        return [torch.from_numpy(array).to(self.device) for array in arrays]
+
+    def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:
+        """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized."""
+        latent, _ = self.encoder(self._pad(wave).squeeze(1))
+        quantized = None
+        decoder_input = latent
+        if draw is not None:
+            with torch.autocast(latent.device.type, enabled=False):
+                quantized = self.quantizer(latent.float(), draw)
+            decoder_input = quantized.latent
+        more = decoder_input[:, -self.quantizer.steps :].repeat(1, self.finishing_frames, 1)
+        wave_hat = self._synthesize(torch.cat((decoder_input, more), dim=1))[:, :, : wave.shape[2]]
+        return Reconstruction(wave_hat, latent, quantized)
+
+    def _pad(self, wave: Tensor) -> Tensor:
+        """Zeros on the right up to a whole number of frames."""
+        return F.pad(wave, (0, num_frames(wave.shape[2], self.hop_length) * self.hop_length - wave.shape[2]))
+
+    def _synthesize(self, latent: Tensor) -> Tensor:
+        """Latent [B, F, dim] -> wave_hat [B, 1, F * hop - delay_samples], aligned with the input."""
+        wave: Tensor = self.decoder(latent)[0]
+        return wave[:, None, self.delay_samples :]
+
+
+def make_quantizer(config: ModelConfig, learning: Learning | None = None) -> Quantizer:
+    """Make the untrained quantizer of `config`."""
+    learning = learning or Learning()
+    module, _, name = CODEBOOKS[config.codebook_kind].partition(":")
+    kind = cast(type[Codebook], getattr(import_module(module), name))
+    dim, size = config.latent_dim // config.groups, config.codebook_size
+    strides = config.strides or (1,) * (config.total_codebooks // config.groups)
+    stacks = [ResidualQuantizer([kind(size, dim, learning) for _ in strides], strides) for _ in range(config.groups)]
+    return GroupedQuantizer(stacks) if config.groups > 1 else stacks[0]

@@ -1,0 +1,197 @@
+"""Write a trained model as ONNX graphs: an encoder and a decoder, each with its streaming state as inputs and outputs.
+
+The graphs hold no weights: their initializers point into the safetensors file beside them (ONNX external data), so
+that every runtime loads the weights that the fingerprint names, in half precision, once. `OnnxCodec` runs them.
+"""
+
+import contextlib
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from vqcodec.errors import ConfigError, how_to_install
+from vqcodec.models import zoo
+from vqcodec.models.codec import Codec
+from vqcodec.models.onnx_codec import GRAPH_METADATA, graph_path
+from vqcodec.models.weights import load_weights
+from vqcodec.models.weightsfile import tensor_places
+from vqcodec.nn.source_filter import NOISE_FRAMES
+from vqcodec.output import atomic_output, check_output, make_folder
+
+if TYPE_CHECKING:
+    import onnx
+
+_OPSET = 20
+"""The first that has Gelu; onnxruntime 1.17 knows it."""
+_SCALARS = 64
+"""Elements of the largest constant that is no weight."""
+_EXAMPLE_FRAMES = 10
+_EXAMPLE_CODEBOOKS = 3
+
+
+def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -> list[Path]:
+    """Write NAME.encoder.onnx, NAME.decoder.onnx and a copy of the weights NAME.safetensors of a model to `folder`.
+
+    Encoder: wave [B, n * hop_length] float32, past.0 ... -> codes [B, total_codebooks, n] int64, new_past.0 ...
+    Decoder: codes [B, K, n] int64, past.0 ... -> wave [B, n * hop_length] float32, new_past.0 ...
+    A stream starts from pasts of zeros. The metadata under "vqcodec" says in JSON what the model is. Returns the three
+    paths. Raises ModelError as `zoo.load`, OutputError, and ConfigError where the package onnx is missing.
+    """
+    try:
+        import onnx
+        import onnxscript.optimizer
+    except ImportError as error:
+        raise ConfigError(f"exporting needs the package {error.name}; {how_to_install('export')}") from None
+    weights, sha256 = zoo.find_weights(model)
+    codec = load_weights(weights, expected_sha256=sha256)
+    copy = make_folder(folder) / weights.name
+    is_there = copy.exists() and copy.samefile(weights)
+    targets = [graph_path(copy, "encoder"), graph_path(copy, "decoder")]
+    for target in targets if is_there else (copy, *targets):
+        check_output(target, force=force)
+    programs = {"encoder": _encoder_program(codec), "decoder": _decoder_program(codec)}
+    for target, (part, program) in zip(targets, programs.items(), strict=True):
+        # What the exporter leaves around scalars is in the way of the runtimes' own folding.
+        onnxscript.optimizer.optimize_ir(program.model, output_size_limit=_SCALARS, should_fold=_of_scalars)
+        graph = program.model_proto
+        _clean(graph)
+        _link_weights(graph, weights)
+        onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec, part, weights.name))})
+        with atomic_output(target, force=force) as temporary:
+            temporary.write_bytes(graph.SerializeToString())
+    if not is_there:
+        with atomic_output(copy, force=force) as temporary:
+            shutil.copyfile(weights, temporary)
+    return [copy, *targets]
+
+
+class _EncoderGraph(nn.Module):
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, wave: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        latent, new_state = self.codec.encoder(wave, list(state))
+        return self.codec.quantizer.encode(latent, self.codec.total_codebooks), *new_state
+
+
+class _DecoderGraph(nn.Module):
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, codes: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        # One table, so that the number of codebooks need not be known.
+        table = self.codec.quantizer.table()
+        rows = codes + torch.arange(codes.shape[1])[:, None] * self.codec.codebook_size
+        latent = nn.functional.embedding(rows, table).sum(1)
+        if self.codec.quantizer.steps > 1:
+            latent = latent.reshape(latent.shape[0], -1, self.codec.config.latent_dim)
+        wave, new_state = self.codec.decoder(latent, list(state))
+        return wave, *new_state
+
+
+def _encoder_program(codec: Codec) -> Any:
+    wave = torch.zeros(2, _EXAMPLE_FRAMES * codec.hop_length)
+    return _program(_EncoderGraph(codec), wave, codec.encoder_shapes, ("wave", "codes"))
+
+
+def _decoder_program(codec: Codec) -> Any:
+    codes = torch.zeros(2, _EXAMPLE_CODEBOOKS, _EXAMPLE_FRAMES, dtype=torch.int64)
+    return _program(_DecoderGraph(codec), codes, codec.decoder_shapes, ("codes", "wave"))
+
+
+def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], names: tuple[str, str]) -> Any:
+    """torch's ONNXProgram of `module(first, *state)`; the batch and all dimensions of `first` may vary."""
+    state = [torch.zeros(2, *shape) for shape in shapes]
+    dynamic = torch.export.Dim.DYNAMIC
+    with warnings.catch_warnings(), _silence("torch.onnx"), torch.no_grad():
+        warnings.simplefilter("ignore")
+        return torch.onnx.export(
+            module.eval(),
+            (first, *state),
+            dynamo=True,
+            optimize=False,  # it would fold the weights into copies; runtimes do that when they load
+            verbose=False,
+            opset_version=_OPSET,
+            dynamic_shapes=(dict.fromkeys(range(first.dim()), dynamic), tuple({0: dynamic} for _ in state)),
+            input_names=[names[0], *(f"past.{number}" for number in range(len(state)))],
+            output_names=[names[1], *(f"new_past.{number}" for number in range(len(state)))],
+        )
+
+
+@contextlib.contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Errors only from the logger of `name`."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _of_scalars(node: Any) -> bool | None:
+    """Refuse to fold what is made of weights: they stay what they are in their file."""
+    constants = [value.const_value for value in node.inputs if value is not None and value.const_value is not None]
+    return False if any(constant.size > _SCALARS for constant in constants) else None
+
+
+def _facts(codec: Codec, part: str, weights_name: str) -> dict[str, Any]:
+    """What OnnxCodec must know beside the config of the weights, and what it checks."""
+    assert codec.fingerprint is not None
+    return {
+        "part": part,
+        "weights": weights_name,
+        "sha256": codec.fingerprint.hex(),
+        "decoder_context_frames": codec.decoder_context_frames,
+        "delay_samples": codec.delay_samples,
+        # The last past of the decoder begins with the place in the noise: frames are this many, modulo the second.
+        "noise": [codec.decoder.stride * codec.quantizer.steps, NOISE_FRAMES] if codec.config.source_hz else None,
+    }
+
+
+def _clean(graph: "onnx.ModelProto") -> None:
+    """Remove what the exporter tells of the source files: nobody runs it."""
+    graph.graph.doc_string = ""
+    for item in (*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for tensor in graph.graph.initializer:
+        del tensor.metadata_props[:]
+    del graph.graph.metadata_props[:]
+    del graph.graph.value_info[:]
+
+
+def _link_weights(graph: "onnx.ModelProto", weights: Path) -> None:
+    """Let the initializers that are tensors of the weights file refer to it, and cast them to float32 first thing."""
+    import onnx
+
+    types = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT, "BF16": onnx.TensorProto.BFLOAT16}
+    places = tensor_places(weights)
+    prefix = "codec."
+    casts = []
+    for tensor in graph.graph.initializer:
+        place = places.get(tensor.name.removeprefix(prefix))
+        if place is None:
+            continue
+        name = tensor.name
+        dims = list(tensor.dims)
+        tensor.Clear()
+        tensor.name, tensor.data_type = f"{name}.stored", types[place.dtype]
+        tensor.dims.extend(dims)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", weights.name), ("offset", place.offset), ("length", place.length)):
+            tensor.external_data.add(key=key, value=str(value))
+        casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)

@@ -1,0 +1,163 @@
+"""A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
+
+import json
+import os
+import textwrap
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.architecture import ModelConfig
+from vqcodec.models.engine import Codes, Engine, Wave
+from vqcodec.models.weightsfile import file_digest, read_config, read_entropy
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+GRAPH_METADATA = "vqcodec"
+"""Key of the graphs' metadata whose value is the facts of the model, as JSON."""
+
+State = list[NDArray[np.float32]]
+
+
+def graph_path(weights: str | Path, part: str) -> Path:
+    """The graph of `part`, encoder or decoder, that belongs to a weights file."""
+    return Path(weights).with_suffix(f".{part}.onnx")
+
+
+class OnnxCodec(Engine):
+    """A neural audio codec on onnxruntime: sessions, files and `compress` take it as they take a Codec.
+
+    `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`
+    of the runtime: by default what OMP_NUM_THREADS says, or one. Raises ModelError if a file is missing, damaged, or
+    not of the others, ConfigError for impossible values in its config and where onnxruntime is missing.
+    """
+
+    def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int | None = None) -> None:
+        self._weights, self._threads = Path(weights), threads or _default_threads()
+        self.fingerprint = file_digest(weights, expected_sha256=expected_sha256)
+        config = ModelConfig.from_dict(read_config(weights), where=str(weights))
+        self.model_name = config.name
+        self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
+        self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
+        self.entropy = read_entropy(weights, self.codebook_size)
+
+    @cached_property
+    def _encoder(self) -> "_Graph":
+        return _Graph(self._weights, "encoder", self._threads, self.fingerprint)
+
+    @cached_property
+    def _decoder(self) -> "_Graph":
+        return _Graph(self._weights, "decoder", self._threads, self.fingerprint)
+
+    @property
+    def delay_samples(self) -> int:
+        """See `Engine`."""
+        delay: int = self._decoder.facts["delay_samples"]
+        return delay
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """See `Engine`."""
+        frames: int = self._decoder.facts["decoder_context_frames"]
+        return frames
+
+    @property
+    def encoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self._encoder.past_shapes
+
+    @property
+    def decoder_shapes(self) -> list[tuple[int, ...]]:
+        """See `Engine`."""
+        return self._decoder.past_shapes
+
+    def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
+        """See `Engine.encode_block`; the state is a list of arrays."""
+        codes, *new_state = self._encoder.run(wave, state)
+        return codes[:, :num_codebooks], new_state
+
+    def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
+        """See `Engine.decode_block`."""
+        wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
+        return wave, new_state
+
+    def start_decoding(self, batch: int, start_frame: int) -> State | None:
+        """See `Engine.start_decoding`."""
+        noise = self._decoder.facts["noise"]
+        if noise is None:
+            return None
+        state = [np.zeros((batch, *shape), np.float32) for shape in self.decoder_shapes]
+        per_frame, period = noise
+        state[-1][:, 0] = start_frame * per_frame % period
+        return state
+
+    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+        """See `Engine.arrays_of`."""
+        return list(state)
+
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+        """See `Engine.state_of`."""
+        return list(arrays)
+
+
+class _Graph:
+    """One part of a model, loaded: from its first input and the state to its first output and the new state."""
+
+    def __init__(self, weights: Path, part: str, threads: int, fingerprint: bytes | None) -> None:
+        path = graph_path(weights, part)
+        self._session = _runtime(path, threads)
+        self.facts = _facts(self._session)
+        # The name as well: it is by name that the graph finds the weights that it computes with.
+        expected = {"part": part, "weights": weights.name, "sha256": None if fingerprint is None else fingerprint.hex()}
+        if any(self.facts.get(key) != value for key, value in expected.items()):
+            raise ModelError(f"{path}: not the {part} of the weights {weights}; run vqcodec export again")
+        first, *pasts = self._session.get_inputs()
+        self._names = [first.name, *(past.name for past in pasts)]
+        self.past_shapes: list[tuple[int, ...]] = [tuple(past.shape[1:]) for past in pasts]
+
+    def run(self, first: NDArray[Any], state: State | None) -> list[NDArray[Any]]:
+        """The outputs; no state is zeros."""
+        if state is None:
+            state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
+        outputs: list[NDArray[Any]] = self._session.run(None, dict(zip(self._names, (first, *state), strict=True)))
+        return outputs
+
+
+def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
+    """What the metadata of a graph says; nothing where it is not what `vqcodec export` writes."""
+    try:
+        facts = json.loads(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
+        numbers = [facts["decoder_context_frames"], facts["delay_samples"], *(facts["noise"] or ())]
+        return facts if all(type(number) is int for number in numbers) else {}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}
+
+
+def _default_threads() -> int:
+    """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return min(max(1, int(text)), os.cpu_count() or 1) if text.isdecimal() else 1
+
+
+def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":
+    """onnxruntime's session for a graph."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(f"the onnx engine needs onnxruntime; {how_to_install('onnx')}") from None
+    if not path.is_file():
+        raise ModelError(f"{path}: no such graph; vqcodec export writes it from the weights")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        why = textwrap.shorten(str(error), 200)
+        raise ModelError(f"{path}: onnxruntime cannot load it; run vqcodec export again ({why})") from None

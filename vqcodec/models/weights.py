@@ -1,0 +1,101 @@
+"""Codecs to and from weights files. No pickle; `weightsfile` says what is in such a file."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from vqcodec.errors import ModelError
+from vqcodec.models.architecture import ModelConfig
+from vqcodec.models.codec import Codec
+from vqcodec.models.weightsfile import ENTROPY_PREFIX, FORMAT, file_digest, read_config, read_entropy
+from vqcodec.nn.quantizers.codebook import Codebook
+from vqcodec.output import atomic_output
+
+_TRAINING_STATE = (".count", ".sums")
+"""Ends of the names of codebook statistics, which only training needs."""
+
+
+def save_weights(
+    config: ModelConfig,
+    state: dict[str, Tensor],
+    path: str | Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+    entropy: Mapping[str, NDArray[Any]] | None = None,
+) -> str:
+    """Write the state of a Codec of `config` to `path` and return its SHA-256 in hex. Replaces an older file.
+
+    `entropy`: the tensors of its EntropyModel. Raises ModelError for values that `dtype` cannot hold.
+    """
+    tensors = {
+        name: value.detach().to("cpu", dtype).contiguous()
+        for name, value in state.items()
+        if not name.endswith(_TRAINING_STATE)
+    }
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(
+                f"{path}: {name} has values beyond {str(dtype).removeprefix('torch.')}; train at a lower rate"
+            )
+    tensors |= {ENTROPY_PREFIX + name: torch.from_numpy(value) for name, value in (entropy or {}).items()}
+    data = save(tensors, metadata={FORMAT: config.to_json()})
+    with atomic_output(path, force=True) as temporary:
+        Path(temporary).write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_weights(path: str | Path, *, expected_sha256: str | None = None) -> Codec:
+    """Build the Codec of a weights file, in evaluation mode, with its `fingerprint` set (32 bytes).
+
+    Raises ModelError if the file is missing, no weights file, or its SHA-256 is not `expected_sha256`.
+    """
+    digest = file_digest(path, expected_sha256=expected_sha256)
+    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            names = [name for name in file.keys() if not name.startswith(ENTROPY_PREFIX)]  # noqa: SIM118 - not a dict
+            state = {name: file.get_tensor(name).float() for name in names}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
+    with _NoInit():
+        codec = Codec(config)
+    load_state(codec, state, where=str(path))
+    codec.entropy = read_entropy(path, codec.codebook_size)
+    codec.fingerprint = digest
+    return codec.eval()
+
+
+class _NoInit(TorchFunctionMode):
+    """Leaves layers without the random weights that nobody would see: a tenth of the time that loading takes."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Pass over the functions of torch.nn.init."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
+    """Load exported weights into `codec`; only training statistics may be absent. Raises ModelError."""
+    try:
+        missing, unexpected = codec.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # a tensor of another shape
+        raise ModelError(f"{where}: weights do not fit the config ({' '.join(str(error).split())})") from None
+    if any(name.endswith(_TRAINING_STATE) for name in missing):
+        for layer in codec.quantizer.modules():
+            if isinstance(layer, Codebook):
+                layer.forget_use()
+    missing = [name for name in missing if not name.endswith(_TRAINING_STATE)]
+    if missing or unexpected:
+        raise ModelError(f"{where}: weights do not fit the config (missing {missing[:3]}, unknown {unexpected[:3]})")

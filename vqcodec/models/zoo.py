@@ -1,0 +1,237 @@
+"""Trained models by name. Their weights ship in vqcodec/models, each with a card that says what it was trained on.
+
+Importing this needs no torch; loading does.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from vqcodec.bitstream.spec import FINGERPRINT_BYTES
+from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.architecture import ModelConfig
+from vqcodec.models.hub import PREFIX, resolve
+
+if TYPE_CHECKING:
+    from vqcodec.models.adapters import Adapter
+    from vqcodec.models.codec import Codec
+    from vqcodec.models.engine import Engine
+    from vqcodec.models.onnx_codec import OnnxCodec
+
+DEFAULT_MODEL = "speech-16k"
+
+EngineName = Literal["torch", "onnx"]
+"""What computes: torch, or onnxruntime without torch."""
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
+
+    is_foreign: it is of transformers, and has no weights file of ours
+    is_scaled:  it takes levels out of its input (see `ClipEngine`)
+    """
+
+    name: str
+    sha256: str
+    description: str
+    sample_rate_hz: int
+    hop_length: int
+    total_codebooks: int
+    codebook_size: int
+    is_foreign: bool = False
+    is_scaled: bool = False
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The 4 bytes that .vqc files of this model carry."""
+        return bytes.fromhex(self.sha256)[:FINGERPRINT_BYTES]
+
+
+MODELS: dict[str, ModelCard] = {
+    card.name: card
+    for card in [
+        ModelCard(
+            name="speech-16k",
+            sha256="8d0d97f1646c1690c2eef9d554b6c0ba191771ab679cf0b32377c5001401d609",
+            description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
+            sample_rate_hz=16000,
+            hop_length=320,
+            total_codebooks=12,
+            codebook_size=1024,
+        ),
+    ]
+}
+"""Every bundled model by name."""
+
+
+FORMER_WEIGHTS: dict[str, str] = {
+    "a5f6873ad5062172186c7528e01fc7a7f5754ba281c915f3e35a2c214a6eabf5": "090d6dc",
+    "df3de4dd848b4f3182ca71933673ab01e0e017b0d9369f5b987fe9c24af23356": "32856ff",
+    "5edf43639dc80a4480d5f0d795cfa48aef38fd0bba38e8f2605727c02c5ead79": "5d59ce6",
+    "d539f26f804fb78bc32a3c1b7663751628bc9fa8b673b9db16a9c91b9a14c7c6": "5a607b4",
+    "1fec197e02f9bcd8e9730cccedd5d4465f291fbb56e9bb0c4edc1a2055bd97f5": "532623d",
+    "33189ab627fbf25ac7755c67a0d319a4d678c3a5fa2c63f7d8febd15cdf04ba7": "9b319e3",
+    "357013857266db67c8e0573a0dfbc56a1c1da9d482e141a9e93974cf2c531c0c": "dafe52e",
+}
+"""SHA-256 of earlier weights of `DEFAULT_MODEL`, and the revision of vqcodec that bundled them, its card included."""
+
+
+def unknown_weights(fingerprint: bytes) -> str:
+    """What to tell about weights that are not bundled (any more), with the remedy."""
+    for sha256, revision in FORMER_WEIGHTS.items():
+        if sha256.startswith(fingerprint.hex()):
+            return (
+                f"written by earlier weights of {DEFAULT_MODEL} (fingerprint {fingerprint.hex()}), which are not "
+                f"bundled any more; install revision {revision} of vqcodec, or give its weights file as the model"
+            )
+    return f"written by a model that is not bundled (fingerprint {fingerprint.hex()}); give its weights file"
+
+
+def find(fingerprint: bytes) -> ModelCard | None:
+    """The bundled model whose weights `fingerprint` (4 bytes) names, if any."""
+    return next((card for card in MODELS.values() if card.fingerprint == fingerprint), None)
+
+
+def card_of(model: str | Path) -> ModelCard:
+    """What there is to know of any model that `load` takes, its weights hashed but not loaded. Raises as `load`."""
+    if (adapter := foreign(model)) is not None:
+        return ModelCard(
+            name=adapter.model_name,
+            sha256=(adapter.fingerprint or b"").hex(),
+            description=f"{adapter.folder.model_type} of transformers",
+            sample_rate_hz=adapter.sample_rate_hz,
+            hop_length=adapter.hop_length,
+            total_codebooks=adapter.total_codebooks,
+            codebook_size=adapter.codebook_size,
+            is_foreign=True,
+            is_scaled=adapter.is_scaled,
+        )
+    from vqcodec.models.weightsfile import file_digest, read_config
+
+    path, sha256 = find_weights(model)
+    digest = file_digest(path, expected_sha256=sha256)
+    if (bundled := MODELS.get(str(model))) is not None:
+        return bundled
+    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    return ModelCard(
+        name=config.name,
+        sha256=digest.hex(),
+        description="a weights file",
+        sample_rate_hz=config.sample_rate_hz,
+        hop_length=config.hop_length,
+        total_codebooks=config.total_codebooks,
+        codebook_size=config.codebook_size,
+    )
+
+
+def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | Adapter":
+    """Load a bundled model by name, any weights file by path, or with "hf:" a folder or USER/NAME on a model hub.
+
+    It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC, X-Codec and
+    Mimi as transformers has them (`vqcodec.models.adapters`).
+
+    Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
+    config and for an unusable device.
+    """
+    adapter = foreign(model)
+    if adapter is None:
+        return load_own(model, device=device)
+    check_device(device)
+    return adapter.to(device)
+
+
+def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
+    """As `load`, a model of this package: what can be trained further. Raises ModelError for another one."""
+    try:
+        from vqcodec.models.weights import load_weights
+    except ModuleNotFoundError as error:
+        remedy = f"{how_to_install()}, or use --engine onnx"
+        raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
+
+    check_device(device)
+    path, sha256 = find_weights(model)
+    return load_weights(path, expected_sha256=sha256).to(device)
+
+
+def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":
+    """Load a bundled model by name, or a weights file with the graphs of `vqcodec export` beside it, on onnxruntime.
+
+    Imports no torch. `threads`: as in OnnxCodec. Raises ModelError as `load` and for missing graphs, ConfigError where
+    onnxruntime is missing.
+    """
+    from vqcodec.models.onnx_codec import OnnxCodec
+
+    path, sha256 = find_weights(model)
+    return OnnxCodec(path, expected_sha256=sha256, threads=threads)
+
+
+def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torch", device: str = "cpu") -> "Engine":
+    """`load` or `load_onnx`. Raises ConfigError also for an engine that is neither, or not for `device`."""
+    if engine not in ENGINES:
+        raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+    if engine == "torch":
+        return load(model, device=device)
+    if device != "cpu":
+        raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
+    return load_onnx(model)
+
+
+def find_weights(model: str | Path) -> tuple[Path, str | None]:
+    """The weights file of a model and, if it is bundled or published, its SHA-256 in hex. Raises ModelError."""
+    card = MODELS.get(str(model))
+    if card is not None:
+        return Path(__file__).parent / "bundled" / f"{card.name}.safetensors", card.sha256
+    if str(model).startswith(PREFIX):
+        return _find_published(str(model))
+    if not Path(model).is_file():
+        raise ModelError(f"{model}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
+    return Path(model), None
+
+
+def foreign(model: str | Path) -> "Adapter | None":
+    """The adapter of a model of transformers, its weights not loaded; None for one of ours. Raises as `load`."""
+    from vqcodec.models.weightsfile import find_in_folder
+
+    if str(model) in MODELS or not str(model).startswith(PREFIX):
+        return None
+    folder = resolve(str(model))
+    if find_in_folder(folder) is not None:
+        return None
+    try:
+        from vqcodec.models.adapters import open_adapter
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{model} needs {error.name}; {how_to_install('hf')}") from None
+    return open_adapter(folder, name=str(model))
+
+
+def _find_published(name: str) -> tuple[Path, str | None]:
+    """The weights file of a model on a hub and the SHA-256 that its config.json names."""
+    from vqcodec.models.weightsfile import find_in_folder
+
+    folder = resolve(name)
+    found = find_in_folder(folder)
+    if found is None:
+        raise ModelError(f"{name}: {folder} holds no model of vqcodec, which is needed here")
+    return found
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError for a device that this machine cannot compute on."""
+    import torch
+
+    with contextlib.suppress(RuntimeError, AssertionError, NotImplementedError):
+        torch.empty(1, device=device)
+        return
+    raise ConfigError(f"device {device!r} is not usable here; choose cpu" + _others())
+
+
+def _others() -> str:
+    """The accelerators of this machine, to complete a message."""
+    import torch
+
+    if torch.cuda.is_available():
+        return " or cuda"
+    return " or mps" if torch.backends.mps.is_available() else ""

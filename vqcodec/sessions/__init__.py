@@ -1,0 +1,1 @@
+"""Streams and packets: piece by piece through a loaded model, with what it must remember."""

@@ -1,0 +1,1 @@
+"""The formats of shards, their writers and readers."""

@@ -1,0 +1,151 @@
+"""The audio of an utterance as mono blocks: from a file, an excerpt, a tar member, a `datasets` folder, a command."""
+
+import functools
+import io
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vqcodec.audio.files import AudioReader, Wave
+from vqcodec.audio.resample import Resampler
+from vqcodec.errors import AudioError
+from vqcodec.tokens.utterances import Utterance
+from vqcodec.workers import ending
+
+_TOLERANCE_SECONDS = 0.1
+"""What an excerpt may lack at the end of a file: times are often rounded, or of another decoder."""
+
+
+@dataclass
+class Loaded:
+    """An utterance being read: `blocks` of mono at the model's rate [1, n]; `samples` read so far, at the original."""
+
+    rate_hz: int
+    blocks: Iterator[Wave]
+    samples: int = 0
+
+
+def load(utterance: Utterance, sample_rate_hz: int, *, block_seconds: float) -> Loaded:
+    """Open an utterance. Raises AudioError, also while its blocks are read: every problem of its audio is one.
+
+    The blocks are the same samples whatever `block_seconds` is: ceil(samples * sample_rate_hz / rate_hz) in all.
+    """
+    source = _source_of(utterance)
+    audio = AudioReader(source, name=None if isinstance(source, Path) else utterance.source)
+    loaded = Loaded(audio.rate_hz, iter(()))
+    loaded.blocks = _blocks(audio, utterance, loaded, sample_rate_hz, round(block_seconds * audio.rate_hz))
+    return loaded
+
+
+def _blocks(
+    audio: AudioReader, utterance: Utterance, loaded: Loaded, sample_rate_hz: int, block_samples: int
+) -> Iterator[Wave]:
+    resampler = Resampler(audio.rate_hz, sample_rate_hz, channels=1)
+    with audio:
+        for wave in _read(audio, utterance, block_samples):
+            loaded.samples += wave.shape[1]
+            yield resampler.push(_mono(wave, utterance))
+        _check_length(audio, utterance, loaded.samples)
+    yield resampler.flush()
+
+
+def _read(audio: AudioReader, utterance: Utterance, block_samples: int) -> Iterator[Wave]:
+    """Waves [C, n] of the excerpt."""
+    start, length = _span(utterance, audio.rate_hz)
+    if start == 0 and length is None:
+        return audio.blocks(block_samples)
+    return audio.excerpt(block_samples, start_samples=start, length_samples=length)
+
+
+def _span(utterance: Utterance, rate_hz: int) -> tuple[int, int | None]:
+    """First sample and number of samples of the excerpt; None: to the end."""
+    length = utterance.duration_seconds
+    return round((utterance.start_seconds or 0) * rate_hz), None if length is None else round(length * rate_hz)
+
+
+def _check_length(audio: AudioReader, utterance: Utterance, samples: int) -> None:
+    """Raise AudioError for no samples, and for an excerpt that was to have more than the `samples` it has."""
+    start, length = _span(utterance, audio.rate_hz)
+    end_seconds = (start + samples if samples else audio.length_samples) / audio.rate_hz
+    if not samples and 0 < audio.length_samples <= start:
+        raise AudioError(
+            f"{utterance.source}: begins at {utterance.start_seconds:g} s, but the audio is {end_seconds:.2f} s long; "
+            "correct its start"
+        )
+    if not samples:
+        raise AudioError(f"{utterance.source}: holds no samples; leave it out")
+    # A duration without a start is what a manifest says of the whole file, often by another program's count.
+    if length is None or utterance.start_seconds is None:
+        return
+    if samples < length - _TOLERANCE_SECONDS * audio.rate_hz:
+        raise AudioError(
+            f"{utterance.source}: is to end at {(start + length) / audio.rate_hz:.2f} s, but the audio is "
+            f"{end_seconds:.2f} s long; correct its start and duration"
+        )
+
+
+def _mono(wave: Wave, utterance: Utterance) -> Wave:
+    """The channel that is asked for, or the mean of all, [1, n]."""
+    if utterance.channel is None:
+        return wave if wave.shape[0] == 1 else wave.mean(axis=0, keepdims=True)
+    if utterance.channel >= wave.shape[0]:
+        there = "0, or none" if wave.shape[0] == 1 else f"0 to {wave.shape[0] - 1}"
+        raise AudioError(f"{utterance.source}: has no channel {utterance.channel}; give {there}")
+    return wave[utterance.channel : utterance.channel + 1]
+
+
+def _source_of(utterance: Utterance) -> Path | BinaryIO:
+    if utterance.command is not None:
+        return _output_of(utterance)
+    if utterance.member is not None:
+        return _member_of(utterance, *utterance.member)
+    if utterance.row is not None:
+        return _row_of(utterance, utterance.row)
+    return _regular(Path(utterance.path))
+
+
+def _regular(path: Path) -> Path:
+    """`path`, unless opening it would wait for ever, as that of a named pipe, or never end, as that of a device."""
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder; give the path of a file")
+    if path.exists() and not path.is_file():
+        raise AudioError(f"{path}: is not a regular file but a pipe or device; leave it out")
+    return path
+
+
+def _output_of(utterance: Utterance) -> BinaryIO:
+    assert utterance.command is not None
+    done = subprocess.run(utterance.command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"it {ending(done.returncode)}"]
+        raise AudioError(f"{utterance.source}: the command failed ({why[0]})")
+    return io.BytesIO(done.stdout)
+
+
+def _member_of(utterance: Utterance, offset: int, length_bytes: int) -> BinaryIO:
+    try:
+        with Path(utterance.path).open("rb") as archive:
+            archive.seek(offset)
+            return io.BytesIO(archive.read(length_bytes))
+    except OSError as error:
+        raise AudioError(f"{utterance.source}: cannot read ({error.strerror})") from None
+
+
+def _row_of(utterance: Utterance, row: int) -> Path | BinaryIO:
+    """The audio of a row of a saved dataset: bytes inside it, or a file that it names."""
+    try:
+        value = _saved_dataset(utterance.path)[row]["audio"]
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise AudioError(f"{utterance.source}: cannot read ({error})") from None
+    return io.BytesIO(value["bytes"]) if value["bytes"] is not None else _regular(Path(value["path"]))
+
+
+@functools.lru_cache(maxsize=8)
+def _saved_dataset(path: str) -> Any:
+    """A dataset of `datasets.save_to_disk`, memory-mapped, whose only column is the undecoded `audio`."""
+    from vqcodec.tokens.sources.huggingface import open_saved
+
+    dataset, name = open_saved(path)
+    return dataset.select_columns([name]).rename_column(name, "audio") if name != "audio" else dataset

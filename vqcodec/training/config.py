@@ -1,0 +1,209 @@
+"""Validated configuration of a training run; `architecture` has that of a model.
+
+Unknown keys and impossible values are ConfigErrors.
+
+A recipe is a YAML file with only what differs from the defaults here. `load_run_config` reads one and applies
+`key=value` overrides such as `optimizer.learning_rate=3e-4`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vqcodec.errors import ConfigError
+from vqcodec.models.architecture import ModelConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"{pair[0]:g} is above {pair[1]:g}")
+    return pair
+
+
+_Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+"""The least and the most of what is drawn."""
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
+
+
+class QuantizerConfig(_Section):
+    """How the codebooks learn."""
+
+    start_step: int = Field(1000, ge=0, description="steps without quantization, then k-means on the latents")
+    kmeans_batches: int = Field(64, ge=1, description="batches whose latents k-means sees")
+    decay: float = Field(0.99, gt=0, lt=1)
+    revive_below: float = Field(0.05, ge=0, lt=1, description="dead: used less than this times the mean use")
+    dropout: float = Field(0.5, ge=0, le=1, description="share of items that use a random number of codebooks")
+    varied: float = Field(
+        0.0, ge=0, le=1, description="share of items in which that number changes from time to time, as a rate may"
+    )
+    unquantized: float = Field(0.1, ge=0, le=1, description="share of items that pass through unquantized")
+    gradual: Literal["share", "blend"] = Field(
+        "share",
+        description="what falls from 1 in `gradual_steps`: the share of unquantized items, down to `unquantized`, "
+        "or the part of the plain latent in what the decoder reads, down to 0",
+    )
+    gradual_steps: int = Field(0, ge=0, description="from the start of quantization; 0: it begins at once")
+    estimator: Literal["straight_through", "rotation"] = Field(
+        "straight_through", description="how gradients pass a hard choice"
+    )
+    start: Literal["kmeans", "uniform", "normal", "laplace"] = Field(
+        "kmeans", description="first codebook vectors: k-means, or draws with the mean and deviation of the latents"
+    )
+    temperature: tuple[_Temperature, _Temperature] = Field(
+        (1.0, 0.05), description="of soft and gumbel codebooks: at the start of quantization and at the end of the run"
+    )
+
+
+class DataConfig(_Section):
+    """Where clips come from and how they are cut and augmented."""
+
+    train: list[str] = Field(["data/train"], description="folders, globs, files, CSV or JSONL manifests")
+    valid: list[str] = Field(["data/valid"])
+    valid_clips: int = Field(24, ge=1, description="clips of `valid` that validation during training uses")
+    segment_seconds: float = Field(1.0, ge=0.1, le=3600)
+    batch_size: int = Field(8, ge=1, description="segments per step and process")
+    workers: int = Field(0, ge=0, description="loader processes")
+    cache_mb: int = Field(2048, ge=0, description="decoded clips kept in memory, per loader process")
+    gain_db: _Range = (-20.0, 6.0)
+    speed: _Range = (1.0, 1.0)
+    speed_share: float = Field(0.0, ge=0, le=1)
+    filter_db: float = Field(0.0, ge=0, description="largest boost or cut of the random equalizer")
+    filter_share: float = Field(0.0, ge=0, le=1)
+    noise_snr_db: _Range = (15.0, 45.0)
+    noise_share: float = Field(0.0, ge=0, le=1)
+    noises: list[str] = Field([], description="recordings for every other noise; the rest, or all, is Gaussian")
+    rooms: list[str] = Field([], description="impulse responses")
+    room_share: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _rooms_are_given(self) -> "DataConfig":
+        if self.room_share and not self.rooms:
+            raise ValueError(f"room_share {self.room_share:g} needs rooms: folders or files of impulse responses")
+        return self
+
+
+class LossConfig(_Section):
+    """Weights of the training losses; 0 switches one off."""
+
+    mel: float = Field(1.0, ge=0)
+    magnitude: float = Field(0.1, ge=0)
+    complex: float = Field(0.5, ge=0)
+    compressed: float = Field(1.0, ge=0)
+    level: float = Field(0.0, ge=0, description="long-term power of each band")
+    loudness: float = Field(0.0, ge=0, description="power per band and moment, where the original is loud")
+    grid: float = Field(0.0, ge=0, description="power that comes and goes with the frames of codes")
+    perceptual: float = Field(0.0, ge=0, description="PESQ, as a loss")
+    phase_hz: float | None = Field(
+        None, gt=0, description="above it `complex` and `compressed` compare no phases; null: no limit"
+    )
+    sampled_scales: bool = Field(True, description="draw one STFT window per group and step instead of all")
+    commitment: float = Field(0.25, ge=0)
+    codebook: float = Field(1.0, ge=0)
+    entropy: float = Field(
+        0.0, ge=0, description="entropy of each assignment minus that of their mean: sparse, all used"
+    )
+    sparsity: float = Field(0.0, ge=0, description="L1 of the latent")
+
+
+class DiscriminatorConfig(_Section):
+    """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
+
+    start_step: int | None = Field(None, ge=0, description="step at which it switches on; null: never")
+    channels: int = Field(32, ge=1)
+    windows: list[int] = [2048, 1024, 512, 256, 128]
+    learning_rate: float = Field(3e-4, gt=0)
+    adversarial: float = Field(1.0, ge=0)
+    feature_matching: float = Field(2.0, ge=0)
+    warmup_steps: int = Field(500, ge=0, description="steps in which the discriminator trains alone first")
+
+
+class OptimizerConfig(_Section):
+    """The optimizer; a linear warm-up and a cosine down to `final_share` of the peak."""
+
+    kind: Literal["sgd", "adam", "adamw", "muon"] = Field("adamw", description="muon: for matrices, AdamW for the rest")
+    learning_rate: float = Field(6e-4, gt=0)
+    betas: tuple[_Share, _Share] = Field((0.8, 0.99), description="the first is also the momentum of sgd")
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup_steps: int = Field(200, ge=0)
+    final_share: float = Field(0.03, ge=0, le=1)
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights that are validated and exported")
+
+
+class RunConfig(_Section):
+    """One training run."""
+
+    model: ModelConfig = ModelConfig()
+    quantizer: QuantizerConfig = QuantizerConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: int = Field(100_000, ge=1)
+    max_minutes: float | None = Field(None, gt=0, description="stop (resumable) after this long; null: no limit")
+    seed: int = Field(0, ge=0, lt=1 << 40)
+    init: str | None = Field(None, description="model name or weights file to start from")
+    freeze: list[Literal["encoder", "quantizer"]] = Field([], description="parts of `init` that stay what they are")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = "auto"
+    num_nodes: int = Field(1, ge=1)
+    log_every: int = Field(50, ge=1)
+    validate_every: int = Field(1000, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    validate_codebooks: list[Annotated[int, Field(ge=1)]] = [1, 3, 6, 12]
+
+
+_Config = TypeVar("_Config", bound=_Section)
+
+
+def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
+    """Build a config of `kind` from plain `values`; the ConfigError of a bad one names `where` and each key."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        parts = [f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ConfigError(f"{where}: {'; '.join(parts)}") from None
+
+
+def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a recipe and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the recipe ({error.strerror}); give a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys to values, got {type(values).__name__}")
+    for override in overrides:
+        _apply_override(values, override)
+    return validate(RunConfig, values, where=str(path))
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one dotted key of the nested mapping `values`."""
+    import yaml
+
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"{override!r}: an override is key=value, e.g. optimizer.learning_rate=3e-4")
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override!r}: {section} is a value, not a section")
+        values = inner
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{override!r}: the value is not YAML") from None

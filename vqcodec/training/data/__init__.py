@@ -1,0 +1,1 @@
+"""Training segments and their augmentation."""

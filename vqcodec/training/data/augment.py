@@ -1,0 +1,96 @@
+"""Augmentation of one segment: speed (and pitch), equalization, room, noise, level.
+
+The result is the target too: a codec keeps the room and what else is heard in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from vqcodec.training.config import DataConfig
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Recordings of noise and impulse responses of rooms, each [T] at the rate of the segments."""
+
+    noises: Sequence[Samples] = ()
+    rooms: Sequence[Samples] = ()
+
+
+def draw_speed(random: np.random.Generator, config: DataConfig) -> float:
+    """Speed factor of a segment: 1 or, for `speed_share` of them, uniform in `speed`."""
+    return float(random.uniform(*config.speed)) if random.random() < config.speed_share else 1.0
+
+
+def change_speed(samples: Samples, speed: float) -> Samples:
+    """`samples` [T] played `speed` times as fast, pitch included: about T / speed samples."""
+    return np.asarray(soxr.resample(samples, speed, 1.0), dtype=np.float32) if speed != 1.0 else samples
+
+
+def augment(
+    samples: Samples,
+    rate_hz: int,
+    random: np.random.Generator,
+    config: DataConfig,
+    around: Surroundings = Surroundings(),
+) -> Samples:
+    """Equalize, put into a room, add noise, set the level; `samples` [T] -> [T] within [-1, 1]."""
+    if random.random() < config.filter_share:
+        samples = _equalize(samples, rate_hz, random, config.filter_db)
+    if random.random() < config.room_share:
+        samples = _reverberate(samples, around.rooms[int(random.integers(len(around.rooms)))])
+    if random.random() < config.noise_share:
+        if around.noises and random.random() < 0.5:
+            noise: NDArray[np.floating] = _excerpt(
+                around.noises[int(random.integers(len(around.noises)))], len(samples), random
+            )
+        else:
+            noise = _gaussian(len(samples), random)
+        samples = _mix(samples, noise, float(random.uniform(*config.noise_snr_db)))
+    samples = samples * np.float32(10 ** (random.uniform(*config.gain_db) / 20))
+    return samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
+
+
+def _equalize(samples: Samples, rate_hz: int, random: np.random.Generator, limit_db: float) -> Samples:
+    """A random smooth gain curve, as microphones and rooms have: six bands a factor of about two apart."""
+    spectrum = np.fft.rfft(samples)
+    hz = np.fft.rfftfreq(len(samples), 1 / rate_hz)
+    knots_hz = np.geomspace(100, rate_hz / 2, 7)
+    gains_db = random.uniform(-limit_db, limit_db, len(knots_hz))
+    curve_db = np.interp(np.log(np.maximum(hz, 1.0)), np.log(knots_hz), gains_db)
+    return np.fft.irfft(spectrum * 10 ** (curve_db / 20), n=len(samples)).astype(np.float32)
+
+
+def _reverberate(samples: Samples, response: Samples) -> Samples:
+    """`samples` as heard in the room of `response`, as loud as before and no longer."""
+    length = len(samples) + len(response) - 1
+    wet = np.fft.irfft(np.fft.rfft(samples, length) * np.fft.rfft(response, length), n=length)[: len(samples)]
+    return (wet * (_rms(samples) / max(1e-12, _rms(wet)))).astype(np.float32)
+
+
+def _gaussian(length: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Gaussian noise [length] whose spectrum falls by 0 to 6 dB per octave."""
+    white = np.fft.rfft(random.standard_normal(length))
+    tilt = random.uniform(0, 1)
+    return np.fft.irfft(white / np.maximum(1, np.arange(len(white))) ** tilt, n=length)
+
+
+def _excerpt(noise: Samples, length: int, random: np.random.Generator) -> Samples:
+    """`length` samples from a random place of `noise`, which begins again where it ends."""
+    return np.resize(np.roll(noise, -int(random.integers(len(noise)))), length)
+
+
+def _mix(samples: Samples, noise: NDArray[np.floating], snr_db: float) -> Samples:
+    """`samples` and `noise`, `snr_db` below them."""
+    level = _rms(samples) * 10 ** (-snr_db / 20)
+    return (samples + noise * (level / max(1e-12, _rms(noise)))).astype(np.float32)
+
+
+def _rms(samples: NDArray[np.floating]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))

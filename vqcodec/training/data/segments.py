@@ -1,0 +1,141 @@
+"""Training segments as a function of their index: the same index gives the same samples in any process and any run.
+
+That is what makes a resumed run see the data that an uninterrupted one would: there is no position to save but the
+step. Clips are drawn in proportion to their length.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vqcodec.audio.discover import find_audio
+from vqcodec.audio.files import AudioReader
+from vqcodec.errors import AudioError, TrainingError
+from vqcodec.frames import ceil_div
+from vqcodec.training.config import DataConfig
+from vqcodec.training.data.augment import Surroundings, augment, change_speed, draw_speed
+
+_BLOCK_SAMPLES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Clip:
+    path: str
+    rate_hz: int
+    length_samples: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """wave [B, 1, T] float32 and the files that its segments come from."""
+
+    wave: Tensor
+    paths: list[str]
+
+
+class Segments(Dataset[tuple[Tensor, str]]):
+    """Random augmented segments, [segment_samples] float32 at `rate_hz`, with the path of their clip."""
+
+    def __init__(self, config: DataConfig, rate_hz: int, seed: int) -> None:
+        self.config, self.rate_hz, self.seed = config, rate_hz, seed
+        self.segment_samples = round(config.segment_seconds * rate_hz)
+        self.clips = _usable_clips(config.train, config.segment_seconds)
+        seconds = np.array([clip.length_samples / clip.rate_hz for clip in self.clips])
+        self.hours = float(seconds.sum()) / 3600
+        self._around = Surroundings(*(_recordings(sources, rate_hz) for sources in (config.noises, config.rooms)))
+        self._cumulative = np.cumsum(seconds) / seconds.sum()
+        self._cache: dict[str, NDArray[np.int16]] = {}
+        self._cached_bytes = 0
+
+    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+        """Segment number `index`, the same for every call."""
+        random = np.random.default_rng((self.seed, index))
+        clip = self.clips[int(np.searchsorted(self._cumulative, random.random(), side="right"))]
+        speed = draw_speed(random, self.config)
+        wanted = ceil_div(int(self.segment_samples * speed * clip.rate_hz), self.rate_hz) + 1
+        start = int(random.integers(0, max(1, clip.length_samples - wanted + 1)))
+        samples = change_speed(self._read(clip, start, wanted), speed)
+        if clip.rate_hz != self.rate_hz:
+            samples = soxr.resample(samples, clip.rate_hz, self.rate_hz)
+        samples = augment(_fit(samples, self.segment_samples), self.rate_hz, random, self.config, self._around)
+        return torch.from_numpy(samples), clip.path
+
+    def _read(self, clip: _Clip, start: int, count: int) -> NDArray[np.float32]:
+        """`count` samples (fewer at the end) of the first channel."""
+        if clip.path in self._cache:
+            return self._cache[clip.path][start : start + count].astype(np.float32) / np.float32(32768)
+        if self._cached_bytes < self.config.cache_mb * 1_000_000:
+            samples, _ = read_first_channel(clip.path)
+            self._cache[clip.path] = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+            self._cached_bytes += self._cache[clip.path].nbytes
+            return self._read(clip, start, count)
+        with AudioReader(clip.path) as reader:
+            return _first_channel(reader.excerpt(count, start_samples=start, length_samples=count))
+
+
+def read_first_channel(path: str) -> tuple[NDArray[np.float32], int]:
+    """All samples [T] of an audio file's first channel, and their rate in Hz. Raises AudioError."""
+    with AudioReader(path) as reader:
+        return _first_channel(reader.blocks(_BLOCK_SAMPLES)), reader.rate_hz
+
+
+def _first_channel(blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros(0, np.float32), *(block[0] for block in blocks)])
+
+
+def _recordings(sources: list[str], rate_hz: int) -> list[NDArray[np.float32]]:
+    """First channels, [T] each at `rate_hz`, of the audio files of `sources`. Raises AudioError, TrainingError."""
+    recordings = []
+    for found in find_audio(sources) if sources else ():
+        samples, own_hz = read_first_channel(str(found.path))
+        samples = soxr.resample(samples, own_hz, rate_hz) if own_hz != rate_hz else samples
+        if not np.any(samples):
+            raise TrainingError(f"{found.path}: nothing but silence; leave it out of data.noises and data.rooms")
+        recordings.append(samples)
+    return recordings
+
+
+def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:
+    """Batches of `steps` for process `rank` of `world_size`."""
+    size = dataset.config.batch_size
+    starts = [(step * world_size + rank) * size for step in steps]
+    indices = [list(range(start, start + size)) for start in starts]
+    loader = DataLoader(dataset, batch_sampler=indices, num_workers=dataset.config.workers, collate_fn=_collate)
+    try:
+        yield from loader
+    except AudioError as error:  # from a worker it comes with a traceback, whose last line is the error
+        raise AudioError(str(error).strip().splitlines()[-1].removeprefix("vqcodec.errors.AudioError: ")) from None
+
+
+def _collate(items: list[tuple[Tensor, str]]) -> Batch:
+    return Batch(torch.stack([samples for samples, _ in items]).unsqueeze(1), [path for _, path in items])
+
+
+def _fit(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """Cut to `length` samples or pad with silence."""
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+
+
+def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
+    """Clips of at least half a segment; shorter ones would be mostly padding."""
+    clips, failures = [], []
+    for found in find_audio(sources):
+        try:
+            with AudioReader(found.path) as reader:
+                clip = _Clip(str(found.path), reader.rate_hz, reader.length_samples)
+        except AudioError as error:
+            failures.append(str(error))
+            continue
+        if clip.length_samples >= segment_seconds * clip.rate_hz / 2:
+            clips.append(clip)
+    if failures:
+        raise TrainingError(f"{failures[0]}; or leave it out of data.train (of such files there: {len(failures)})")
+    if not clips:
+        raise TrainingError(f"data.train {sources}: no clip is {segment_seconds / 2:g} seconds or longer; add speech")
+    return clips

@@ -1,0 +1,1 @@
+"""What training pays for: spectra, levels, a model of PESQ, discriminators."""

@@ -1,0 +1,139 @@
+"""Where a run writes what happens: RUN/log.jsonl, RUN/tensorboard, and the terminal."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+
+class RunLog:
+    """Log of one run, from `first_step` of `total_steps`. Lines of later steps, left by a killed run, are dropped.
+
+    On a terminal a progress bar shows speed and time left; elsewhere each record is a line.
+    """
+
+    def __init__(self, run: Path, first_step: int, total_steps: int) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        path = run / "log.jsonl"
+        _drop_lines_after(path, first_step)
+        self._file = path.open("a", encoding="utf-8")
+        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=first_step)
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task("train", total=total_steps, completed=first_step, status="")
+        self._started = time.monotonic()
+
+    def __enter__(self) -> "RunLog":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        self._writer.close()
+        self._file.close()
+
+    def advance(self, status: str) -> None:
+        """One step is done."""
+        self._progress.update(self._task, advance=1, status=status)
+
+    def record(self, step: int, kind: str, values: dict[str, Any]) -> None:
+        """Write one record of numbers and lists of numbers: `kind` is train, epoch, validation or event."""
+        line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self._started, 1), **values}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            entries = enumerate(value) if isinstance(value, list) else [(None, value)]
+            for number, entry in entries:
+                if isinstance(entry, int | float):
+                    tag = f"{kind}/{name}" if number is None else f"{kind}/{name}/{number + 1}"
+                    self._writer.add_scalar(tag, entry, step)
+        if self._progress.disable:
+            self._console.print(_as_line(line), soft_wrap=True, highlight=False, markup=False)
+
+    def message(self, text: str) -> None:
+        """Tell the user something, above the progress bar."""
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def audio(self, step: int, name: str, wave: Tensor, rate_hz: int) -> None:
+        """Log a wave [T] to listen to and its spectrogram to look at (needs matplotlib)."""
+        from vqcodec.training.monitoring.pictures import spectrogram_figure
+
+        self._writer.add_audio(name, wave.clamp(-1, 1)[None], step, sample_rate=rate_hz)
+        self._writer.add_figure(f"{name}/spectrogram", spectrogram_figure(wave, rate_hz), step)
+
+
+class NoLog:
+    """The log of processes other than the first: nothing."""
+
+    def __enter__(self) -> "NoLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, status: str) -> None:
+        """Nothing."""
+
+    def record(self, step: int, kind: str, values: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def message(self, text: str) -> None:
+        """Nothing."""
+
+    def audio(self, step: int, name: str, wave: Tensor, rate_hz: int) -> None:
+        """Nothing."""
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Keep the log lines up to `step`; a torn last line goes too."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError):
+            continue
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _as_line(values: dict[str, Any]) -> str:
+    """Short form of a record for logs of batch systems."""
+    parts = []
+    for name, value in values.items():
+        text = str(value)
+        if isinstance(value, list):
+            text = "[" + " ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in value) + "]"
+        elif isinstance(value, float):
+            text = f"{value:.4g}"
+        parts.append(text if name == "kind" else f"{name} {text}")
+    return "  ".join(parts)

@@ -1,0 +1,76 @@
+"""Validation during training: real clips through encode and decode at several depths, scored by PESQ, ESTOI, SI-SDR."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vqcodec.audio.discover import find_audio
+from vqcodec.audio.resample import resample
+from vqcodec.errors import ConfigError, TrainingError
+from vqcodec.metrics import estoi, pesq_wb, si_sdr
+from vqcodec.models.codec import Codec
+from vqcodec.training.config import DataConfig
+from vqcodec.training.data.segments import read_first_channel
+from vqcodec.training.monitoring.run_log import NoLog, RunLog
+
+
+@dataclass(frozen=True)
+class ValidationClip:
+    """A name and its wave [T] float32 at the model's rate."""
+
+    name: str
+    wave: NDArray[np.float32]
+
+
+def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
+    """`valid_clips` clips spread evenly over the validation files."""
+    paths = [clip.path for clip in find_audio(config.valid)]
+    if not paths:
+        raise TrainingError(f"data.valid {config.valid}: no audio files")
+    chosen = [paths[i * len(paths) // config.valid_clips] for i in range(min(config.valid_clips, len(paths)))]
+    if len(paths) < config.valid_clips:
+        chosen = paths
+    clips = []
+    for path in chosen:
+        samples, original_hz = read_first_channel(str(path))
+        clips.append(ValidationClip(path.stem, resample(samples[None], original_hz, rate_hz)[0]))
+    return clips
+
+
+def round_trip(codec: Codec, wave: NDArray[np.float32], num_codebooks: int) -> NDArray[np.float32]:
+    """`wave` [T] through codes of `num_codebooks` and back, on the codec's device."""
+    device = next(codec.parameters()).device
+    batch = torch.from_numpy(wave)[None, None].to(device)
+    codes = codec.encode(batch, num_codebooks=num_codebooks)
+    decoded: NDArray[np.float32] = codec.decode(codes, length_samples=len(wave))[0, 0].cpu().numpy()
+    return decoded
+
+
+def validate_codec(codec: Codec, clips: list[ValidationClip], depths: list[int]) -> dict[str, list[float]]:
+    """Mean PESQ-WB, ESTOI and SI-SDR (dB) over the clips where each is defined, one value per depth.
+
+    A metric whose package is not installed is left out: training goes on without a compiler for pesq.
+    """
+    scores: dict[str, list[float]] = {"codebooks": [float(depth) for depth in depths]}
+    for depth in depths:
+        decoded = [round_trip(codec, clip.wave, depth) for clip in clips]
+        for name, metric in (("pesq_wb", pesq_wb), ("estoi", estoi), ("si_sdr", si_sdr)):
+            try:
+                values = [metric(c.wave, d, codec.sample_rate_hz) for c, d in zip(clips, decoded, strict=True)]
+            except ConfigError:
+                continue
+            scores.setdefault(name, []).append(round(float(np.nanmean(values)), 4))
+    return scores
+
+
+def log_round_trips(
+    log: RunLog | NoLog, codec: Codec, clips: list[ValidationClip], depths: list[int], step: int
+) -> None:
+    """Log what `clips` sound and look like, before and after each depth."""
+    for clip in clips:
+        log.audio(step, f"{clip.name}/original", torch.from_numpy(clip.wave), codec.sample_rate_hz)
+        for depth in depths:
+            decoded = torch.from_numpy(round_trip(codec, clip.wave, depth))
+            log.audio(step, f"{clip.name}/{depth}-codebooks", decoded, codec.sample_rate_hz)
