@@ -151,3 +151,24 @@ def test_an_adapter_is_one_file_and_one_line(folder, noise, monkeypatch):
         decoded = model.decode(codes).audio_values.reshape(1, -1)[:, :5000]
     assert np.array_equal(next(VqcReader(io.BytesIO(names["data"])).chunks()).codes, codes)
     assert np.allclose(names["samples_hat"], decoded, atol=1e-5)
+
+
+def test_the_tree_names_what_exists():
+    (tree,) = blocks("architecture.md", "")
+    named = set(re.findall(r"(\w+)\.py", tree)) | set(re.findall(r"\b(\w+)/", tree))
+    for path in (ROOT / "vqcodec").rglob("*.py"):
+        name = path.parent.name + "/" if path.name == "__init__.py" else path.stem
+        assert re.search(rf"\b{re.escape(name)}", tree) or name == "__main__", f"{path} is not in docs/architecture.md"
+    files = {path.stem for path in ROOT.rglob("*.py")} | {path.name for path in ROOT.iterdir()}
+    folders = {path.name for path in ROOT.rglob("*") if path.is_dir()}
+    assert named <= files | folders
+    for tool in (ROOT / "tools").iterdir():
+        assert tool.stem in tree or tool.name in {"__pycache__", "environment"}
+
+
+def test_the_main_path_is_one_of_files_that_import_the_next():
+    text = text_of(ROOT / "docs" / "architecture.md").split("ten-minute read:")[1].split("\n\n")[0]
+    path = re.findall(r"`([\w/]+)`", text)
+    assert len(path) == 9
+    for name in path:
+        assert (ROOT / "vqcodec" / f"{name}.py").exists(), name

@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 
@@ -23,3 +24,21 @@ def test_every_public_name_is_there_and_documented():
 def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="transmogrify"):
         vqcodec.transmogrify  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("former", "now", "name"),
+    [
+        ("vqcodec.adapters", "vqcodec.models.adapters", "ADAPTERS"),
+        ("vqcodec.architecture", "vqcodec.models.architecture", "CODEBOOKS"),
+        ("vqcodec.config", "vqcodec.training.config", "load_run_config"),
+    ],
+)
+def test_modules_that_moved_warn_and_are_what_they_were(former, now, name, monkeypatch):
+    monkeypatch.delitem(sys.modules, former, raising=False)
+    with pytest.warns(DeprecationWarning, match=f"{former} is {now} now") as warned:
+        module = importlib.import_module(former)
+    assert getattr(module, name) is getattr(importlib.import_module(now), name)
+    with pytest.raises(AttributeError, match="transmogrify"):
+        module.transmogrify  # noqa: B018
+    assert len(warned) == 1

@@ -96,16 +96,3 @@ def test_the_python_runs(speech):
     assert names["wave_hat"].shape == names["wave"].shape
     assert names["rate_hz"] == 44100
     assert names["samples_hat"].shape == (1, 3 * len(speech))
-
-
-def test_the_tree_names_what_exists():
-    tree = block("Where things are", "")
-    package = ROOT / "vqcodec"
-    named = set(re.findall(r"(\w+)\.py", tree)) | set(re.findall(r"\b(\w+)/", tree))
-    for path in package.rglob("*.py"):
-        assert path.stem in tree or path.stem == "__main__", f"{path} is not in the README's tree"
-    files = {path.stem for path in ROOT.rglob("*.py")} | {path.name for path in ROOT.iterdir()}
-    folders = {path.name for path in ROOT.rglob("*") if path.is_dir()}
-    assert named <= files | folders
-    for tool in (ROOT / "tools").iterdir():
-        assert tool.stem in tree or tool.name in {"__pycache__", "environment"}

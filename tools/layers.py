@@ -48,7 +48,7 @@ def _modules(package: Path) -> dict[str, Path]:
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and dotted name, without the package's, of what a file imports of it: perhaps modules, perhaps their names."""
+    """Line and dotted name, without the package's, of what a file imports of it: modules or names in them."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in _running(tree):
         if isinstance(node, ast.Import):

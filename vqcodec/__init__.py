@@ -1,7 +1,10 @@
 """vqcodec: neural audio compression. Names load on first use, so that importing the package needs no torch."""
 
+import sys
+import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING, Any, cast
 
 from vqcodec.errors import VqcodecError
 
@@ -63,3 +66,29 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_MOVED = {
+    "vqcodec.adapters": "vqcodec.models.adapters",
+    "vqcodec.architecture": "vqcodec.models.architecture",
+    "vqcodec.config": "vqcodec.training.config",
+}
+
+
+class _FormerModules:
+    """Imports modules that have moved by their former names, with a warning, until version 0.3."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        # An importlib.abc.Loader in all but its base, which takes longer to import than all this.
+        return ModuleSpec(name, cast(Any, self)) if name in _MOVED else None
+
+    def create_module(self, _spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        now = _MOVED[module.__name__]
+        warnings.warn(f"{module.__name__} is {now} now", DeprecationWarning, stacklevel=2)
+        module.__getattr__ = lambda name: getattr(import_module(now), name)
+
+
+sys.meta_path.append(_FormerModules())

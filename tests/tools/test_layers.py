@@ -11,16 +11,44 @@ def check(package):
     return subprocess.run([sys.executable, LAYERS, package], capture_output=True, text=True, check=False)
 
 
+def write(package, **files):
+    """Modules by dotted name with "__" for the dots."""
+    for name, text in files.items():
+        path = package.joinpath(*name.split("__")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
 def test_imports_up_sideways_and_inside_functions_are_found(tmp_path):
     package = tmp_path / "vqcodec"
-    (package / "nn").mkdir(parents=True)
-    (package / "nn" / "conv.py").write_text("from vqcodec.errors import VqcodecError\nfrom vqcodec.nn import blocks\n")
+    write(package, nn__conv="from vqcodec.errors import VqcodecError\nfrom vqcodec.nn import blocks\n", nn__blocks="")
     assert check(package).returncode == 0
-    (package / "nn" / "conv.py").write_text("def f():\n    from vqcodec import codec\n")
-    (package / "audio.py").write_text("import vqcodec.nn.conv\n")
-    (package / "novel.py").write_text("")
+    write(package, nn__conv="def f():\n    from vqcodec import models\n", audio="import vqcodec.nn.conv\n", novel="")
     result = check(package)
     assert result.returncode == 1
-    assert "nn/conv.py:2: nn (floor 2) imports codec" in result.stdout
-    assert "audio.py:1: audio (floor 2) imports nn" in result.stdout
+    assert "nn.conv:2: nn (floor 2) imports models" in result.stdout
+    assert "audio:1: audio (floor 2) imports nn" in result.stdout
     assert "novel has no floor" in result.stdout
+
+
+def test_a_circle_inside_a_part_is_found_however_it_is_imported(tmp_path):
+    package = tmp_path / "vqcodec"
+    write(
+        package,
+        tokens__reader="def f():\n    from vqcodec.tokens.streaming import TokenStream\n",
+        tokens__streaming="from vqcodec.tokens import rows\n",
+        tokens__rows="import vqcodec.tokens.reader\n",
+        nn__conv="from vqcodec.nn import blocks\n",
+        nn__blocks="from vqcodec.nn.conv import CausalConv1d\n",
+    )
+    result = check(package)
+    assert result.returncode == 1
+    assert result.stdout.count("a circle") == 2
+    assert all(name in result.stdout for name in ("tokens.reader", "tokens.streaming", "tokens.rows", "nn.blocks"))
+
+
+def test_what_only_type_checkers_import_is_no_circle(tmp_path):
+    package = tmp_path / "vqcodec"
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from vqcodec.tokens.reader import TokenDataset\n"
+    write(package, tokens__reader="from vqcodec.tokens import streaming\n", tokens__streaming=text)
+    assert check(package).returncode == 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.evaluation.report.bdrate import Curve, bd_quality, bd_rate
+from vqcodec.evaluation.bdrate import Curve, bd_quality, bd_rate
 from vqcodec.evaluation.report.report_data import Interval, Point
 from vqcodec.evaluation.results import Result
 

@@ -14,10 +14,10 @@ import soundfile
 from vqcodec.errors import AudioError, UnavailableError
 from vqcodec.evaluation.codecs.codec_under_test import Coded, Samples
 from vqcodec.evaluation.codecs.payloads import codec2_payload_bytes, lc3_payload_bytes, ogg_payload_bytes
+from vqcodec.evaluation.codecs.processes import execute
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
+from vqcodec.evaluation.codecs.templates import RATE_NAMES, filled, names_in, parse_template
 from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
-from vqcodec.evaluation.processes import execute
-from vqcodec.evaluation.report.templates import RATE_NAMES, filled, names_in, parse_template
 from vqcodec.output import output_errors
 
 TIME_LIMIT_SECONDS = 600.0

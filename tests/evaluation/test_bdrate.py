@@ -2,7 +2,7 @@ import bjontegaard
 import numpy as np
 import pytest
 
-from vqcodec.evaluation.report.bdrate import bd_quality, bd_rate
+from vqcodec.evaluation.bdrate import bd_quality, bd_rate
 
 # The example that the package bjontegaard (FAU-LMS) publishes in its documentation.
 ANCHOR = ([9487.76, 4593.60, 2486.44, 1358.24], [40.037, 38.615, 36.845, 34.851])
