@@ -15,7 +15,7 @@ from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.codecs.programs import Program, ProgramCodec
 from vqcodec.evaluation.codecs.registry import CODECS, open_codec, parse_external, parse_spec
 from vqcodec.metrics import pesq_wb, si_sdr
-from vqcodec.models.zoo import find_weights
+from vqcodec.models.zoo import open_weights
 
 # Rates in kbps, and how far a file of 5 s may be off: Ogg's headers and pages, LC3's two bytes per frame, rounding.
 RATED = {
@@ -245,7 +245,7 @@ def test_nothing_is_left_behind(tmp_path, speech, monkeypatch):
 def test_a_run_folder_has_its_name_and_the_version_of_its_weights(tmp_path):
     copied = tmp_path / "mine" / "model.safetensors"
     copied.parent.mkdir()
-    copied.write_bytes(find_weights("speech-16k")[0].read_bytes())
+    copied.write_bytes(open_weights("speech-16k").data)
     mine, bundled = open_codec(str(copied.parent)), open_codec("speech-16k")
     assert (mine.name, mine.version) == ("mine", bundled.version)
     assert soundfile.__libsndfile_version__ in open_codec("pcm").version

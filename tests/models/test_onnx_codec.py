@@ -14,7 +14,8 @@ from vqcodec.errors import ConfigError, ModelError
 from vqcodec.files.convert import compress, decode_file, decompress, encode_file
 from vqcodec.models.onnx_codec import OnnxCodec
 from vqcodec.models.weights import save_weights
-from vqcodec.models.zoo import find_weights, load_engine
+from vqcodec.models.weightsfile import WeightsFile
+from vqcodec.models.zoo import load_engine, open_weights
 from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 
@@ -135,7 +136,7 @@ def test_nothing_imports_torch(tmp_path, speech_path):
 def test_what_is_missing_or_of_other_weights_is_named(tmp_path, toy_weights, toy_config, monkeypatch):
     with pytest.raises(ModelError, match=r"toy\.encoder\.onnx: no such graph; vqcodec export"):
         EncodeSession(OnnxCodec(toy_weights)).push(np.zeros((1, 160), np.float32))
-    weights, _ = find_weights("speech-16k")
+    weights = open_weights("speech-16k").path
     other = tmp_path / "other.safetensors"
     save_weights(toy_config, vqcodec.Codec(toy_config).state_dict(), other)
     shutil.copy(weights.with_suffix(".encoder.onnx"), tmp_path / "other.encoder.onnx")
@@ -147,7 +148,7 @@ def test_what_is_missing_or_of_other_weights_is_named(tmp_path, toy_weights, toy
     with pytest.raises(ModelError, match="speech-99k"):
         vqcodec.load_onnx("speech-99k")
     with pytest.raises(ModelError, match="SHA-256"):
-        OnnxCodec(toy_weights, expected_sha256="0" * 64)
+        OnnxCodec(WeightsFile(toy_weights, expected_sha256="0" * 64))
     with pytest.raises(ConfigError, match="onnx engine runs on cpu"):
         load_engine(engine="onnx", device="cuda")
     with pytest.raises(ConfigError, match="none of torch, onnx"):
@@ -159,7 +160,7 @@ def test_what_is_missing_or_of_other_weights_is_named(tmp_path, toy_weights, toy
 
 @pytest.mark.parametrize("has_entropy", [True, False])
 def test_graphs_of_other_weights_are_refused(tmp_path, codec, has_entropy):
-    weights, _ = find_weights("speech-16k")
+    weights = open_weights("speech-16k").path
     changed = {name: value * 1.001 for name, value in codec.state_dict().items()}
     entropy = codec.entropy.tensors if has_entropy else None  # without, the tensors lie elsewhere
     save_weights(codec.config, changed, tmp_path / weights.name, entropy=entropy)
@@ -170,7 +171,7 @@ def test_graphs_of_other_weights_are_refused(tmp_path, codec, has_entropy):
 
 def test_graphs_of_weights_by_another_name_are_refused(tmp_path):
     """They would compute with whatever lies under the name that they were made for."""
-    weights, _ = find_weights("speech-16k")
+    weights = open_weights("speech-16k").path
     shutil.copy(weights, tmp_path / "renamed.safetensors")
     shutil.copy(weights, tmp_path)
     shutil.copy(weights.with_suffix(".encoder.onnx"), tmp_path / "renamed.encoder.onnx")
@@ -179,7 +180,7 @@ def test_graphs_of_weights_by_another_name_are_refused(tmp_path):
 
 
 def test_the_graph_of_the_other_part_is_refused(tmp_path):
-    weights, _ = find_weights("speech-16k")
+    weights = open_weights("speech-16k").path
     shutil.copy(weights, tmp_path)
     shutil.copy(weights.with_suffix(".decoder.onnx"), tmp_path / "speech-16k.encoder.onnx")
     with pytest.raises(ModelError, match="not the encoder of the weights"):
@@ -192,7 +193,7 @@ def test_the_graph_of_the_other_part_is_refused(tmp_path):
     ids=len_of,
 )
 def test_graphs_with_other_metadata_are_refused(tmp_path, facts):
-    weights, _ = find_weights("speech-16k")
+    weights = open_weights("speech-16k").path
     shutil.copy(weights, tmp_path)
     graph = onnx.load(weights.with_suffix(".encoder.onnx"), load_external_data=False)
     onnx.helper.set_model_props(graph, {} if facts is None else {"vqcodec": facts})

@@ -7,13 +7,14 @@ from safetensors.torch import load_file, save_file
 from vqcodec.errors import ModelError
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights, save_weights
+from vqcodec.models.weightsfile import WeightsFile
 
 
 def test_weights_come_back_in_half_precision(toy_config, tmp_path):
     codec = Codec(toy_config).eval()
     digest = save_weights(toy_config, codec.state_dict(), tmp_path / "a.safetensors")
     assert digest == hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
-    loaded = load_weights(tmp_path / "a.safetensors", expected_sha256=digest)
+    loaded = load_weights(WeightsFile(tmp_path / "a.safetensors", expected_sha256=digest))
     assert loaded.config == toy_config
     assert loaded.fingerprint.hex() == digest
     assert not loaded.training
@@ -38,7 +39,7 @@ def test_the_same_weights_give_the_same_bytes(toy_config, tmp_path):
 
 def test_a_wrong_hash_is_refused(toy_weights):
     with pytest.raises(ModelError, match="SHA-256"):
-        load_weights(toy_weights, expected_sha256="0" * 64)
+        WeightsFile(toy_weights, expected_sha256="0" * 64)
 
 
 def test_what_is_no_weights_file_is_refused(tmp_path, toy_weights):

@@ -20,7 +20,6 @@ import torch
 import vqcodec.tokens
 from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
-from vqcodec.models.weightsfile import read_entropy
 from vqcodec.tokens import reader
 from vqcodec.tokens.index import index_path, shard_path
 from vqcodec.tokens.plan import FORMATS, Settings
@@ -213,8 +212,8 @@ def test_every_public_name_is_there():
 @pytest.mark.parametrize("kind", ["parquet", "webdataset", "vqc"])
 def test_codes_are_decoded_with_the_model_that_made_them(tmp_path, make_output, kind):
     card = zoo.MODELS[zoo.DEFAULT_MODEL]
-    path, _ = zoo.find_weights(card.name)
-    entropy = read_entropy(path, card.codebook_size)
+    weights = zoo.open_weights(card.name)
+    path, entropy = weights.path, weights.entropy
     assert entropy is not None
     own = Settings(card.name, card.sha256, 16000, 320, 1024, 12, kind, kind != "vqc")
     rows = make_output(tmp_path / "own", settings=own, entropy=entropy, count=20)
@@ -238,8 +237,7 @@ def test_codes_that_need_an_unknown_model_say_so(tmp_path, make_output, kind, sk
 @pytest.fixture
 def skewed(monkeypatch):
     """Function: settings and an entropy model whose codes are all likely, so that every row is entropy-coded."""
-    path, _ = zoo.find_weights(zoo.DEFAULT_MODEL)
-    entropy = read_entropy(path, 1024)
+    entropy = zoo.open_weights(zoo.DEFAULT_MODEL).entropy
 
     def make(kind):
         monkeypatch.setattr(np.random, "default_rng", lambda _: _Zeros(np.random.Generator(np.random.PCG64(0))))

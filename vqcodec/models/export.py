@@ -7,7 +7,6 @@ that every runtime loads the weights that the fingerprint names, in half precisi
 import contextlib
 import json
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from vqcodec.models import zoo
 from vqcodec.models.codec import Codec
 from vqcodec.models.onnx_codec import GRAPH_METADATA, graph_path
 from vqcodec.models.weights import load_weights
-from vqcodec.models.weightsfile import tensor_places
+from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.nn.source_filter import NOISE_FRAMES
 from vqcodec.output import atomic_output, check_output, make_folder
 
@@ -49,10 +48,10 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
         import onnxscript.optimizer
     except ImportError as error:
         raise ConfigError(f"exporting needs the package {error.name}; {how_to_install('export')}") from None
-    weights, sha256 = zoo.find_weights(model)
-    codec = load_weights(weights, expected_sha256=sha256)
-    copy = make_folder(folder) / weights.name
-    is_there = copy.exists() and copy.samefile(weights)
+    weights = zoo.open_weights(model)
+    codec = load_weights(weights)
+    copy = make_folder(folder) / weights.path.name
+    is_there = copy.exists() and copy.samefile(weights.path)
     targets = [graph_path(copy, "encoder"), graph_path(copy, "decoder")]
     for target in targets if is_there else (copy, *targets):
         check_output(target, force=force)
@@ -63,12 +62,12 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
         graph = program.model_proto
         _clean(graph)
         _link_weights(graph, weights)
-        onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec, part, weights.name))})
+        onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec, part, copy.name))})
         with atomic_output(target, force=force) as temporary:
             temporary.write_bytes(graph.SerializeToString())
     if not is_there:
         with atomic_output(copy, force=force) as temporary:
-            shutil.copyfile(weights, temporary)
+            temporary.write_bytes(weights.data)
     return [copy, *targets]
 
 
@@ -171,16 +170,15 @@ def _clean(graph: "onnx.ModelProto") -> None:
     del graph.graph.value_info[:]
 
 
-def _link_weights(graph: "onnx.ModelProto", weights: Path) -> None:
+def _link_weights(graph: "onnx.ModelProto", weights: WeightsFile) -> None:
     """Let the initializers that are tensors of the weights file refer to it, and cast them to float32 first thing."""
     import onnx
 
     types = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT, "BF16": onnx.TensorProto.BFLOAT16}
-    places = tensor_places(weights)
     prefix = "codec."
     casts = []
     for tensor in graph.graph.initializer:
-        place = places.get(tensor.name.removeprefix(prefix))
+        place = weights.places.get(tensor.name.removeprefix(prefix))
         if place is None:
             continue
         name = tensor.name
@@ -189,7 +187,7 @@ def _link_weights(graph: "onnx.ModelProto", weights: Path) -> None:
         tensor.name, tensor.data_type = f"{name}.stored", types[place.dtype]
         tensor.dims.extend(dims)
         tensor.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in (("location", weights.name), ("offset", place.offset), ("length", place.length)):
+        for key, value in (("location", weights.path.name), ("offset", place.offset), ("length", place.length)):
             tensor.external_data.add(key=key, value=str(value))
         casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.graph.node]

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.errors import ConfigError, ModelError, how_to_install
-from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.engine import Codes, Engine, Wave
-from vqcodec.models.weightsfile import file_digest, read_config, read_entropy
+from vqcodec.models.weightsfile import WeightsFile
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,14 +37,13 @@ class OnnxCodec(Engine):
     not of the others, ConfigError for impossible values in its config and where onnxruntime is missing.
     """
 
-    def __init__(self, weights: str | Path, *, expected_sha256: str | None = None, threads: int | None = None) -> None:
-        self._weights, self._threads = Path(weights), threads or _default_threads()
-        self.fingerprint = file_digest(weights, expected_sha256=expected_sha256)
-        config = ModelConfig.from_dict(read_config(weights), where=str(weights))
+    def __init__(self, weights: WeightsFile | str | Path, *, threads: int | None = None) -> None:
+        file = weights if isinstance(weights, WeightsFile) else WeightsFile(weights)
+        self._weights, self._threads = file.path, threads or _default_threads()
+        self.fingerprint, self.entropy, config = file.fingerprint, file.entropy, file.config
         self.model_name = config.name
         self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
         self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
-        self.entropy = read_entropy(weights, self.codebook_size)
 
     @cached_property
     def _encoder(self) -> "_Graph":

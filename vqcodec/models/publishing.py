@@ -4,7 +4,6 @@ No network and no torch here: `huggingface_hub` uploads the folder, `zoo.load("h
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from vqcodec.errors import OutputError
 from vqcodec.frames import codebook_kbps
 from vqcodec.models import zoo
 from vqcodec.models.architecture import ModelConfig
-from vqcodec.models.weightsfile import FORMAT, MODEL_TYPE, file_digest, read_config
+from vqcodec.models.weightsfile import FORMAT, MODEL_TYPE, file_digest
 from vqcodec.output import atomic_output, check_output, make_folder
 
 _TAGS = ("audio", "neural-audio-codec", "speech-codec", "tokenizer", "vector-quantization")
@@ -26,11 +25,10 @@ def export_hub(model: str | Path, folder: str | Path, *, force: bool = False) ->
     The weights are copied byte by byte, since their SHA-256 is what files of the model name. Raises ModelError as
     `zoo.load`, ConfigError for an impossible architecture, and OutputError, also where `folder` has other weights.
     """
-    weights, expected = zoo.find_weights(model)
-    sha256 = file_digest(weights, expected_sha256=expected).hex()
-    config = ModelConfig.from_dict(read_config(weights), where=str(weights))
+    weights = zoo.open_weights(model)
+    config, sha256, name = weights.config, weights.sha256, weights.path.name
     folder = make_folder(folder)
-    copy, facts, card = folder / weights.name, folder / "config.json", folder / "README.md"
+    copy, facts, card = folder / name, folder / "config.json", folder / "README.md"
     others = [path.name for path in folder.glob("*.safetensors") if path != copy]
     if others:
         raise OutputError(f"{folder}: has other weights, {others[0]}; choose a folder for this model alone")
@@ -39,8 +37,8 @@ def export_hub(model: str | Path, folder: str | Path, *, force: bool = False) ->
         check_output(target, force=force)
     if not is_there:
         with atomic_output(copy, force=force) as temporary:
-            shutil.copyfile(weights, temporary)
-    _write(facts, json.dumps(_facts(config, weights.name, sha256), indent=2) + "\n", force=force)
+            temporary.write_bytes(weights.data)
+    _write(facts, json.dumps(_facts(config, name, sha256), indent=2) + "\n", force=force)
     _write(card, _card(config, zoo.MODELS.get(str(model)), sha256), force=force)
     return [copy, facts, card]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from vqcodec.errors import ModelError
 from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.codec import Codec
-from vqcodec.models.weightsfile import ENTROPY_PREFIX, FORMAT, file_digest, read_config, read_entropy
+from vqcodec.models.weightsfile import ENTROPY_PREFIX, FORMAT, WeightsFile
 from vqcodec.nn.quantizers.codebook import Codebook
 from vqcodec.output import atomic_output
 
@@ -52,24 +52,22 @@ def save_weights(
     return hashlib.sha256(data).hexdigest()
 
 
-def load_weights(path: str | Path, *, expected_sha256: str | None = None) -> Codec:
+def load_weights(weights: WeightsFile | str | Path) -> Codec:
     """Build the Codec of a weights file, in evaluation mode, with its `fingerprint` set (32 bytes).
 
-    Raises ModelError if the file is missing, no weights file, or its SHA-256 is not `expected_sha256`.
+    Raises ModelError if the file is missing or no weights file, ConfigError for impossible values in its config.
     """
-    digest = file_digest(path, expected_sha256=expected_sha256)
-    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    file = weights if isinstance(weights, WeightsFile) else WeightsFile(weights)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            names = [name for name in file.keys() if not name.startswith(ENTROPY_PREFIX)]  # noqa: SIM118 - not a dict
-            state = {name: file.get_tensor(name).float() for name in names}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
+        tensors = load(file.data)
+    except SafetensorError as error:
+        raise ModelError(f"{file.path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
+    state = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(ENTROPY_PREFIX)}
     with _NoInit():
-        codec = Codec(config)
-    load_state(codec, state, where=str(path))
-    codec.entropy = read_entropy(path, codec.codebook_size)
-    codec.fingerprint = digest
+        codec = Codec(file.config)
+    load_state(codec, state, where=str(file.path))
+    codec.entropy = file.entropy
+    codec.fingerprint = file.fingerprint
     return codec.eval()
 
 

@@ -4,19 +4,22 @@ No torch here: `weights` makes a Codec of such a file, `OnnxCodec` lets onnxrunt
 is the SHA-256 of its file; a .vqc carries the first bytes of it.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import numpy as np
+from numpy.typing import NDArray
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError
+from vqcodec.models.architecture import ModelConfig
 
 FORMAT = "vqcodec-weights-1"
 """The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
@@ -26,60 +29,108 @@ ENTROPY_PREFIX = "entropy."
 """Start of the names of the entropy model's tensors, which are integers."""
 
 
+_DTYPES = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8", "U64": "<u8"}
+"""Types of the tensors of an entropy model, by the names that safetensors has for them."""
+_MOST_HEADER_BYTES = 100_000_000
+"""safetensors' own limit."""
+
+
 @dataclass(frozen=True)
 class TensorPlace:
-    """Where a tensor lies in the file: safetensors' name of its type, and its bytes."""
+    """Where a tensor lies in the file: safetensors' name of its type, its shape, and its bytes."""
 
     dtype: str
+    shape: tuple[int, ...]
     offset: int
     length: int
 
 
-def file_digest(path: str | Path, *, expected_sha256: str | None = None) -> bytes:
-    """SHA-256 of a file, 32 bytes. Raises ModelError if it cannot be read or is not the expected one (hex)."""
+class WeightsFile:
+    """A weights file: found, opened, hashed and read once, and handed on to whoever makes an engine of it.
+
+    path:        where it was
+    fingerprint: SHA-256 of the file, 32 bytes
+    config:      the architecture
+    """
+
+    def __init__(self, path: str | Path, *, expected_sha256: str | None = None) -> None:
+        """Read the file at `path`.
+
+        Raises ModelError if it cannot be read, is no weights file of vqcodec or has another SHA-256 than the expected
+        one (hex), ConfigError for impossible values in its config.
+        """
+        self.path = Path(path)
+        try:
+            with open(path, "rb") as file:
+                if expected_sha256 is not None:
+                    _check_digest(path, file, expected_sha256)
+                header = _read_header(path, file)
+                start = file.tell()
+                metadata = header.pop("__metadata__", None)
+                self.config = ModelConfig.from_dict(_config(path, metadata), where=str(path))
+                file.seek(0)
+                self.data = file.read()
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        self.fingerprint = bytes.fromhex(expected_sha256) if expected_sha256 else hashlib.sha256(self.data).digest()
+        self.places = _places(path, header, start, len(self.data))
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint in hex."""
+        return self.fingerprint.hex()
+
+    @cached_property
+    def entropy(self) -> EntropyModel | None:
+        """The entropy model, if the file has one. Raises ModelError for a wrong one."""
+        names = [name for name in self.places if name.startswith(ENTROPY_PREFIX)]
+        if not names:
+            return None
+        try:
+            model = EntropyModel({name.removeprefix(ENTROPY_PREFIX): self._array(name) for name in names})
+        except ModelError as error:
+            raise ModelError(f"{self.path}: {error}") from None
+        size = self.config.codebook_size
+        if model.codebook_size != size:
+            raise ModelError(f"{self.path}: the entropy model has {model.codebook_size} codes, the codec {size}")
+        return model
+
+    def _array(self, name: str) -> NDArray[Any]:
+        place = self.places[name]
+        if (dtype := _DTYPES.get(place.dtype)) is None:
+            raise ModelError(f"{self.path}: {name} is of type {place.dtype[:20]!r}")
+        values = np.frombuffer(self.data, np.uint8, place.length, place.offset).copy()
+        try:
+            return values.view(dtype).reshape(place.shape)
+        except ValueError:
+            raise _no_weights_file(self.path, f"{name[:60]!r} has {place.length} bytes") from None
+
+
+def file_digest(path: str | Path) -> bytes:
+    """Hash any file of weights: SHA-256, 32 bytes. Raises ModelError if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
+            return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the weights ({error.strerror}); give a model name or a file") from None
-    if expected_sha256 is not None and digest.hexdigest() != expected_sha256:
-        raise ModelError(
-            f"{path}: SHA-256 is {digest.hexdigest()}, expected {expected_sha256}; reinstall or fetch it again"
-        )
-    return digest.digest()
+        raise _unreadable(path, error) from None
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The architecture in the header of a weights file, as it was saved. Raises ModelError for a foreign file."""
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-    if FORMAT not in metadata:
-        raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
-    try:
-        config = json.loads(metadata[FORMAT])
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: the header has no readable config; the file is damaged")
-    return config
+def find_in_folder(folder: Path) -> WeightsFile | None:
+    """Open the weights file in a folder of `export_hub`, which must have the SHA-256 that its config.json names.
 
-
-def find_in_folder(folder: Path) -> tuple[Path, str | None] | None:
-    """The weights file in a folder of `export_hub` and the SHA-256 (hex) that its config.json names.
-
-    Without a config.json of ours the one weights file in the folder, and None. None if there is nothing of ours.
-    Raises ModelError for a config.json of ours that is damaged or names what is not there.
+    Without a config.json of ours it is the one weights file in the folder. None if there is nothing of ours. Raises
+    ModelError for a config.json of ours that is damaged or names what is not there.
     """
     facts = _published_facts(folder / "config.json")
     if facts is None:
         files = list(folder.glob("*.safetensors"))
-        return (files[0], None) if len(files) == 1 and _is_ours(files[0]) else None
+        return WeightsFile(files[0]) if len(files) == 1 and _is_ours(files[0]) else None
     name, sha256 = facts.get("weights"), facts.get("sha256")
     if not isinstance(name, str) or Path(name).name != name or not isinstance(sha256, str):
         raise ModelError(f"{folder / 'config.json'}: names no weights and their SHA-256; export the folder again")
     if not os.path.isfile(folder / name):  # False as well for names that no path can have
         raise ModelError(f"{folder}: its config.json names {name[:60]!r}, which is not there; fetch the folder again")
-    return folder / name, sha256
+    return WeightsFile(folder / name, expected_sha256=sha256)
 
 
 def _published_facts(path: Path) -> dict[str, Any] | None:
@@ -95,46 +146,63 @@ def _published_facts(path: Path) -> dict[str, Any] | None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        read_config(path)
-    except ModelError:
+        with open(path, "rb") as file:
+            return FORMAT in (_read_header(path, file).get("__metadata__") or {})
+    except (ModelError, OSError):
         return False
-    return True
 
 
-def read_entropy(path: str | Path, codebook_size: int) -> EntropyModel | None:
-    """The entropy model of a weights file, if it has one. Raises ModelError for a wrong one."""
-    with _opened(path) as file:
-        names = [name for name in file.keys() if name.startswith(ENTROPY_PREFIX)]  # noqa: SIM118 - not a dict
-        tensors = {name.removeprefix(ENTROPY_PREFIX): file.get_tensor(name) for name in names}
-    if not tensors:
-        return None
+def _check_digest(path: str | Path, file: BufferedReader, expected_sha256: str) -> None:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != expected_sha256:
+        raise ModelError(f"{path}: SHA-256 is {digest}, expected {expected_sha256}; reinstall or fetch it again")
+    file.seek(0)
+
+
+def _read_header(path: str | Path, file: BufferedReader) -> dict[str, Any]:
+    """The header of safetensors: its length in eight bytes, little-endian, and JSON. Raises ModelError."""
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(_MOST_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
+        raise _no_weights_file(path, "no header")
     try:
-        model = EntropyModel(tensors)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
-    if model.codebook_size != codebook_size:
-        raise ModelError(f"{path}: the entropy model has {model.codebook_size} codes, the codec {codebook_size}")
-    return model
+        header = json.loads(file.read(length))
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+        raise _no_weights_file(path, "no header")
+    return header
 
 
-def tensor_places(path: str | Path) -> Mapping[str, TensorPlace]:
-    """Where the tensors of a weights file lie: after eight bytes of length and the JSON header of that length."""
-    with open(path, "rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(header_bytes))
-    header.pop("__metadata__", None)
+def _config(path: str | Path, metadata: dict[str, Any] | None) -> dict[str, Any]:
+    """The architecture, as it was saved."""
+    if metadata is None or FORMAT not in metadata:
+        raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
+    try:
+        config = json.loads(metadata[FORMAT])
+    except (TypeError, ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: the header has no readable config; the file is damaged")
+    return config
+
+
+def _places(path: str | Path, header: Mapping[str, Any], start: int, size_bytes: int) -> dict[str, TensorPlace]:
+    """Where each tensor lies; offsets in the header count from `start`. Raises ModelError for one outside the file."""
     places = {}
     for name, entry in header.items():
-        first, end = entry["data_offsets"]
-        places[name] = TensorPlace(entry["dtype"], 8 + header_bytes + first, end - first)
+        try:
+            first, end = (start + int(offset) for offset in entry["data_offsets"])
+            places[name] = TensorPlace(str(entry["dtype"]), tuple(map(int, entry["shape"])), first, end - first)
+        except (KeyError, TypeError, ValueError):
+            raise _no_weights_file(path, f"{name[:60]!r} has no place") from None
+        if not start <= first <= end <= size_bytes:
+            raise _no_weights_file(path, f"{name[:60]!r} lies outside")
     return places
 
 
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    """safetensors' view of the file, with arrays of numpy."""
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
+def _unreadable(path: str | Path, error: OSError) -> ModelError:
+    return ModelError(f"{path}: cannot read the weights ({error.strerror}); give a model name or a file")
+
+
+def _no_weights_file(path: str | Path, why: str) -> ModelError:
+    return ModelError(f"{path}: not a weights file ({why}); give a .safetensors of vqcodec")

@@ -1,4 +1,4 @@
-"""Trained models by name. Their weights ship in vqcodec/models, each with a card that says what it was trained on.
+"""Trained models by name. Their weights ship in `bundled`, each with a card that says what it was trained on.
 
 Importing this needs no torch; loading does.
 """
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError, how_to_install
-from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.hub import PREFIX, resolve
+from vqcodec.models.weightsfile import WeightsFile, find_in_folder
 
 if TYPE_CHECKING:
     from vqcodec.models.adapters import Adapter
@@ -30,8 +30,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 class ModelCard:
     """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
 
-    is_foreign: it is of transformers, and has no weights file of ours
-    is_scaled:  it takes levels out of its input (see `ClipEngine`)
+    is_scaled: it takes levels out of its input (see `ClipEngine`)
     """
 
     name: str
@@ -41,7 +40,6 @@ class ModelCard:
     hop_length: int
     total_codebooks: int
     codebook_size: int
-    is_foreign: bool = False
     is_scaled: bool = False
 
     @property
@@ -96,29 +94,25 @@ def find(fingerprint: bytes) -> ModelCard | None:
 
 
 def card_of(model: str | Path) -> ModelCard:
-    """What there is to know of any model that `load` takes, its weights hashed but not loaded. Raises as `load`."""
-    if (adapter := foreign(model)) is not None:
+    """Describe any model that `load` takes, its weights hashed but not loaded. Raises as `load`."""
+    found = open_model(model)
+    if not isinstance(found, WeightsFile):
         return ModelCard(
-            name=adapter.model_name,
-            sha256=(adapter.fingerprint or b"").hex(),
-            description=f"{adapter.folder.model_type} of transformers",
-            sample_rate_hz=adapter.sample_rate_hz,
-            hop_length=adapter.hop_length,
-            total_codebooks=adapter.total_codebooks,
-            codebook_size=adapter.codebook_size,
-            is_foreign=True,
-            is_scaled=adapter.is_scaled,
+            name=found.model_name,
+            sha256=(found.fingerprint or b"").hex(),
+            description=f"{found.folder.model_type} of transformers",
+            sample_rate_hz=found.sample_rate_hz,
+            hop_length=found.hop_length,
+            total_codebooks=found.total_codebooks,
+            codebook_size=found.codebook_size,
+            is_scaled=found.is_scaled,
         )
-    from vqcodec.models.weightsfile import file_digest, read_config
-
-    path, sha256 = find_weights(model)
-    digest = file_digest(path, expected_sha256=sha256)
     if (bundled := MODELS.get(str(model))) is not None:
         return bundled
-    config = ModelConfig.from_dict(read_config(path), where=str(path))
+    config = found.config
     return ModelCard(
         name=config.name,
-        sha256=digest.hex(),
+        sha256=found.sha256,
         description="a weights file",
         sample_rate_hz=config.sample_rate_hz,
         hop_length=config.hop_length,
@@ -136,24 +130,16 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
     config and for an unusable device.
     """
-    adapter = foreign(model)
-    if adapter is None:
-        return load_own(model, device=device)
+    found = open_model(model)
+    if isinstance(found, WeightsFile):
+        return _on_torch(found, device)
     check_device(device)
-    return adapter.to(device)
+    return found.to(device)
 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
     """As `load`, a model of this package: what can be trained further. Raises ModelError for another one."""
-    try:
-        from vqcodec.models.weights import load_weights
-    except ModuleNotFoundError as error:
-        remedy = f"{how_to_install()}, or use --engine onnx"
-        raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
-
-    check_device(device)
-    path, sha256 = find_weights(model)
-    return load_weights(path, expected_sha256=sha256).to(device)
+    return _on_torch(open_weights(model), device)
 
 
 def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":
@@ -164,8 +150,7 @@ def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) 
     """
     from vqcodec.models.onnx_codec import OnnxCodec
 
-    path, sha256 = find_weights(model)
-    return OnnxCodec(path, expected_sha256=sha256, threads=threads)
+    return OnnxCodec(open_weights(model), threads=threads)
 
 
 def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torch", device: str = "cpu") -> "Engine":
@@ -179,27 +164,16 @@ def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torc
     return load_onnx(model)
 
 
-def find_weights(model: str | Path) -> tuple[Path, str | None]:
-    """The weights file of a model and, if it is bundled or published, its SHA-256 in hex. Raises ModelError."""
-    card = MODELS.get(str(model))
-    if card is not None:
-        return Path(__file__).parent / "bundled" / f"{card.name}.safetensors", card.sha256
-    if str(model).startswith(PREFIX):
-        return _find_published(str(model))
-    if not Path(model).is_file():
-        raise ModelError(f"{model}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
-    return Path(model), None
+def open_model(model: str | Path) -> "WeightsFile | Adapter":
+    """Find and open a model by its name: weights of this package, or the adapter of one of transformers, not loaded.
 
-
-def foreign(model: str | Path) -> "Adapter | None":
-    """The adapter of a model of transformers, its weights not loaded; None for one of ours. Raises as `load`."""
-    from vqcodec.models.weightsfile import find_in_folder
-
+    Raises as `load`.
+    """
     if str(model) in MODELS or not str(model).startswith(PREFIX):
-        return None
+        return open_weights(model)
     folder = resolve(str(model))
-    if find_in_folder(folder) is not None:
-        return None
+    if (found := find_in_folder(folder)) is not None:
+        return found
     try:
         from vqcodec.models.adapters import open_adapter
     except ModuleNotFoundError as error:
@@ -207,15 +181,32 @@ def foreign(model: str | Path) -> "Adapter | None":
     return open_adapter(folder, name=str(model))
 
 
-def _find_published(name: str) -> tuple[Path, str | None]:
-    """The weights file of a model on a hub and the SHA-256 that its config.json names."""
-    from vqcodec.models.weightsfile import find_in_folder
+def open_weights(model: str | Path) -> WeightsFile:
+    """Find and open the weights file of a model of this package; where its SHA-256 is known it is checked.
 
-    folder = resolve(name)
-    found = find_in_folder(folder)
-    if found is None:
-        raise ModelError(f"{name}: {folder} holds no model of vqcodec, which is needed here")
-    return found
+    Raises ModelError where there is none, ConfigError for impossible values in its config.
+    """
+    if (card := MODELS.get(str(model))) is not None:
+        path = Path(__file__).parent / "bundled" / f"{card.name}.safetensors"
+        return WeightsFile(path, expected_sha256=card.sha256)
+    if str(model).startswith(PREFIX):
+        folder = resolve(str(model))
+        if (found := find_in_folder(folder)) is not None:
+            return found
+        raise ModelError(f"{model}: {folder} holds no model of vqcodec, which is needed here")
+    if not Path(model).is_file():
+        raise ModelError(f"{model}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
+    return WeightsFile(model)
+
+
+def _on_torch(weights: WeightsFile, device: str) -> "Codec":
+    try:
+        from vqcodec.models.weights import load_weights
+    except ModuleNotFoundError as error:
+        remedy = f"{how_to_install()}, or use --engine onnx"
+        raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
+    check_device(device)
+    return load_weights(weights).to(device)
 
 
 def check_device(device: str) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
-from vqcodec.models.weightsfile import read_entropy
 from vqcodec.tokens.formats.readers import ShardReader, open_shard, read_rows, reading, row_lines
 from vqcodec.tokens.index import Totals, is_finished
 from vqcodec.tokens.plan import ColumnType, Plan, Settings, open_plan
@@ -33,7 +32,7 @@ def open_tokens(folder: str | Path, *, model: str | Path | None = None) -> "Toke
     TokensError for a folder that is unfinished or damaged, ModelError for other weights.
     """
     plan = open_plan(Path(folder).absolute())
-    return TokenDataset(plan, weights_of(plan.settings, model))
+    return TokenDataset(plan, entropy_of(plan.settings, model))
 
 
 class TokenDataset:
@@ -44,12 +43,10 @@ class TokenDataset:
     pickle, and each opens files of its own. Positions raise IndexError, ids KeyError, damage TokensError.
     """
 
-    def __init__(self, plan: Plan, weights: Path | None) -> None:
-        self.plan = plan
-        self._weights = weights
+    def __init__(self, plan: Plan, entropy: EntropyModel | None) -> None:
+        self.plan, self.entropy = plan, entropy
         self.totals, counts = _read_facts(plan)
         self._ends = list(accumulate(counts))
-        self._entropy: EntropyModel | None = None
         self._positions: dict[str, int] | None = None
         self._forget_files()
 
@@ -77,8 +74,8 @@ class TokenDataset:
         return key in self._positions_of_ids()
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: vars(self)[name] for name in ("plan", "totals", "_weights", "_ends")}
-        return {**kept, "_entropy": None, "_positions": None}
+        kept = {name: vars(self)[name] for name in ("plan", "totals", "entropy", "_ends")}
+        return {**kept, "_positions": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -146,13 +143,6 @@ class TokenDataset:
 
         return TokenStream(self, shuffle_seed=shuffle_seed, epoch=epoch, buffer=buffer, world=world)
 
-    @property
-    def entropy(self) -> EntropyModel | None:
-        """The model of codes that entropy-coded rows need; None without weights. Read once."""
-        if self._entropy is None and self._weights is not None:
-            self._entropy = read_entropy(self._weights, self.codebook_size)
-        return self._entropy
-
     def _forget_files(self) -> None:
         self._pid, self._lock = os.getpid(), threading.Lock()
         self._readers: OrderedDict[int, ShardReader] = OrderedDict()
@@ -199,22 +189,23 @@ class TokenDataset:
             return [json.loads(line)["id"] for line in lines]
 
 
-def weights_of(settings: Settings, model: str | Path | None) -> Path | None:
-    """The weights that rows are read with: `model`, or the bundled ones; None where rows need none, or none are known.
+def entropy_of(settings: Settings, model: str | Path | None) -> EntropyModel | None:
+    """Find the entropy model that rows are read with: of `model` or bundled; None where none is needed, or known.
 
     Raises ModelError for weights that are missing or not those of the settings.
     """
     if model is None:
         needed = settings.entropy_coded or settings.format == "vqc"
         names = [card.name for card in zoo.MODELS.values() if card.sha256 == settings.fingerprint and needed]
-        return zoo.find_weights(names[0])[0] if names else None
-    card = zoo.card_of(model)
-    if card.sha256 != settings.fingerprint:
+        return zoo.open_weights(names[0]).entropy if names else None
+    found = zoo.open_model(model)
+    sha256 = (found.fingerprint or b"").hex()
+    if sha256 != settings.fingerprint:
         raise ModelError(
-            f"{model}: fingerprint {card.sha256[:8]}, but the tokens are of {settings.model} "
+            f"{model}: fingerprint {sha256[:8]}, but the tokens are of {settings.model} "
             f"({settings.fingerprint[:8]}); give the weights that made them"
         )
-    return None if card.is_foreign else zoo.find_weights(model)[0]
+    return found.entropy
 
 
 def _read_facts(plan: Plan) -> tuple[Totals, list[int]]:

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from vqcodec.frames import bits_per_code
 from vqcodec.models.codebook_usage import CodebookUsage
-from vqcodec.models.weightsfile import read_entropy
 from vqcodec.tokens.formats.readers import read_rows
 from vqcodec.tokens.index import Totals, is_finished, shard_path, totals_of
 from vqcodec.tokens.plan import Plan, Settings, open_plan
-from vqcodec.tokens.reader import weights_of
+from vqcodec.tokens.reader import entropy_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,8 +63,7 @@ def measure(folder: str | Path, *, model: str | Path | None = None) -> Statistic
 
 def _usage(plan: Plan, shards: list[int], model: str | Path | None) -> CodebookUsage:
     settings = plan.settings
-    weights = weights_of(settings, model)
-    entropy = None if weights is None else read_entropy(weights, settings.codebook_size)
+    entropy = entropy_of(settings, model)
     usage = CodebookUsage(settings.num_codebooks, settings.codebook_size)
     waiting: list[NDArray[np.uint16]] = []
     for shard in shards:

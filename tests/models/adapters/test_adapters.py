@@ -312,7 +312,7 @@ def test_codes_alone_are_no_file_of_a_model_that_takes_levels_out(saved, tmp_pat
 
 
 def test_ours_are_needed_where_a_model_is_trained_or_exported(saved):
-    for use in (zoo.load_own, zoo.find_weights, zoo.load_onnx):
+    for use in (zoo.load_own, zoo.open_weights, zoo.load_onnx):
         with pytest.raises(ModelError, match="vqcodec"):
             use(f"hf:{saved('dac')}")
 
