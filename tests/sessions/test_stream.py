@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vqcodec.metrics import estoi
 from vqcodec.models.codec import Codec
-from vqcodec.models.engine import Engine
+from vqcodec.models.engine import StreamEngine
 from vqcodec.models.weights import load_weights, save_weights
 from vqcodec.sessions.packets import Depacketizer, depacketize, packetize
 from vqcodec.sessions.stream import DecodeSession, EncodeSession
@@ -221,7 +221,7 @@ def test_the_algorithmic_delay_is_exact(codec, start):
     assert (waited == delay) == (start == 80)
 
 
-class Loud(Engine):
+class Loud(StreamEngine):
     """An engine whose every sample is 1: what comes out is the gain. Its state counts the frames since it began."""
 
     hop_length, total_codebooks, codebook_size, delay_samples, decoder_shapes = 4, 2, 8, 3, [()]

@@ -36,7 +36,7 @@ from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.output import Target, output_errors
 from vqcodec.pipes import Stop, StoppableFile, is_at_hand, open_unless_stopped, write_all
-from vqcodec.sessions.stream import check_streaming
+from vqcodec.sessions.stream import streaming
 
 DEFAULT_CHUNK_MS = 80
 """Four frames at 50 Hz: the shortest chunk whose 10-bit codes end on whole bytes."""
@@ -69,8 +69,7 @@ def encode_live(
     """
     check_target(source, target, force=force)
     kept = usable_tags(tags or {})
-    codec = codec_for(model, engine, device)
-    check_streaming(codec)
+    codec = streaming(codec_for(model, engine, device))
     count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
     codec.encode_block(np.zeros((1, codec.hop_length), np.float32), count)
     _tell_ready(on_ready)
@@ -111,8 +110,7 @@ def decode_live(
     check_target(source, target, force=force)
     if isinstance(target, str | Path) and not raw and Path(target).suffix.lower() not in (".wav", ""):
         raise AudioError(f"{target}: a live stream is WAV; give .wav or ask for raw samples")
-    codec = codec_for(model or zoo.DEFAULT_MODEL, engine, device)
-    check_streaming(codec)
+    codec = streaming(codec_for(model or zoo.DEFAULT_MODEL, engine, device))
     codec.decode_block(np.zeros((1, codec.total_codebooks, 1), np.int64))
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file, content_errors(_name(source)):
@@ -120,7 +118,7 @@ def decode_live(
         header = reader.header
         card = zoo.find(header.fingerprint)
         is_other = model is None and (card is None or card.name != zoo.DEFAULT_MODEL)
-        codec = codec_of(header, None if is_other else codec, engine, device)
+        codec = streaming(codec_of(header, None if is_other else codec, engine, device))
         rate = _output_rate(header, rate_hz)
         depth = depth_of(header, num_codebooks)
         with _opened_target(target, stop) as out:

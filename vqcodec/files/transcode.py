@@ -12,9 +12,10 @@ from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.errors import BitstreamError, ConfigError
 from vqcodec.frames import ceil_div, resampled_length
-from vqcodec.models.engine import ClipEngine, Engine, Wave
-from vqcodec.sessions.clip_session import SCALES_TAG, ClipDecoder, ClipEncoder, clip_context
-from vqcodec.sessions.stream import DecodeSession, EncodeSession
+from vqcodec.models.engine import Engine, Wave
+from vqcodec.sessions.clip_session import SCALES_TAG
+from vqcodec.sessions.new import Decoder, context_of, new_decoder, new_encoder, tags_of
+from vqcodec.sessions.stream import DecodeSession
 
 _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
@@ -42,14 +43,14 @@ def encode_blocks(
 
     `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full.
     """
-    if isinstance(engine, ClipEngine) and live_frames is None:
-        return _encode_clip(blocks, engine, header, file, tags or {})
+    if engine.is_scaled and live_frames is None:
+        return _encode_scaled(blocks, engine, header, file, tags or {})
     is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES
     entropy = None if is_short else engine.entropy
     live = live_frames is not None
     writer = VqcWriter(file, header, frames_per_chunk=live_frames, entropy=entropy, tags=tags, live=live)
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
-    session = EncodeSession(engine, num_codebooks=header.num_codebooks, batch=header.channels)
+    session = new_encoder(engine, header.num_codebooks, batch=header.channels, live=live)
     samples = 0
     for block in blocks:
         samples += block.shape[1]
@@ -59,25 +60,25 @@ def encode_blocks(
     return samples
 
 
-def _encode_clip(
+def _encode_scaled(
     blocks: Iterable[Wave],
-    engine: ClipEngine,
+    engine: Engine,
     header: Header,
     file: BinaryIO,
     tags: Mapping[str, str],
 ) -> int:
-    """As `encode_blocks`; the file is written at the end, since its tags may hold what only then is known."""
-    if engine.is_scaled and SCALES_TAG in tags:
+    """As `encode_blocks`; the file is written at the end, since its tags hold levels that only then are known."""
+    if SCALES_TAG in tags:
         raise ConfigError(f"the tag {SCALES_TAG!r} is taken by the levels of this model; choose another name")
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
-    encoder = ClipEncoder(engine, header.num_codebooks, header.channels)
+    encoder = new_encoder(engine, header.num_codebooks, batch=header.channels)
     samples, codes = 0, []
     for block in blocks:
         samples += block.shape[1]
         codes.append(encoder.push(resampler.push(block)))
     codes += [encoder.push(resampler.flush()), encoder.flush()]
     try:
-        writer = VqcWriter(file, header, tags={**tags, **encoder.tags})
+        writer = VqcWriter(file, header, tags={**tags, **tags_of(encoder)})
     except BitstreamError as error:  # a tag is too long
         raise ConfigError(f"{samples / header.original_rate_hz:.0f} s are too long for this model ({error})") from None
     writer.write(np.concatenate(codes, axis=2))
@@ -112,26 +113,21 @@ def decode_span(
         return
     whole = engine.sample_rate_hz // math.gcd(hop * span.rate_hz, engine.sample_rate_hz)
     wanted = span.start * engine.sample_rate_hz // (span.rate_hz * hop)
-    context, ahead = engine.decoder_context_frames, 0
-    if isinstance(engine, ClipEngine):
-        whole, context, ahead = math.lcm(whole, engine.chunk_frames), *clip_context(engine, header.frames)
-    first = max(0, wanted - context - _RESAMPLER_FRAMES) // whole * whole
-    last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES + ahead
+    context = context_of(engine, header.frames)
+    whole = math.lcm(whole, context.step)
+    first = max(0, wanted - context.before - _RESAMPLER_FRAMES) // whole * whole
+    last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES + context.after
     resampler = Resampler(engine.sample_rate_hz, span.rate_hz, header.channels)
     position = first * hop * span.rate_hz // engine.sample_rate_hz
     chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
-    session: DecodeSession | ClipDecoder
-    if isinstance(engine, ClipEngine):
-        session = ClipDecoder(
-            engine,
-            header.channels,
-            tags=reader.tags,
-            frames=header.frames,
-            first_frame=first,
-            conceal=on_damage is not None,
-        )
-    else:
-        session = DecodeSession(engine, batch=header.channels, start_frame=first)
+    session = new_decoder(
+        engine,
+        batch=header.channels,
+        tags=reader.tags,
+        frames=header.frames,
+        first_frame=first,
+        conceal=on_damage is not None,
+    )
     for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
@@ -201,7 +197,7 @@ def _one(chunks: list[Chunk]) -> Chunk:
     return Chunk(chunks[0].start_frame, np.concatenate([chunk.codes for chunk in chunks], axis=2))
 
 
-def _synthesized(chunks: Iterable[Chunk], session: DecodeSession | ClipDecoder, channels: int) -> Iterator[Wave]:
+def _synthesized(chunks: Iterable[Chunk], session: Decoder, channels: int) -> Iterator[Wave]:
     """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
     for chunk in chunks:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.frames import ceil_div, num_frames
 from vqcodec.models.architecture import CODEBOOKS, ModelConfig
-from vqcodec.models.engine import Codes, Engine, Wave
+from vqcodec.models.engine import Codes, StreamEngine, Wave
 from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, State
 from vqcodec.nn.decoder import Decoder
@@ -39,7 +39,7 @@ class Reconstruction:
     quantized: Quantized | None
 
 
-class Codec(nn.Module, Engine):
+class Codec(nn.Module, StreamEngine):
     """A neural audio codec: encoder, quantizer, decoder. The engine that runs on torch."""
 
     def __init__(self, config: ModelConfig, learning: Learning | None = None) -> None:
@@ -74,12 +74,12 @@ class Codec(nn.Module, Engine):
 
     @property
     def delay_samples(self) -> int:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         return self.decoder.delay_samples
 
     @property
     def decoder_context_frames(self) -> int:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         remembering = CausalConv1d | WindowedAttention
         contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, remembering)]
         head = num_frames(self.decoder.head.context_samples, self.hop_length)
@@ -87,12 +87,12 @@ class Codec(nn.Module, Engine):
 
     @property
     def encoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         return self.encoder.past_shapes
 
     @property
     def decoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         return self.decoder.past_shapes
 
     @property
@@ -136,27 +136,27 @@ class Codec(nn.Module, Engine):
 
     @torch.inference_mode()
     def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
-        """See `Engine.encode_block`; the state is a list of tensors."""
+        """See `StreamEngine.encode_block`; the state is a list of tensors."""
         latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
         return self.quantizer.encode(latent, num_codebooks).cpu().numpy(), state
 
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
-        """See `Engine.decode_block`."""
+        """See `StreamEngine.decode_block`."""
         indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
 
     def start_decoding(self, batch: int, start_frame: int) -> State:
-        """See `Engine.start_decoding`."""
+        """See `StreamEngine.start_decoding`."""
         return self.decoder.start(batch, start_frame * self.quantizer.steps)
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """See `Engine.arrays_of`."""
+        """See `StreamEngine.arrays_of`."""
         return [past.cpu().numpy() for past in state]
 
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
-        """See `Engine.state_of`."""
+        """See `StreamEngine.state_of`."""
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
     def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:

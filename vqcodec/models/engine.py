@@ -1,5 +1,6 @@
-"""What runs a trained model on blocks of a stream, whatever computes it: the facts that sessions and files need of a
-model and the three steps they take, on numpy arrays. `Codec` is one (torch), `OnnxCodec` another; no torch here.
+"""What runs a trained model, whatever computes it: the facts that sessions and files need of it, and the steps they
+take, on numpy arrays. A `StreamEngine` codes blocks as they come: `Codec` is one (torch), `OnnxCodec` another. A
+`ClipEngine` codes whole clips. `vqcodec.sessions.new` makes the session that fits. No torch here.
 """
 
 from collections.abc import Sequence
@@ -21,14 +22,14 @@ State = Any
 
 
 class Engine:
-    """A trained model that encodes and decodes blocks of streams. Abstract: an engine defines the methods below.
+    """A trained model that encodes and decodes. Abstract: it is a `StreamEngine`, a `ClipEngine`, or both.
 
-    fingerprint: SHA-256 of the weights file, 32 bytes; None if it was never saved
-    entropy:     how likely each code is, for smaller files; None without
+    fingerprint:      SHA-256 of the weights file, 32 bytes; None if it was never saved
+    entropy:          how likely each code is, for smaller files; None without
+    is_scaled:        whether it takes the level out of its input, to be sent beside the codes
+    inputs_per_model: channels that the model codes together
     """
 
-    is_streaming = True
-    """Whether blocks of a stream can be coded as they come; most a `ClipEngine` cannot."""
     model_name: str
     sample_rate_hz: int
     hop_length: int
@@ -36,6 +37,43 @@ class Engine:
     codebook_size: int
     fingerprint: bytes | None
     entropy: EntropyModel | None
+    is_scaled = False
+    inputs_per_model = 1
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether blocks of a stream can be coded as they come."""
+        return isinstance(self, StreamEngine)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether what comes later, such as padding, leaves the codes of earlier frames as they are."""
+        return not isinstance(self, ClipEngine)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate_hz / self.hop_length
+
+    def codebooks_for(self, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
+        """The number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
+
+        All of them when neither is given. Raises ConfigError for both at once or for values out of range.
+        """
+        return codebooks_for(self, kbps=kbps, num_codebooks=num_codebooks)
+
+    def check_codes(self, codes: NDArray[Any]) -> None:
+        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= self.total_codebooks:
+            raise ValueError(f"codes have shape {codes.shape}, expected [B, 1..{self.total_codebooks}, F]")
+        if codes.dtype.kind not in "iu":
+            raise ValueError(f"codes are {codes.dtype}, expected integers")
+        if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
+            raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")
+
+
+class StreamEngine(Engine):
+    """A trained model that encodes and decodes blocks of streams. Abstract: an engine defines the methods below."""
 
     @property
     def delay_samples(self) -> int:
@@ -94,11 +132,6 @@ class Engine:
         return ceil_div(self.delay_samples, self.hop_length)
 
     @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate_hz / self.hop_length
-
-    @property
     def algorithmic_delay_samples(self) -> int:
         """Samples that must have come in, counted from a sample on, before that sample comes out, at most.
 
@@ -107,42 +140,16 @@ class Engine:
         """
         return self.hop_length + self.delay_samples
 
-    def codebooks_for(self, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
-        """The number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
-
-        All of them when neither is given. Raises ConfigError for both at once or for values out of range.
-        """
-        return codebooks_for(self, kbps=kbps, num_codebooks=num_codebooks)
-
-    def check_codes(self, codes: NDArray[Any]) -> None:
-        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
-        if codes.ndim != 3 or not 1 <= codes.shape[1] <= self.total_codebooks:
-            raise ValueError(f"codes have shape {codes.shape}, expected [B, 1..{self.total_codebooks}, F]")
-        if codes.dtype.kind not in "iu":
-            raise ValueError(f"codes are {codes.dtype}, expected integers")
-        if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
-            raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")
-
 
 class ClipEngine(Engine):
-    """A trained model that takes a clip as a whole, as others' codecs mostly do. Abstract. `clips` says how it is used.
+    """A trained model that takes a clip as a whole, as others' codecs mostly do. Abstract; see `clip_session`.
 
     most_seconds: of a clip that is coded at once, so that memory stays bounded
-    chunk_frames: frames of the chunks that the model codes each by itself; 1 for a model that has none
-    is_scaled:    whether it takes the level out of each chunk
+    chunk_frames: frames of the chunks that the model codes, and scales, each by itself; 1 for a model that has none
     """
 
-    is_streaming = False
     most_seconds = 60.0
     chunk_frames = 1
-    is_scaled = False
-    inputs_per_model = 1
-    """Channels that the model codes together."""
-
-    @property
-    def decoder_context_frames(self) -> int:
-        """See `Engine`; `clips.clip_context` says it for both sides."""
-        return 0
 
     def encode_clip(self, wave: Wave, num_codebooks: int) -> tuple[Codes, Scales | None]:
         """Codes [C, num_codebooks, ceil(T / hop_length)] of wave [C, T], and levels if the model is scaled."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.errors import ConfigError, ModelError, how_to_install
-from vqcodec.models.engine import Codes, Engine, Wave
+from vqcodec.models.engine import Codes, StreamEngine, Wave
 from vqcodec.models.weightsfile import WeightsFile
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def graph_path(weights: str | Path, part: str) -> Path:
     return Path(weights).with_suffix(f".{part}.onnx")
 
 
-class OnnxCodec(Engine):
+class OnnxCodec(StreamEngine):
     """A neural audio codec on onnxruntime: sessions, files and `compress` take it as they take a Codec.
 
     `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`
@@ -55,38 +55,38 @@ class OnnxCodec(Engine):
 
     @property
     def delay_samples(self) -> int:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         delay: int = self._decoder.facts["delay_samples"]
         return delay
 
     @property
     def decoder_context_frames(self) -> int:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         frames: int = self._decoder.facts["decoder_context_frames"]
         return frames
 
     @property
     def encoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         return self._encoder.past_shapes
 
     @property
     def decoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `Engine`."""
+        """See `StreamEngine`."""
         return self._decoder.past_shapes
 
     def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
-        """See `Engine.encode_block`; the state is a list of arrays."""
+        """See `StreamEngine.encode_block`; the state is a list of arrays."""
         codes, *new_state = self._encoder.run(wave, state)
         return codes[:, :num_codebooks], new_state
 
     def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
-        """See `Engine.decode_block`."""
+        """See `StreamEngine.decode_block`."""
         wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
         return wave, new_state
 
     def start_decoding(self, batch: int, start_frame: int) -> State | None:
-        """See `Engine.start_decoding`."""
+        """See `StreamEngine.start_decoding`."""
         noise = self._decoder.facts["noise"]
         if noise is None:
             return None
@@ -96,11 +96,11 @@ class OnnxCodec(Engine):
         return state
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """See `Engine.arrays_of`."""
+        """See `StreamEngine.arrays_of`."""
         return list(state)
 
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
-        """See `Engine.state_of`."""
+        """See `StreamEngine.state_of`."""
         return list(arrays)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.errors import ConfigError
-from vqcodec.models.engine import Codes, Engine, State, Wave
+from vqcodec.models.engine import Codes, Engine, State, StreamEngine, Wave
 
 Saved = dict[str, NDArray[Any]]
 """A session at rest: arrays by name, for `numpy.savez`."""
@@ -34,8 +34,7 @@ class EncodeSession:
     def __init__(
         self, engine: Engine, *, kbps: float | None = None, num_codebooks: int | None = None, batch: int = 1
     ) -> None:
-        check_streaming(engine)
-        self.engine = engine
+        self.engine = streaming(engine)
         self.num_codebooks = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
         self.batch = _checked_batch(batch)
         self._waiting = np.zeros((batch, 0), np.float32)
@@ -85,7 +84,7 @@ class EncodeSession:
 
 
 class DecodeSession:
-    """Codes of `batch` streams in, waves out, `Engine.delay_samples` behind until `flush`.
+    """Codes of `batch` streams in, waves out, `StreamEngine.delay_samples` behind until `flush`.
 
     Frames that are lost are concealed: the last frame goes on and fades to silence within 10 frames (0.2 s at 50 Hz),
     and the next one that comes fades in within its own length.
@@ -94,11 +93,10 @@ class DecodeSession:
     """
 
     def __init__(self, engine: Engine, *, batch: int = 1, start_frame: int = 0) -> None:
-        check_streaming(engine)
-        self.engine = engine
+        self.engine = streaming(engine)
         self.batch = _checked_batch(batch)
         self._state: State = None
-        self._ahead_samples = engine.delay_samples
+        self._ahead_samples = self.engine.delay_samples
         self._last: NDArray[Any] | None = None
         self._lost_frames = 0
         self._next_frame = start_frame
@@ -218,10 +216,11 @@ def _entry(saved: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     return saved[name]
 
 
-def check_streaming(engine: Engine) -> None:
-    """Raise ConfigError for a model that takes whole clips only."""
-    if not engine.is_streaming:
+def streaming(engine: Engine) -> StreamEngine:
+    """Return an engine that codes streams as what it is. Raises ConfigError for one that takes whole clips only."""
+    if not isinstance(engine, StreamEngine):
         raise ConfigError(f"{engine.model_name} codes whole clips, no streams; use files, or a model that streams")
+    return engine
 
 
 def _checked_batch(batch: int) -> int:
@@ -230,7 +229,7 @@ def _checked_batch(batch: int) -> int:
     return batch
 
 
-def _saved(engine: Engine, state: State) -> Saved:
+def _saved(engine: StreamEngine, state: State) -> Saved:
     """What both kinds of session save: whose state it is, and the state."""
     arrays = [] if state is None else engine.arrays_of(state)
     layers = {f"layer.{number}": array.copy() for number, array in enumerate(arrays)}
@@ -243,7 +242,7 @@ def _check_model(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _restored_layers(
-    engine: Engine, saved: Mapping[str, NDArray[Any]], shapes: list[tuple[int, ...]], batch: int
+    engine: StreamEngine, saved: Mapping[str, NDArray[Any]], shapes: list[tuple[int, ...]], batch: int
 ) -> State:
     arrays = [saved[name].copy() for number in range(len(shapes)) if (name := f"layer.{number}") in saved]
     if not arrays:

@@ -19,9 +19,7 @@ from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters import Adapter
 from vqcodec.models.codec import Codec
-from vqcodec.models.engine import ClipEngine
-from vqcodec.sessions.clip_session import ClipEncoder
-from vqcodec.sessions.stream import EncodeSession
+from vqcodec.sessions.new import new_encoder
 from vqcodec.tokens.sources.loading import Loaded, load
 from vqcodec.tokens.utterances import TokenizedUtterance, Utterance
 
@@ -117,11 +115,7 @@ def _read(utterance: Utterance, codec: Codec | Adapter, most_samples: int) -> _C
 
 
 def _encode_long(item: _Long, codec: Codec | Adapter, num_codebooks: int) -> Outcome:
-    session: EncodeSession | ClipEncoder
-    if isinstance(codec, ClipEngine):
-        session = ClipEncoder(codec, num_codebooks, 1)
-    else:
-        session = EncodeSession(codec, num_codebooks=num_codebooks, batch=1)
+    session = new_encoder(codec, num_codebooks, batch=1)
     parts: list[NDArray[np.uint16]] = []
     try:
         for block in itertools.chain(item.waves, item.rest.blocks):
@@ -137,8 +131,8 @@ def _encode_clips(
 ) -> dict[int, NDArray[np.uint16]]:
     """Codes [K, F] of each clip, by its identity."""
     codes: dict[int, NDArray[np.uint16]] = {}
-    if isinstance(codec, ClipEngine):  # padding would change the codes of a model that looks ahead
-        return {id(clip): codec.encode_clip(clip.wave[None], num_codebooks)[0][0].astype(np.uint16) for clip in clips}
+    if not codec.is_causal:
+        return {id(clip): _encode_alone(clip, codec, num_codebooks) for clip in clips}
     for batch in _batches(sorted(clips, key=lambda clip: len(clip.wave)), most_samples):
         waves = np.zeros((len(batch), 1, len(batch[-1].wave)), np.float32)
         for row, clip in zip(waves, batch, strict=True):
@@ -147,6 +141,12 @@ def _encode_clips(
         for clip, own in zip(batch, indices.cpu().numpy().astype(np.uint16), strict=True):
             codes[id(clip)] = own[:, : num_frames(len(clip.wave), codec.hop_length)].copy()
     return codes
+
+
+def _encode_alone(clip: _Clip, codec: Codec | Adapter, num_codebooks: int) -> NDArray[np.uint16]:
+    session = new_encoder(codec, num_codebooks, batch=1)
+    codes: NDArray[np.uint16] = np.concatenate((session.push(clip.wave[None]), session.flush()), axis=2)[0]
+    return codes.astype(np.uint16, copy=False)
 
 
 def _batches(clips: Sequence[_Clip], most_samples: int) -> Iterator[list[_Clip]]:

@@ -14,7 +14,7 @@ from vqcodec.files.foreign.ecdc import parse_ecdc
 from vqcodec.files.foreign.npy import parse_npy
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
-from vqcodec.models.engine import ClipEngine, Engine
+from vqcodec.models.engine import Engine
 from vqcodec.output import Target, atomic_output
 
 FormatName = Literal["ecdc", "dac", "npy"]
@@ -102,13 +102,10 @@ def _check_model(foreign: ForeignCodes, codec: Engine) -> None:
     if not 1 <= num_codebooks <= codec.total_codebooks:
         shape = f"{channels} channels, {num_codebooks} codebooks, {frames} frames"
         raise BitstreamError(f"it has {shape}, but {codec.model_name} has {codec.total_codebooks} codebooks")
-    if isinstance(codec, ClipEngine):
-        if codec.is_scaled:
-            raise ModelError(
-                f"{codec.model_name} takes levels out, which codes do not hold; decode it and encode again"
-            )
-        if channels > 1 and channels % codec.inputs_per_model:
-            raise BitstreamError(f"it has {channels} channels, but {codec.model_name} codes pairs")
+    if codec.is_scaled:
+        raise ModelError(f"{codec.model_name} takes levels out, which codes do not hold; decode it and encode again")
+    if channels > 1 and channels % codec.inputs_per_model:
+        raise BitstreamError(f"it has {channels} channels, but {codec.model_name} codes pairs")
     try:
         codec.check_codes(foreign.codes)
     except ValueError as error:

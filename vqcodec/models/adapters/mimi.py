@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vqcodec.errors import ConfigError
 from vqcodec.models.adapters.adapter import Adapter
-from vqcodec.models.engine import Codes, Scales, State, Wave
+from vqcodec.models.engine import Codes, Scales, State, StreamEngine, Wave
 
 
 @dataclass
@@ -26,18 +26,21 @@ class _Past:
     padding: Any = None
 
 
-class MimiAdapter(Adapter):
+class MimiAdapter(Adapter, StreamEngine):
     """MimiModel. The first codebook is the semantic one.
 
     A stream has the codes and the wave of the whole but for its last frame, which is filled up with silence.
     """
 
-    is_streaming = True
-
     @property
     def delay_samples(self) -> int:
-        """See `Engine`: a frame of codes gives all of its samples."""
+        """See `StreamEngine`: a frame of codes gives all of its samples."""
         return 0
+
+    @property
+    def decoder_context_frames(self) -> int:
+        """See `StreamEngine`: all of the past, which attention sees; no session begins in the middle of a file."""
+        raise ConfigError(f"{self.model_name} decodes a stream from its beginning; decode the file as a whole")
 
     def find_hop_length(self, config: Any) -> int:
         """See `Adapter`."""
@@ -62,7 +65,7 @@ class MimiAdapter(Adapter):
 
     @torch.inference_mode()
     def encode_block(self, wave: Wave, num_codebooks: int, state: State = None) -> tuple[Codes, State]:
-        """See `Engine.encode_block`."""
+        """See `StreamEngine.encode_block`."""
         past = state or _Past()
         out = self.model.encode(
             torch.from_numpy(wave)[:, None].to(self.device),
@@ -77,7 +80,7 @@ class MimiAdapter(Adapter):
 
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: State = None) -> tuple[Wave, State]:
-        """See `Engine.decode_block`."""
+        """See `StreamEngine.decode_block`."""
         past = state or _Past()
         decoder = self.model.decoder
         x = self.model.quantizer.decode(torch.from_numpy(codes.astype(np.int64)).to(self.device))
