@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqcodec.tokens.formats.writers import write_shard
+from vqcodec.tokens.formats.shards import write_shard
 from vqcodec.tokens.index import merge, write_index
 from vqcodec.tokens.plan import Settings, make_plan
 from vqcodec.tokens.run import tokenize

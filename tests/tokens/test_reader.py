@@ -21,8 +21,9 @@ import vqcodec.tokens
 from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
 from vqcodec.tokens import reader
+from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.index import index_path, shard_path
-from vqcodec.tokens.plan import FORMATS, Settings
+from vqcodec.tokens.plan import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # of more workers than cores
 

@@ -16,8 +16,9 @@ import soundfile
 
 import vqcodec.tokens
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError, WorkerError
+from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.index import index_path, merge, read_index
-from vqcodec.tokens.plan import FORMATS, open_plan
+from vqcodec.tokens.plan import open_plan
 from vqcodec.tokens.run import at_work, tokenize
 from vqcodec.tokens.sources import huggingface
 from vqcodec.tokens.work import processes as local
@@ -37,7 +38,7 @@ def clips(tmp_path_factory, make_clips):
     return make_clips(tmp_path_factory.mktemp("clips") / "in", 40)
 
 
-@pytest.mark.parametrize("kind", ["parquet", *(pytest.param(one, marks=pytest.mark.slow) for one in FORMATS[1:])])
+@pytest.mark.parametrize("kind", ["parquet", *(pytest.param(one, marks=pytest.mark.slow) for one in list(FORMATS)[1:])])
 def test_workers_batches_and_parts_give_the_same_bytes(tmp_path, clips, tokenize_toy, bytes_of, kind):
     totals = tokenize_toy(clips, tmp_path / "one", format=kind, shard_size=7)
     tokenize_toy(clips, tmp_path / "two", format=kind, shard_size=7, workers=2, batch_seconds=0.3)

@@ -8,8 +8,9 @@ import pytest
 from vqcodec.errors import TokensError
 from vqcodec.models.codebook_usage import CodebookUsage
 from vqcodec.tokens import measure
+from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.index import Totals, index_path, shard_path
-from vqcodec.tokens.plan import FORMATS, Settings
+from vqcodec.tokens.plan import Settings
 from vqcodec.tokens.statistics import Statistics, usage_figure
 
 

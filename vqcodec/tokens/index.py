@@ -11,14 +11,15 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import TokensError
 from vqcodec.output import atomic_output, output_errors
-from vqcodec.tokens.plan import Format, Plan
+from vqcodec.tokens.formats import format_of
+from vqcodec.tokens.plan import Plan
 
 _SIZE = "shard_bytes"
 _MOST_SIZE_BYTES = 64
@@ -46,12 +47,12 @@ def index_path(folder: Path, shard: int) -> Path:
     return folder / "index" / f"{shard_name(shard)}.jsonl"
 
 
-def shard_path(folder: Path, shard: int, kind: Format) -> Path:
+def shard_path(folder: Path, shard: int, kind: str) -> Path:
     """Where a shard is: a file, or the folder of its files."""
-    return folder / "shards" / (shard_name(shard) + {"parquet": ".parquet", "webdataset": ".tar"}.get(kind, ""))
+    return folder / "shards" / (shard_name(shard) + format_of(kind).suffix)
 
 
-def write_index(folder: Path, shard: int, kind: Format, lines: list[dict[str, Any]]) -> None:
+def write_index(folder: Path, shard: int, kind: str, lines: list[dict[str, Any]]) -> None:
     """Mark `shard`, which is there, as finished."""
     lines = [*lines, {_SIZE: _bytes_of(shard_path(folder, shard, kind))}]
     with atomic_output(index_path(folder, shard), force=True) as path:
@@ -120,8 +121,8 @@ def merge(plan: Plan) -> Totals:
         for shard in range(plan.num_shards):
             failures = (line for line in read_index(plan.folder, shard) if "error" in line)
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in failures)
-    if plan.settings.format in ("npy", "vqc"):
-        _merge_manifests(plan)
+    if (manifest := format_of(plan.settings.format).manifest) is not None:
+        _merge_manifests(plan, manifest)
     shards = [_facts(plan.folder, shard) for shard in range(plan.num_shards)]
     totals = _sum(shards, plan.settings.num_codebooks)
     values = {**vars(plan.settings), "columns": plan.columns, **vars(totals), "shards": shards}
@@ -159,13 +160,8 @@ def _sum(shards: Sequence[dict[str, Any]], num_codebooks: int) -> Totals:
     )
 
 
-def _merge_manifests(plan: Plan) -> None:
-    with atomic_output(plan.folder / "manifest.jsonl", force=True) as path, path.open("wb") as file:
-        for manifest in _manifests(plan):
-            with manifest.open("rb") as part:
+def _merge_manifests(plan: Plan, name: str) -> None:
+    with atomic_output(plan.folder / name, force=True) as path, path.open("wb") as file:
+        for shard in range(plan.num_shards):
+            with (plan.folder / "shards" / shard_name(shard) / name).open("rb") as part:
                 shutil.copyfileobj(part, file)
-
-
-def _manifests(plan: Plan) -> Iterator[Path]:
-    for shard in range(plan.num_shards):
-        yield plan.folder / "shards" / shard_name(shard) / "manifest.jsonl"

@@ -10,15 +10,13 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal
 
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
 from vqcodec.output import atomic_output
+from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.utterances import ColumnValue, Utterance, check_id
-
-Format = Literal["parquet", "webdataset", "npy", "vqc"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 ColumnType = Literal["string", "int64", "float64", "bool"]
 """Types of carried columns."""
@@ -42,7 +40,7 @@ class Settings:
     hop_length: int
     codebook_size: int
     num_codebooks: int
-    format: Format
+    format: str
     entropy_coded: bool = False
 
     @property
@@ -133,6 +131,8 @@ def open_plan(folder: Path) -> Plan:
             raise TokensError(f"{path}: version {version}; this release reads {_VERSION}")
         values["settings"] = Settings(**values["settings"])
         bytes.fromhex(values["settings"].fingerprint)
+        if values["settings"].format not in FORMATS:
+            raise TokensError(f"{path}: format {values['settings'].format!r:.60} is none of {', '.join(FORMATS)}")
         return Plan(**{**values, "folder": folder})
     except (FileNotFoundError, NotADirectoryError):
         raise TokensError(f"{folder}: no plan.json, so no output of vqcodec tokenize; give its folder") from None

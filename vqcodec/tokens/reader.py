@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
-from vqcodec.tokens.formats.readers import ShardReader, open_shard, read_rows, reading, row_lines
+from vqcodec.tokens.formats.blobs import holds_vqc
+from vqcodec.tokens.formats.shard_format import ShardReader, reading
+from vqcodec.tokens.formats.shards import open_shard, read_rows, row_lines
 from vqcodec.tokens.index import Totals, is_finished
 from vqcodec.tokens.plan import ColumnType, Plan, Settings, open_plan
 from vqcodec.tokens.utterances import TokenizedUtterance
@@ -195,7 +197,7 @@ def entropy_of(settings: Settings, model: str | Path | None) -> EntropyModel | N
     Raises ModelError for weights that are missing or not those of the settings.
     """
     if model is None:
-        needed = settings.entropy_coded or settings.format == "vqc"
+        needed = holds_vqc(settings)
         names = [card.name for card in zoo.MODELS.values() if card.sha256 == settings.fingerprint and needed]
         return zoo.open_weights(names[0]).entropy if names else None
     found = zoo.open_model(model)

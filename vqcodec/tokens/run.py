@@ -11,10 +11,10 @@ from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.models import zoo
 from vqcodec.models.engine import codebooks_for
 from vqcodec.output import output_errors
-from vqcodec.tokens.formats.writers import require_pyarrow
+from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS, format_of
 from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
 from vqcodec.tokens.lock import LOCK, locked
-from vqcodec.tokens.plan import FORMATS, Format, Plan, Settings, make_plan, open_plan
+from vqcodec.tokens.plan import Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.sources.find import absolute_source, find_utterances
 from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
 
@@ -47,7 +47,7 @@ def tokenize(
     model: str | Path = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
-    format: Format = "parquet",
+    format: str = DEFAULT_FORMAT,
     entropy_coded: bool = False,
     workers: int | None = None,
     batch_seconds: float = 30.0,
@@ -154,17 +154,12 @@ def _reports(
 
 
 def _settings(
-    model: str | Path, kbps: float | None, num_codebooks: int | None, format: Format, entropy_coded: bool
+    model: str | Path, kbps: float | None, num_codebooks: int | None, format: str, entropy_coded: bool
 ) -> Settings:
     """What the arguments ask for. Loads no torch."""
     if format not in FORMATS:
         raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
-    if entropy_coded and format == "npy":
-        raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
-    if entropy_coded and format == "vqc":
-        raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
-    if format == "parquet":
-        require_pyarrow()
+    format_of(format).check(entropy_coded=entropy_coded)
     card = zoo.card_of(model)
     if card.is_scaled:
         raise ConfigError(f"{model} takes levels out of its input, which tokens do not hold; encode files with it")

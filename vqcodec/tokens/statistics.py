@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vqcodec.frames import bits_per_code
 from vqcodec.models.codebook_usage import CodebookUsage
-from vqcodec.tokens.formats.readers import read_rows
+from vqcodec.tokens.formats.shards import read_rows
 from vqcodec.tokens.index import Totals, is_finished, shard_path, totals_of
 from vqcodec.tokens.plan import Plan, Settings, open_plan
 from vqcodec.tokens.reader import entropy_of

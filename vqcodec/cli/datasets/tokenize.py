@@ -7,11 +7,11 @@ import click
 
 from vqcodec.cli.common import device_option
 from vqcodec.models.zoo import DEFAULT_MODEL
+from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
 if TYPE_CHECKING:
     from vqcodec.tokens.index import Totals
 
-_FORMATS = ("parquet", "webdataset", "npy", "vqc")
 _ENGINES = ("local", "ray")
 _ON_ERROR = ("report", "skip", "stop")
 
@@ -35,7 +35,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
-@click.option("--format", "kind", type=click.Choice(_FORMATS), default="parquet", show_default=True)
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, show_default=True)
 @click.option("--entropy-coded", is_flag=True, help="Store .vqc bytes in parquet and webdataset instead of arrays.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core; a GPU: 1]")
 @click.option(

@@ -9,13 +9,19 @@ from vqcodec.bitstream import Header, VqcReader, VqcWriter
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ModelError, TokensError, VqcodecError
+from vqcodec.tokens.formats import format_of
 from vqcodec.tokens.plan import Settings
 from vqcodec.tokens.utterances import TokenizedUtterance
 
 
+def holds_vqc(settings: Settings) -> bool:
+    """Tell whether the codes of an utterance are the bytes of a .vqc."""
+    return settings.entropy_coded or format_of(settings.format).holds_vqc
+
+
 def codes_to_bytes(row: TokenizedUtterance, settings: Settings, entropy: EntropyModel | None) -> bytes:
     """A .npy or .vqc, as the settings say."""
-    if settings.entropy_coded or settings.format == "vqc":
+    if holds_vqc(settings):
         return codes_to_vqc(row, settings, entropy)
     buffer = io.BytesIO()
     np.save(buffer, row.codes, allow_pickle=False)
@@ -44,7 +50,7 @@ def codes_to_vqc(row: TokenizedUtterance, settings: Settings, entropy: EntropyMo
 def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None) -> NDArray[np.uint16]:
     """The codes [K, F] of a .npy or .vqc. Raises TokensError for damage, ModelError without its entropy model."""
     try:
-        if settings.entropy_coded or settings.format == "vqc":
+        if holds_vqc(settings):
             chunks = list(VqcReader(io.BytesIO(data)).chunks(entropy=entropy))
             codes = [chunk.codes[0] for chunk in chunks] or [np.zeros((settings.num_codebooks, 0), np.uint16)]
             return np.concatenate(codes, axis=1).astype(np.uint16)

@@ -8,7 +8,8 @@ from typing import Any
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.models import zoo
 from vqcodec.tokens.batches import Failure, Outcome, tokenize
-from vqcodec.tokens.formats.writers import ShardWriter, write_shard
+from vqcodec.tokens.formats.shard_format import ShardWriter
+from vqcodec.tokens.formats.shards import write_shard
 from vqcodec.tokens.index import is_intact, write_index
 from vqcodec.tokens.plan import open_plan
 from vqcodec.tokens.utterances import Utterance

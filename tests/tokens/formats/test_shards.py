@@ -7,7 +7,7 @@ import pytest
 
 from vqcodec.errors import OutputError
 from vqcodec.tokens.formats.blobs import codes_of_bytes
-from vqcodec.tokens.formats.writers import shard_path, write_shard
+from vqcodec.tokens.formats.shards import shard_path, write_shard
 from vqcodec.tokens.plan import Settings
 from vqcodec.tokens.utterances import TokenizedUtterance
 

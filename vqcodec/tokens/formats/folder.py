@@ -1,0 +1,109 @@
+"""Folders of a file per utterance: <id>.npy or <id>.vqc, and manifest.jsonl."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import ConfigError
+from vqcodec.tokens.formats.blobs import codes_to_bytes
+from vqcodec.tokens.formats.shard_format import (
+    ShardFormat,
+    ShardReader,
+    ShardWriter,
+    decoded,
+    facts_of,
+    reading,
+    utterance_of,
+)
+from vqcodec.tokens.plan import ColumnType, Plan, Settings
+from vqcodec.tokens.utterances import TokenizedUtterance, check_id, name_of
+
+
+class _Folder(ShardFormat):
+    manifest = "manifest.jsonl"
+
+    def writer(
+        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
+    ) -> ShardWriter:
+        """See ShardFormat."""
+        return _FolderWriter(path, settings, columns, entropy)
+
+    def reader(
+        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
+    ) -> ShardReader:
+        """See ShardFormat."""
+        return _FolderReader(path, plan, entropy)
+
+
+class NpyFolder(_Folder):
+    """Arrays of numpy, [K, F] uint16."""
+
+    def check(self, *, entropy_coded: bool) -> None:
+        """See ShardFormat."""
+        if entropy_coded:
+            raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
+
+
+class VqcFolder(_Folder):
+    """Files that any vqcodec decodes by themselves."""
+
+    holds_vqc = True
+
+    def check(self, *, entropy_coded: bool) -> None:
+        """See ShardFormat."""
+        if entropy_coded:
+            raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
+
+
+class _FolderWriter:
+    """A file per utterance."""
+
+    def __init__(
+        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
+    ) -> None:
+        path.mkdir()
+        self._path, self._settings, self._entropy, self._columns = path, settings, entropy, columns
+        self._manifest = (path / "manifest.jsonl").open("w", encoding="utf-8")
+
+    def add(self, row: TokenizedUtterance) -> dict[str, Any]:
+        """See ShardWriter."""
+        name = f"{name_of(row.id)}.{self._settings.format}"
+        target = self._path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(codes_to_bytes(row, self._settings, self._entropy))
+        # The shard's own name is that of its folder once it is finished.
+        line = {**facts_of(row, self._columns), "codes": f"shards/{self._path.name.split('.')[1]}/{name}"}
+        self._manifest.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return {}
+
+    def close(self) -> None:
+        """See ShardWriter."""
+        self._manifest.close()
+
+    def discard(self) -> None:
+        """See ShardWriter."""
+        self._manifest.close()
+
+
+class _FolderReader:
+    """Holds the lines of the folder's manifest."""
+
+    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None) -> None:
+        self._path, self._plan, self._entropy = path, plan, entropy
+        self._manifest = path / "manifest.jsonl"
+        with reading(self._manifest, part_of=path):
+            self._lines = self._manifest.read_bytes().splitlines()
+
+    def row(self, number: int) -> TokenizedUtterance:
+        """See ShardReader."""
+        with reading(self._manifest, part_of=self._path):
+            facts = {name: value for name, value in json.loads(self._lines[number]).items() if name != "codes"}
+            check_id(facts["id"], where=str(self._manifest))
+        path = self._path / f"{name_of(facts['id'])}.{self._plan.settings.format}"
+        with reading(path, part_of=self._path):
+            return utterance_of(facts, decoded(path.read_bytes(), self._plan, self._entropy), self._plan)
+
+    def close(self) -> None:
+        """See ShardReader."""

@@ -1,0 +1,124 @@
+"""What a format of shards does, and what all formats share: facts of rows, rows made of parts, errors of reading."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import ModelError, TokensError, VqcodecError
+from vqcodec.tokens.formats.blobs import codes_of_bytes
+from vqcodec.tokens.plan import ColumnType, Plan, Settings
+from vqcodec.tokens.utterances import ColumnValue, TokenizedUtterance
+
+
+class ShardWriter(Protocol):
+    """Writes one shard into `path`, a name that nobody reads yet."""
+
+    def add(self, row: TokenizedUtterance) -> dict[str, Any]:
+        """Append a row; returns where it is, for the index."""
+
+    def close(self) -> None:
+        """Complete the shard."""
+
+    def discard(self) -> None:
+        """Let go of the file, which is about to be removed; nothing more is written."""
+
+
+class ShardReader(Protocol):
+    """An open shard; for one thread of one process. Methods raise TokensError for damage."""
+
+    def row(self, number: int) -> TokenizedUtterance:
+        """A row, counted from 0 without failures."""
+
+    def close(self) -> None:
+        """Close its files."""
+
+
+class ShardFormat:
+    """A format of shards. Abstract: a format defines `writer` and `reader`.
+
+    suffix:    of a shard, which is a file; "" where it is a folder of a file per utterance
+    holds_vqc: whether an utterance is always a .vqc in it, entropy-coded where the model can
+    manifest:  name of a file in each shard whose lines make one for all; None without
+    """
+
+    suffix = ""
+    holds_vqc = False
+    manifest: str | None = None
+
+    def check(self, *, entropy_coded: bool) -> None:
+        """Raise ConfigError where it cannot be written here, or not `entropy_coded`."""
+
+    def writer(
+        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
+    ) -> ShardWriter:
+        """Begin a shard at `path`; `columns`: names and types of what rows carry."""
+        raise NotImplementedError
+
+    def reader(
+        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
+    ) -> ShardReader:
+        """Open the shard at `path`; `lines` gives those of its index that stand for rows."""
+        raise NotImplementedError
+
+
+def facts_of(row: TokenizedUtterance, columns: Mapping[str, ColumnType]) -> dict[str, Any]:
+    """Everything of a row but its codes, for JSON."""
+    return {
+        "id": row.id,
+        "num_frames": row.num_frames,
+        "samples": row.samples,
+        "original_rate_hz": row.original_rate_hz,
+        "source": row.source,
+        **{name: as_type(row.columns.get(name), kind) for name, kind in columns.items()},
+    }
+
+
+def as_type(value: ColumnValue, kind: ColumnType) -> ColumnValue:
+    """`value` as a column of `kind` holds it: a column of mixed types is text."""
+    if value is None:
+        return None
+    if kind == "string":
+        return value if isinstance(value, str) else json.dumps(value)
+    return float(value) if kind == "float64" else value
+
+
+@contextlib.contextmanager
+def reading(path: Path, *, part_of: Path | None = None) -> Iterator[None]:
+    """Turn whatever reading `path` raises into a TokensError that names it, and what to remove."""
+    remedy = f"remove {part_of or 'it'}, and vqcodec tokenize --resume makes it again"
+    try:
+        yield
+    except ModelError:
+        raise
+    except VqcodecError as error:
+        raise TokensError(f"{path}: {error}; {remedy}") from None
+    except Exception as error:  # the parsers of parquet, tar, npy and JSON raise anything for damaged bytes
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise TokensError(f"{path}: cannot be read ({why}); {remedy}") from None
+
+
+def decoded(data: bytes, plan: Plan, entropy: EntropyModel | None) -> NDArray[np.uint16]:
+    """The codes [K, F] of a .npy or .vqc of the dataset. Raises TokensError, ModelError without its entropy model."""
+    try:
+        return codes_of_bytes(data, plan.settings, entropy)
+    except ModelError as error:
+        raise ModelError(f"{plan.folder}: {error}; give the weights of {plan.settings.model}") from None
+
+
+def utterance_of(facts: Mapping[str, Any], codes: NDArray[np.uint16], plan: Plan) -> TokenizedUtterance:
+    """Make a row of its parts, once they agree. Raises TokensError otherwise."""
+    utterance_id, settings = facts["id"], plan.settings
+    shape = (settings.num_codebooks, facts["num_frames"])
+    if codes.shape != shape:
+        raise TokensError(f"{utterance_id!r} has codes {list(codes.shape)}, not {list(shape)}")
+    if codes.size and int(codes.max()) >= settings.codebook_size:
+        raise TokensError(f"{utterance_id!r} has a code {codes.max()}, not in 0..{settings.codebook_size - 1}")
+    columns = {name: facts.get(name) for name in plan.columns}
+    samples, rate_hz = int(facts["samples"]), int(facts["original_rate_hz"])
+    return TokenizedUtterance(utterance_id, codes, samples, rate_hz, facts["source"], columns)

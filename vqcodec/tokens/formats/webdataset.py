@@ -1,0 +1,109 @@
+"""Tar shards of webdataset: <id>.codes.npy and <id>.json. Entropy-coded, <id>.vqc instead of the first.
+
+Owners, times and modes of members are constant.
+"""
+
+import io
+import json
+import os
+import tarfile
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import TokensError
+from vqcodec.tokens.formats.blobs import codes_to_bytes
+from vqcodec.tokens.formats.shard_format import (
+    ShardFormat,
+    ShardReader,
+    ShardWriter,
+    decoded,
+    facts_of,
+    reading,
+    utterance_of,
+)
+from vqcodec.tokens.plan import ColumnType, Plan, Settings
+from vqcodec.tokens.utterances import TokenizedUtterance, name_of
+
+
+class WebDataset(ShardFormat):
+    """A tar file. Its index has the place of each row."""
+
+    suffix = ".tar"
+
+    def writer(
+        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
+    ) -> ShardWriter:
+        """See ShardFormat."""
+        return _TarWriter(path, settings, columns, entropy)
+
+    def reader(
+        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
+    ) -> ShardReader:
+        """See ShardFormat."""
+        return _TarReader(path, plan, entropy, lines())
+
+
+class _TarWriter:
+    def __init__(
+        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
+    ) -> None:
+        self._settings, self._entropy, self._columns = settings, entropy, columns
+        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+
+    def add(self, row: TokenizedUtterance) -> dict[str, Any]:
+        """See ShardWriter."""
+        name, data = name_of(row.id), codes_to_bytes(row, self._settings, self._entropy)
+        where = self._add_member(f"{name}{'.vqc' if self._settings.entropy_coded else '.codes.npy'}", data)
+        self._add_member(f"{name}.json", json.dumps(facts_of(row, self._columns), ensure_ascii=False).encode())
+        return where
+
+    def close(self) -> None:
+        """See ShardWriter."""
+        self._tar.close()
+
+    def discard(self) -> None:
+        """See ShardWriter."""
+        assert self._tar.fileobj is not None
+        self._tar.fileobj.close()
+
+    def _add_member(self, name: str, data: bytes) -> dict[str, Any]:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
+        return {"offset": self._tar.offset - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, "bytes": len(data)}
+
+
+class _TarReader:
+    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: list[bytes]) -> None:
+        self._path, self._plan, self._entropy, self._lines = path, plan, entropy, lines
+        with reading(path):
+            self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)  # a dataset need not be closed
+
+    def row(self, number: int) -> TokenizedUtterance:
+        """See ShardReader."""
+        with reading(self._path):
+            line = json.loads(self._lines[number])
+            self._file.seek(line["offset"])
+            data = self._file.read(line["bytes"])
+            self._file.seek(-len(data) % tarfile.BLOCKSIZE, os.SEEK_CUR)
+            facts = json.loads(self._next_member())
+            if facts["id"] != line["id"]:
+                raise TokensError(f"has {facts['id']!r} where its index has {line['id']!r}")
+            return utterance_of(facts, decoded(data, self._plan, self._entropy), self._plan)
+
+    def close(self) -> None:
+        """See ShardReader."""
+        self._file.close()
+
+    def _next_member(self) -> bytes:
+        """What the member whose head follows holds."""
+        # Not closed: that would not touch our file, and only reading has been asked for.
+        member = tarfile.open(fileobj=self._file, mode="r:").next()  # noqa: SIM115
+        if member is None or not member.name.endswith(".json"):
+            raise TokensError("a row has no .json behind its codes")
+        self._file.seek(member.offset_data)
+        return self._file.read(member.size)
