@@ -284,7 +284,7 @@ def test_a_bad_source_leaves_no_plan(tmp_path, tokenize_toy):
         ({"format": "npy", "entropy_coded": True}, "the format vqc"),
         ({"format": "vqc", "entropy_coded": True}, "are entropy-coded anyway"),
         ({"num_codebooks": 4}, "num_codebooks 4"),
-        ({"engine": "slurm"}, "engine 'slurm' is none of local, ray"),
+        ({"runner": "slurm"}, "runner 'slurm' is none of local, ray"),
         ({"device": "abacus"}, "device 'abacus' is not usable here"),
     ],
 )

@@ -1,7 +1,8 @@
-"""tokenize: a source becomes shards, with either engine; what was finished before stays."""
+"""tokenize: a source becomes shards, by either runner; what was finished before stays."""
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from vqcodec.tokens.plan import Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.sources.find import absolute_source, find_utterances
 from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
 
-EngineKind = Literal["local", "ray"]
-ENGINES: tuple[EngineKind, ...] = get_args(EngineKind)
+Runner = Literal["local", "ray"]
+"""Who works: processes of this machine, or a Ray cluster."""
+RUNNERS: tuple[Runner, ...] = get_args(Runner)
 
 
 _MOST_BATCH_SECONDS = 3600
@@ -53,7 +55,7 @@ def tokenize(
     batch_seconds: float = 30.0,
     shard_size: int | None = None,
     shard: tuple[int, int] | None = None,
-    engine: EngineKind = "local",
+    runner: Runner = "local",
     ray_address: str | None = None,
     device: str = "cpu",
     resume: bool = False,
@@ -62,25 +64,30 @@ def tokenize(
     run_commands: bool = False,
     plan_only: bool = False,
     on_progress: OnProgress | None = None,
+    engine: Runner | None = None,
 ) -> Totals:
     """Tokenize the audio of `source` into shards in the folder `out`. Returns sums over what is finished of this part.
 
     `source` as in `sources.find_utterances`; `format` and `entropy_coded` as in `shards`. The plan is made once;
     `resume` goes on with it, whatever became of the source since, and so does `shard` (i, N), which does every N-th
     shard beginning with the i-th, for schedulers: the last part to end merges the index. With `retry_failed` they do
-    again the shards that have failures. `workers`: processes, one thread each by default. `batch_seconds`
-    of audio are computed at once; neither changes the output, nor does `engine`, with which machines of a cluster work
-    (`ray_address`, which must share the folder). Audio that fails is listed in failures.jsonl, or ends the run with
-    `stop_on_error`. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
+    again the shards that have failures. `workers`: processes, one thread each by default. `batch_seconds` of audio are
+    computed at once; neither changes the output, nor does `runner`: with "ray" machines of a cluster work
+    (`ray_address`, which must share the folder); `engine` is its former name. Audio that fails is listed in
+    failures.jsonl, or ends the run with `stop_on_error`. Raises AudioError, ConfigError, ModelError, OutputError,
+    TokensError.
     """
+    if engine is not None:
+        warnings.warn("engine is called runner now; engine goes with 0.3", DeprecationWarning, stacklevel=2)
+        runner = engine
     folder, source = Path(out), absolute_source(str(source))
     settings = _settings(model, kbps, num_codebooks, format, entropy_coded)
     go_on = resume or shard is not None
     options = WorkerOptions(str(model), device, batch_seconds, stop_on_error)
-    _check(batch_seconds, workers, shard_size, shard, engine)
+    _check(batch_seconds, workers, shard_size, shard, runner)
     if retry_failed and not go_on:
         raise ConfigError("retry_failed goes with resume; give both")
-    if device != "cpu" and engine == "local" and not plan_only:  # others may plan for machines that have it
+    if device != "cpu" and runner == "local" and not plan_only:  # others may plan for machines that have it
         zoo.check_device(device)
     with at_work(folder, alone=shard is None):
         plan = _existing_plan(folder, settings, source, shard_size=shard_size, go_on=go_on)
@@ -94,7 +101,7 @@ def tokenize(
             reopen_failed(plan, part)
         todo = [] if plan_only else [number for number in part if not is_intact(plan, number)]
         if todo:
-            _run(plan, part, todo, options, engine, workers, ray_address, on_progress)
+            _run(plan, part, todo, options, runner, workers, ray_address, on_progress)
         if not plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
             totals = merge(plan)
             if shard is None:
@@ -107,7 +114,7 @@ def _run(
     part: range,
     todo: list[int],
     options: WorkerOptions,
-    engine: EngineKind,
+    runner: Runner,
     workers: int | None,
     ray_address: str | None,
     on_progress: OnProgress | None,
@@ -115,7 +122,7 @@ def _run(
     """Run the shards in `todo` and tell of them together."""
     reports: dict[int, ShardReport] = {}
     planned = sum(plan.size_of(number) for number in todo)
-    with contextlib.closing(_reports(plan, todo, options, engine, workers, ray_address)) as arriving:
+    with contextlib.closing(_reports(plan, todo, options, runner, workers, ray_address)) as arriving:
         for report in arriving:
             reports[report.shard] = report
             if on_progress is None:
@@ -137,11 +144,11 @@ def _reports(
     plan: Plan,
     todo: list[int],
     options: WorkerOptions,
-    engine: EngineKind,
+    runner: Runner,
     workers: int | None,
     ray_address: str | None,
 ) -> Generator[ShardReport]:
-    if engine == "ray":
+    if runner == "ray":
         from vqcodec.tokens.work.ray import run_on_ray
 
         return run_on_ray(plan.folder, todo, options, workers=workers, address=ray_address)
@@ -180,10 +187,10 @@ def _check(
     workers: int | None,
     shard_size: int | None,
     shard: tuple[int, int] | None,
-    engine: EngineKind,
+    runner: Runner,
 ) -> None:
-    if engine not in ENGINES:
-        raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+    if runner not in RUNNERS:
+        raise ConfigError(f"runner {runner!r} is none of {', '.join(RUNNERS)}")
     if not 0 < batch_seconds <= _MOST_BATCH_SECONDS:
         raise ConfigError(f"batch_seconds {batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")
     if workers is not None and workers < 1:

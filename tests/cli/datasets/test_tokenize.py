@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from vqcodec.cli import main, progress
-from vqcodec.tokens.run import Progress
+from vqcodec.errors import ConfigError
+from vqcodec.tokens.run import Progress, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_the_time_left_is_that_of_what_is_left():
         (("--kbps", 3, "--codebooks", 2), "give --kbps or --codebooks, not both"),
         (("--shard", "3/3"), "'3/3' is not i/N"),
         (("--shard", "x"), "'x' is not i/N"),
-        (("--ray-address", "auto"), "--ray-address is for --engine ray"),
+        (("--ray-address", "auto"), "--ray-address is for --runner ray"),
         (("--format", "hdf5"), "'hdf5' is not one of"),
     ],
 )
@@ -123,3 +124,15 @@ def test_sigterm_ends_workers_and_leaves_nothing_half_written(tmp_path, clips):
     assert process.returncode == 128 + 15
     assert "Traceback" not in rest
     assert not list((tmp_path / "out" / "shards").glob(".*"))
+
+
+def test_the_former_name_of_the_runner_works_and_warns(tmp_path, clips, toy_weights, in_process):
+    options = ("--model", toy_weights, "--workers", 1, "--engine", "local")
+    result = run(clips / "sub", tmp_path / "out", *options)
+    assert result.exit_code == 0
+    assert "Warning: --engine is called --runner now" in result.output
+    with pytest.warns(DeprecationWarning, match="engine is called runner now"):
+        totals = tokenize(clips / "sub", tmp_path / "again", model=toy_weights, workers=1, engine="local")
+    assert totals.utterances == 1
+    with pytest.warns(DeprecationWarning), pytest.raises(ConfigError, match="runner 'slurm' is none of local, ray"):
+        tokenize(clips, tmp_path / "none", model=toy_weights, engine="slurm")

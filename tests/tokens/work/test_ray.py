@@ -1,4 +1,4 @@
-"""`vqcodec tokenize --engine ray` on clusters of processes. Nothing of Ray runs in this one; see ray_cluster.py."""
+"""`vqcodec tokenize --runner ray` on clusters of processes. Nothing of Ray runs in this one; see ray_cluster.py."""
 
 import re
 import subprocess
@@ -42,7 +42,7 @@ def tokenize_on_ray(toy_weights):
     """Function: start `vqcodec tokenize` with the toy model on Ray."""
 
     def start(source, out, *options):
-        model = ("--model", toy_weights, "--shard-size", 2, "--engine", "ray")
+        model = ("--model", toy_weights, "--shard-size", 2, "--runner", "ray")
         command = [sys.executable, "-m", "vqcodec", "tokenize", source, out, *model, *options]
         return subprocess.Popen(
             list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -94,7 +94,7 @@ def test_a_cluster_of_its_own_is_started_and_ended(tmp_path, clips, toy_weights)
         import ray
         from vqcodec.tokens.run import tokenize
         source, out, model = sys.argv[1:]
-        totals = tokenize(source, out, model=model, engine="ray", workers=1)
+        totals = tokenize(source, out, model=model, runner="ray", workers=1)
         print(totals.utterances, ray.is_initialized())
     """
     command = [sys.executable, "-c", program, clips, tmp_path / "out", toy_weights]
@@ -105,4 +105,4 @@ def test_a_cluster_of_its_own_is_started_and_ended(tmp_path, clips, toy_weights)
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_named(tmp_path, clips, tokenize_toy):
     with pytest.raises(ConfigError, match="no Ray cluster at"):
-        tokenize_toy(clips, tmp_path / "out", engine="ray", ray_address="127.0.0.1:1")
+        tokenize_toy(clips, tmp_path / "out", runner="ray", ray_address="127.0.0.1:1")

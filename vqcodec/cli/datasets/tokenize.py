@@ -12,7 +12,7 @@ from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 if TYPE_CHECKING:
     from vqcodec.tokens.index import Totals
 
-_ENGINES = ("local", "ray")
+_RUNNERS = ("local", "ray")
 _ON_ERROR = ("report", "skip", "stop")
 
 
@@ -50,7 +50,8 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     "--shard", type=_Part(), metavar="i/N", help="Do only every N-th shard from the i-th on; implies --resume."
 )
 @click.option("--plan-only", is_flag=True, help="Only make the plan, which --shard and --resume then follow.")
-@click.option("--engine", type=click.Choice(_ENGINES), default="local", show_default=True, help="Who works.")
+@click.option("--runner", type=click.Choice(_RUNNERS), default="local", show_default=True, help="Who works.")
+@click.option("--engine", type=click.Choice(_RUNNERS), hidden=True, help="Former name of --runner.")
 @click.option("--ray-address", help="A running Ray cluster to join. [default: start one here]")
 @click.option("--resume", is_flag=True, help="Go on with the plan, not with a source that has changed since.")
 @click.option("--retry-failed", is_flag=True, help="With --resume: do shards that have failures again.")
@@ -76,7 +77,8 @@ def tokenize(
     shard_size: int | None,
     shard: tuple[int, int] | None,
     plan_only: bool,
-    engine: Any,
+    runner: Any,
+    engine: str | None,
     ray_address: str | None,
     resume: bool,
     retry_failed: bool,
@@ -99,15 +101,18 @@ def tokenize(
     vqcodec tokenize recordings/ tokens --kbps 1.5
     vqcodec tokenize manifest.jsonl tokens --format webdataset --workers 8
     vqcodec tokenize 'shards/{000..123}.tar' tokens --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
-    vqcodec tokenize recordings/ tokens --engine ray --ray-address auto
+    vqcodec tokenize recordings/ tokens --runner ray --ray-address auto
     """
     from vqcodec.cli.progress import Display
     from vqcodec.tokens.run import tokenize as run
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
-    if ray_address is not None and engine != "ray":
-        raise click.UsageError("--ray-address is for --engine ray")
+    if engine is not None:
+        click.echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
+        runner = engine
+    if ray_address is not None and runner != "ray":
+        raise click.UsageError("--ray-address is for --runner ray")
     with Display() as display:
         totals = run(
             source,
@@ -121,7 +126,7 @@ def tokenize(
             batch_seconds=batch_seconds,
             shard_size=shard_size,
             shard=shard,
-            engine=engine,
+            runner=runner,
             ray_address=ray_address,
             device=device,
             resume=resume,

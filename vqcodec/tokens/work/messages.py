@@ -1,4 +1,4 @@
-"""What engines and workers say to each other; no torch, so that an engine's own process needs none."""
+"""What runners and workers say to each other; no torch, so that a runner's own process needs none."""
 
 from dataclasses import dataclass
 

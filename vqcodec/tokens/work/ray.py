@@ -1,4 +1,4 @@
-"""The Ray engine: the same plan on the machines of a cluster, which share the output folder.
+"""The Ray runner: the same plan on the machines of a cluster, which share the output folder.
 
 Ray Data hands shard numbers to a pool of actors, each with a Worker. What a lost machine was doing is done again
 elsewhere; a shard that it had finished is found finished.
@@ -137,5 +137,5 @@ def _require_ray() -> Any:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the ray engine needs {error.name}: {how_to_install('ray')}") from None
+        raise ConfigError(f"the ray runner needs {error.name}: {how_to_install('ray')}") from None
     return ray
