@@ -13,7 +13,7 @@ from vqcodec.audio.resample import resample
 from vqcodec.errors import AudioError, ConfigError, UnavailableError
 from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.codecs.programs import Program, ProgramCodec
-from vqcodec.evaluation.codecs.registry import CODECS, open_codec, parse_external, parse_spec
+from vqcodec.evaluation.codecs.registry import CODECS, open_codec, parse_spec
 from vqcodec.metrics import pesq_wb, si_sdr
 from vqcodec.models.zoo import open_weights
 
@@ -166,13 +166,6 @@ def test_rates_after_the_name():
     for text in ("opus@", "opus@x", "opus@6/", "@6", "opus@0", "opus@inf"):
         with pytest.raises(ConfigError, match="rates in kbps"):
             parse_spec(text)
-
-
-def test_externals_have_a_name_and_two_commands():
-    assert parse_external("a=x {in} {bits}; y {bits} {out}") == ("a", "x {in} {bits}; y {bits} {out}")
-    for text in ("a", "=x", "a@b=x"):
-        with pytest.raises(ConfigError):
-            parse_external(text)
 
 
 @pytest.mark.parametrize(

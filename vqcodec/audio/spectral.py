@@ -29,13 +29,9 @@ def mel_filters(rate_hz: int, window_length: int, mels: int) -> NDArray[np.float
     return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
 
 
-def mel_bank(rate_hz: int, window_length: int, mels: int, device: torch.device) -> Tensor:
-    """`mel_filters` as a cached tensor on `device`."""
-    return _mel_bank(rate_hz, window_length, mels, device)
-
-
 @lru_cache(maxsize=64)
-def _mel_bank(rate_hz: int, window_length: int, mels: int, device: torch.device) -> Tensor:
+def mel_bank(rate_hz: int, window_length: int, mels: int, device: torch.device) -> Tensor:
+    """Make a tensor of `mel_filters` on `device`, once: nobody may change it."""
     return torch.from_numpy(mel_filters(rate_hz, window_length, mels)).to(device)
 
 

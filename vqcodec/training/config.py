@@ -112,6 +112,10 @@ class LossConfig(_Section):
     sparsity: float = Field(0.0, ge=0, description="L1 of the latent")
 
 
+LOSS_WEIGHTS = tuple(name for name, entry in LossConfig.model_fields.items() if entry.annotation is float)
+"""Names of the losses that have a weight, in order."""
+
+
 class DiscriminatorConfig(_Section):
     """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
 

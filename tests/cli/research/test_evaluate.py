@@ -78,6 +78,7 @@ def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips, in_process):
         (("clips", "--out", "out", "--codecs", "lyra"), 1, "lyra"),
         (("clips", "--out", "out", "--metrics", "mos"), 1, "mos"),
         (("clips", "--out", "out", "--external", "x"), 2, "NAME=ENCODE;DECODE"),
+        (("clips", "--out", "out", "--external", "a@b=x {in} {bits}; y {bits} {out}"), 2, "a name without @"),
         (("clips", "--out", "out", "--external", "x=one", "--codecs", "x"), 1, "two commands"),
         (("clips", "--out", "out", "--metrics", "wer"), 1, "recogniser"),
         (("absent", "--out", "out"), 1, "absent"),

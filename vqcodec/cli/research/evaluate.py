@@ -50,9 +50,9 @@ class _External(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, tuple):
             return value
         name, equals, template = str(value).partition("=")
-        if not (name and equals and template):
-            self.fail(f"{value!r} is not NAME=ENCODE;DECODE", param, ctx)
-        return name, template
+        if not (name.strip() and equals and template) or "@" in name:  # behind @ stand rates
+            self.fail(f"{value!r} is not NAME=ENCODE;DECODE with a name without @", param, ctx)
+        return name.strip(), template.strip()
 
 
 @click.command()

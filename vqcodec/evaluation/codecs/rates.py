@@ -1,18 +1,9 @@
 """Rates that were asked for -> rates that a codec has, in kbps."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from vqcodec.errors import ConfigError
-
-
-class HasRates(Protocol):
-    """The part of a codec under test that knows its rates."""
-
-    name: str
-
-    def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`."""
+from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest
 
 
 def clamped(asked: list[float], low: float, high: float) -> list[float | None]:
@@ -25,7 +16,7 @@ def nearest(asked: list[float], modes: Sequence[float]) -> list[float | None]:
     return [*sorted({min(sorted(modes), key=lambda mode: abs(mode - kbps)) for kbps in asked})]
 
 
-def settled(codec: HasRates, kbps: float | None) -> float:
+def settled(codec: CodecUnderTest, kbps: float | None) -> float:
     """What a codec that has rates runs at when `kbps` is asked. Raises ConfigError for None."""
     rate = None if kbps is None else codec.rates_kbps([kbps])[0]
     if rate is None:

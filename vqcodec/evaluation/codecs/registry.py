@@ -80,11 +80,3 @@ def parse_spec(text: str) -> tuple[str, list[float] | None]:
     if not spec or not numbers or not all(0 < number < math.inf for number in numbers):
         raise ConfigError(f"{text!r}: after @ stand rates in kbps, as in opus@6/8/12")
     return spec, numbers
-
-
-def parse_external(text: str) -> tuple[str, str]:
-    """`NAME=TEMPLATE` -> both. Raises ConfigError for what is neither."""
-    name, equals, template = text.partition("=")
-    if not equals or not name.strip() or "@" in name:
-        raise ConfigError(f"{text!r} is no external codec; give name=encode {{in}} {{bits}}; decode {{bits}} {{out}}")
-    return name.strip(), template.strip()

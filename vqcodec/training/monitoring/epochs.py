@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+from vqcodec.training.config import LOSS_WEIGHTS
+
+_LATENT = ("latent", "commitment", "codebook", "entropy", "sparsity")
 _HALVES = {
-    "reconstruction": ("mel", "magnitude", "complex", "compressed", "level", "perceptual"),
-    "latent": ("latent", "commitment", "codebook", "entropy", "sparsity"),
+    "reconstruction": tuple(name for name in LOSS_WEIGHTS if name not in _LATENT),
+    "latent": _LATENT,
 }
-"""Names of the losses in each."""
+"""Names of the losses in each: whatever has a weight and is not of the latent is of the reconstruction."""
 
 
 class EpochMeans:
