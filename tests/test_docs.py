@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -18,6 +19,7 @@ import torch
 
 import vqcodec
 from vqcodec.bitstream import VqcReader
+from vqcodec.cli import main
 from vqcodec.models.adapters import ADAPTERS
 from vqcodec.models.architecture import CODEBOOKS
 from vqcodec.sessions.stream import EncodeSession
@@ -25,6 +27,7 @@ from vqcodec.training.config import load_run_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+ALL_PAGES = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "recipes").rglob("*.md"))]
 SMALL = [
     *("steps=12", "model.channels=16", "model.stft_channels=8", "model.latent_dim=8", "model.codebook_size=16"),
     *("quantizer.start_step=4", "quantizer.kmeans_batches=4", "data.batch_size=2", "log_every=2"),
@@ -151,6 +154,101 @@ def test_an_adapter_is_one_file_and_one_line(folder, noise, monkeypatch):
         decoded = model.decode(codes).audio_values.reshape(1, -1)[:, :5000]
     assert np.array_equal(next(VqcReader(io.BytesIO(names["data"])).chunks()).codes, codes)
     assert np.allclose(names["samples_hat"], decoded, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_command_line_run(tmp_path, speech, speech_path):
+    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    (tmp_path / "recordings").mkdir()
+    shutil.copy(speech_path, tmp_path / "recordings")
+    np.save(tmp_path / "codes.npy", np.zeros((6, 50), int))
+    data = vqcodec.compress(speech, 16000, num_codebooks=2)
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "one.vqc").write_bytes(data)
+    (tmp_path / "damaged.vqc").write_bytes(data[:100] + b"junk" + data[100:])
+    script = "\n".join(blocks("command-line.md", "sh")[:1])
+    assert script.count("vqcodec") >= 8
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # Each line by itself, and the first decode again later: allow replacing.
+    script = "set -e -o pipefail\n" + script.replace(
+        "decode speech.vqc speech.wav", "decode speech.vqc speech.wav --force"
+    )
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert soundfile.info(tmp_path / "again.wav").frames == len(speech)
+    assert soundfile.info(tmp_path / "live.wav").frames == len(speech)
+    assert soundfile.info(tmp_path / "part.wav").duration == pytest.approx(1.5)
+
+
+@pytest.mark.slow
+def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatch):
+    (tmp_path / "recordings").mkdir()
+    for name in ("one", "84-121123-0000"):
+        shutil.copy(speech_path, tmp_path / "recordings" / f"{name}.flac")
+    script = blocks("datasets.md", "sh")[0]
+    assert script.count("vqcodec") >= 5
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert soundfile.info(tmp_path / "audio" / "one.wav").frames == soundfile.info(speech_path).frames
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(blocks("datasets.md", "python")[0], names)
+    np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
+
+
+@pytest.mark.slow
+def test_the_commands_of_comparing_run(tmp_path, speech):
+    (tmp_path / "clips").mkdir()
+    soundfile.write(tmp_path / "clips" / "one.wav", speech[:40000], 16000)
+    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    script = blocks("evaluation.md", "sh")[0]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert b"against opus" in result.stdout
+    assert (tmp_path / "results" / "report.html").exists()
+    assert (tmp_path / "speech-compare" / "report.html").exists()
+
+
+def test_the_python_of_its_page_runs(speech):
+    names = {
+        "wave": torch.from_numpy(speech)[None, None],
+        "samples": np.repeat(speech, 3),
+    }
+    for block in blocks("python.md", "python"):
+        exec(block, names)
+    assert names["wave_hat"].shape == names["wave"].shape
+    assert names["rate_hz"] == 44100
+    assert names["samples_hat"].shape == (1, 3 * len(speech))
+    assert len(names["packets"]) == names["frames"].shape[2]
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", text_of(page)):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_have_the_options_that_pages_show(page):
+    for block in re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL):
+        assert subprocess.run(["bash", "-n"], input=block.encode(), check=False).returncode == 0, block
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.findall(r"(?:^|\| |-m )vqcodec ([^|>;&#]*)", re.sub(r"'[^']*'", "quoted", line)):
+                name, *rest = command.split()
+                known = main.commands[name]
+                while isinstance(known, click.Group):
+                    known = known.commands[rest.pop(0)]
+                options = {option for parameter in known.params for option in parameter.opts}
+                assert {word.split("=")[0] for word in rest if word.startswith("--")} <= options, line
 
 
 def test_the_tree_names_what_exists():

@@ -1,13 +1,14 @@
-"""The committed results (recipes/results/*.jsonl) -> the table and the curves that README.md shows.
+"""The committed results (recipes/results/*.jsonl) -> the tables and curves that README.md and docs/results.md show.
 
 python tools/results.py --add FOLDER    take in the results of an evaluation: of its codecs, the former ones go
-python tools/results.py --write         write the table into README.md, curves into recipes/results/
+python tools/results.py --write         write the tables into README.md and docs/results.md, and the curves
 python tools/results.py --check         exit with 1 if they are not what the results give
 """
 
 import argparse
 import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from vqcodec.evaluation.results import Result, read_results, to_json
 from vqcodec.evaluation.summary import summarise
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGES = {"README.md": ("speech-16k", "opus"), "docs/results.md": None}
+"""Where a table stands, and the codecs in it; None: all."""
 RESULTS = ROOT / "recipes" / "results"
 METRICS = ("pesq_wb", "estoi", "visqol")
 CURVE_METRICS = ("pesq_wb", "visqol")
@@ -34,9 +36,10 @@ def add(folder: Path) -> None:
         (RESULTS / f"{codec}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def table() -> str:
+def table(codecs: Sequence[str] | None) -> str:
     """Our model first, then the others, by rate."""
-    return markdown(points_rows(summarise(_committed(), METRICS), METRICS))
+    points = summarise(_committed(), METRICS)
+    return markdown(points_rows([point for point in points if codecs is None or point.codec in codecs], METRICS))
 
 
 def fingerprint() -> str:
@@ -48,10 +51,10 @@ def fingerprint() -> str:
 
 
 def write() -> None:
-    """Renew README.md and the curves."""
-    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")
+    """Renew the tables and the curves."""
+    for name, codecs in PAGES.items():
+        before, rest = (ROOT / name).read_text(encoding="utf-8").split(BEGIN)
+        (ROOT / name).write_text(f"{before}{BEGIN}\n{table(codecs)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
     points = summarise(_committed(), METRICS)
     for metric in CURVE_METRICS:
         write_figure(RESULTS / metric, rate_quality_curve(points, metric))
@@ -60,8 +63,10 @@ def write() -> None:
 
 def stale() -> list[str]:
     """What is not up to date."""
-    found = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
-    wrong = [] if found == table() else ["README.md: the table of results"]
+    wrong = []
+    for name, codecs in PAGES.items():
+        found = (ROOT / name).read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
+        wrong += [] if found == table(codecs) else [f"{name}: the table of results"]
     recorded = (RESULTS / "curves.sha256").read_text(encoding="utf-8").strip()
     return wrong if recorded == fingerprint() else [*wrong, "recipes/results: the curves"]
 

@@ -1,6 +1,7 @@
 """The measuring tools run and print sane tables, so that they cannot rot."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -118,10 +119,14 @@ def test_bench_of_a_long_file_measures_memory(engine):
     assert {len(row) for row in rows} == {7}
 
 
-def test_every_table_of_the_benchmark_has_a_place_in_the_readme():
-    readme = (TOOLS.parent / "README.md").read_text()
+def test_every_table_of_the_benchmark_has_a_place():
+    page, readme = ((TOOLS.parent / name).read_text() for name in ("docs/benchmarks.md", "README.md"))
     for name in ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long"):
-        assert readme.count(f"<!-- bench {name} -->\n") == readme.count(f"<!-- end {name} -->\n") == 1
+        assert page.count(f"<!-- bench {name} -->\n") == page.count(f"<!-- end {name} -->\n") == 1
+    (short,), (whole,) = (
+        re.findall("<!-- bench speed -->\n(.*?)\n<!-- end", text, re.DOTALL) for text in (readme, page)
+    )
+    assert whole.startswith(short)
 
 
 def test_the_committed_results_are_what_the_readme_shows():
@@ -133,7 +138,7 @@ def test_the_committed_results_are_what_the_readme_shows():
 
 
 def test_results_that_change_are_noticed(tmp_path):
-    for name in ("tools", "recipes"):
+    for name in ("tools", "recipes", "docs"):
         shutil.copytree(TOOLS.parent / name, tmp_path / name)
     readme = (TOOLS.parent / "README.md").read_text(encoding="utf-8")
     (tmp_path / "README.md").write_text(readme, encoding="utf-8")
@@ -143,6 +148,7 @@ def test_results_that_change_are_noticed(tmp_path):
     done = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "README.md" in done.stderr
+    assert "docs/results.md" in done.stderr
     assert "curves" in done.stderr
     subprocess.run([*command, "--write"], check=True)
     subprocess.run([*command, "--check"], check=True)

@@ -3,7 +3,7 @@
 python tools/bench                          every table but the long one (the peers need transformers)
 python tools/bench --only speed frames      some of them
 python tools/bench --only long              cost and memory from 1 s to two hours
-python tools/bench --readme                 put what is measured between the markers of the README
+python tools/bench --readme                 put what is measured into docs/benchmarks.md, the best of it into README.md
 """
 
 import argparse
@@ -21,7 +21,9 @@ import tokenizing
 import torch
 
 _PARTS = ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long")
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+_SHORT_LINES = 6
+"""Of the table of speeds, those in the README: its head and our own model."""
 
 
 def main() -> None:
@@ -43,15 +45,16 @@ def main() -> None:
         text = jobs[name]()
         print(f"{name}\n\n{text}\n\n", flush=True)
         if options.readme:
-            _put(name, text)
+            _put(ROOT / "docs" / "benchmarks.md", name, text)
+            if name == "speed":
+                _put(ROOT / "README.md", name, "\n".join(text.split("\n")[:_SHORT_LINES]))
 
 
-def _put(name: str, text: str) -> None:
-    """Replace what stands between the markers of `name` in the README."""
+def _put(page: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of `name` in a page."""
     begin, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
-    before, rest = README.read_text(encoding="utf-8").split(begin)
-    after = rest.split(end)[1]
-    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
