@@ -166,7 +166,7 @@ def _settings(
     """What the arguments ask for. Loads no torch."""
     if format not in FORMATS:
         raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
-    format_of(format).check(entropy_coded=entropy_coded)
+    format_of(format).check(entropy_coded)
     card = zoo.card_of(model)
     if card.is_scaled:
         raise ConfigError(f"{model} takes levels out of its input, which tokens do not hold; encode files with it")

@@ -7,10 +7,10 @@ if TYPE_CHECKING:
     from vqcodec.tokens.formats.shard_format import ShardFormat
 
 FORMATS: dict[str, str] = {
-    "parquet": "vqcodec.tokens.formats.parquet:Parquet",
-    "webdataset": "vqcodec.tokens.formats.webdataset:WebDataset",
-    "npy": "vqcodec.tokens.formats.folder:NpyFolder",
-    "vqc": "vqcodec.tokens.formats.folder:VqcFolder",
+    "parquet": "vqcodec.tokens.formats.parquet:PARQUET",
+    "webdataset": "vqcodec.tokens.formats.webdataset:WEBDATASET",
+    "npy": "vqcodec.tokens.formats.folder:NPY",
+    "vqc": "vqcodec.tokens.formats.folder:VQC",
 }
 """Where each format is, by the name that --format and plan.json say; the first is the default."""
 
@@ -19,6 +19,6 @@ DEFAULT_FORMAT = next(iter(FORMATS))
 
 def format_of(name: str) -> "ShardFormat":
     """Return the format called `name`, a key of `FORMATS`."""
-    module, _, kind = FORMATS[name].partition(":")
-    shard_format: ShardFormat = getattr(import_module(module), kind)()
+    module, _, place = FORMATS[name].partition(":")
+    shard_format: ShardFormat = getattr(import_module(module), place)
     return shard_format

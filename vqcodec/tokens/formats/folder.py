@@ -10,8 +10,6 @@ from vqcodec.errors import ConfigError
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
-    ShardReader,
-    ShardWriter,
     decoded,
     facts_of,
     reading,
@@ -19,42 +17,6 @@ from vqcodec.tokens.formats.shard_format import (
 )
 from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance, check_id, name_of
-
-
-class _Folder(ShardFormat):
-    manifest = "manifest.jsonl"
-
-    def writer(
-        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
-    ) -> ShardWriter:
-        """See ShardFormat."""
-        return _FolderWriter(path, settings, columns, entropy)
-
-    def reader(
-        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
-    ) -> ShardReader:
-        """See ShardFormat."""
-        return _FolderReader(path, plan, entropy)
-
-
-class NpyFolder(_Folder):
-    """Arrays of numpy, [K, F] uint16."""
-
-    def check(self, *, entropy_coded: bool) -> None:
-        """See ShardFormat."""
-        if entropy_coded:
-            raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
-
-
-class VqcFolder(_Folder):
-    """Files that any vqcodec decodes by themselves."""
-
-    holds_vqc = True
-
-    def check(self, *, entropy_coded: bool) -> None:
-        """See ShardFormat."""
-        if entropy_coded:
-            raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
 
 
 class _FolderWriter:
@@ -90,7 +52,7 @@ class _FolderWriter:
 class _FolderReader:
     """Holds the lines of the folder's manifest."""
 
-    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None) -> None:
+    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, _lines: Callable[[], list[bytes]]) -> None:
         self._path, self._plan, self._entropy = path, plan, entropy
         self._manifest = path / "manifest.jsonl"
         with reading(self._manifest, part_of=path):
@@ -107,3 +69,19 @@ class _FolderReader:
 
     def close(self) -> None:
         """See ShardReader."""
+
+
+def _check_npy(entropy_coded: bool) -> None:
+    if entropy_coded:
+        raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
+
+
+def _check_vqc(entropy_coded: bool) -> None:
+    if entropy_coded:
+        raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
+
+
+NPY = ShardFormat(_FolderWriter, _FolderReader, manifest="manifest.jsonl", check=_check_npy)
+"""Arrays of numpy, [K, F] uint16."""
+VQC = ShardFormat(_FolderWriter, _FolderReader, holds_vqc=True, manifest="manifest.jsonl", check=_check_vqc)
+"""Files that any vqcodec decodes by themselves."""

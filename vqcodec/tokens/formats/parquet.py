@@ -16,8 +16,6 @@ from vqcodec.errors import ConfigError, TokensError, how_to_install
 from vqcodec.tokens.formats.blobs import codes_to_vqc
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
-    ShardReader,
-    ShardWriter,
     as_type,
     decoded,
     reading,
@@ -30,28 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROW_GROUP_ROWS, _ROW_GROUP_CODES = 128, 1 << 22
-
-
-class Parquet(ShardFormat):
-    """A file that pyarrow, pandas, DuckDB and Hugging Face `datasets` open. It needs pyarrow."""
-
-    suffix = ".parquet"
-
-    def check(self, *, entropy_coded: bool) -> None:
-        """See ShardFormat."""
-        _require_pyarrow()
-
-    def writer(
-        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
-    ) -> ShardWriter:
-        """See ShardFormat."""
-        return _ParquetWriter(path, settings, columns, entropy)
-
-    def reader(
-        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
-    ) -> ShardReader:
-        """See ShardFormat."""
-        return _ParquetReader(path, plan, entropy)
 
 
 class _ParquetWriter:
@@ -149,7 +125,7 @@ def _offsets(lengths: NDArray[Any]) -> "pa.Array":
 class _ParquetReader:
     """Holds the row group read last."""
 
-    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None) -> None:
+    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, _lines: Callable[[], list[bytes]]) -> None:
         self._path, self._plan, self._entropy = path, plan, entropy
         pq = _require_pyarrow()
         with reading(path):
@@ -204,3 +180,7 @@ def _require_pyarrow() -> Any:
         remedy = f"{how_to_install('tokens')}, or --format npy"
         raise ConfigError(f"the parquet format needs pyarrow: {remedy}") from None
     return pq
+
+
+PARQUET = ShardFormat(_ParquetWriter, _ParquetReader, suffix=".parquet", check=lambda _: _require_pyarrow())
+"""A file that pyarrow, pandas, DuckDB and Hugging Face `datasets` open. It needs pyarrow."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,32 +40,25 @@ class ShardReader(Protocol):
         """Close its files."""
 
 
+@dataclass(frozen=True)
 class ShardFormat:
-    """A format of shards. Abstract: a format defines `writer` and `reader`.
+    """A format of shards.
 
-    suffix:    of a shard, which is a file; "" where it is a folder of a file per utterance
+    writer:    begins a shard at a path, of some settings, with columns (names and types of what rows carry) and the
+               entropy model for .vqc
+    reader:    opens the shard at a path, of a plan, with the entropy model and what gives the lines of its index
+    suffix:    of a shard that is a file; "" where it is a folder of a file per utterance
     holds_vqc: whether an utterance is always a .vqc in it, entropy-coded where the model can
     manifest:  name of a file in each shard whose lines make one for all; None without
+    check:     raises ConfigError where it cannot be written here, or not `entropy_coded`
     """
 
-    suffix = ""
-    holds_vqc = False
+    writer: Callable[[Path, Settings, Mapping[str, ColumnType], EntropyModel | None], ShardWriter]
+    reader: Callable[[Path, Plan, EntropyModel | None, Callable[[], list[bytes]]], ShardReader]
+    suffix: str = ""
+    holds_vqc: bool = False
     manifest: str | None = None
-
-    def check(self, *, entropy_coded: bool) -> None:
-        """Raise ConfigError where it cannot be written here, or not `entropy_coded`."""
-
-    def writer(
-        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
-    ) -> ShardWriter:
-        """Begin a shard at `path`; `columns`: names and types of what rows carry."""
-        raise NotImplementedError
-
-    def reader(
-        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
-    ) -> ShardReader:
-        """Open the shard at `path`; `lines` gives those of its index that stand for rows."""
-        raise NotImplementedError
+    check: Callable[[bool], None] = lambda entropy_coded: None
 
 
 def facts_of(row: TokenizedUtterance, columns: Mapping[str, ColumnType]) -> dict[str, Any]:

@@ -17,8 +17,6 @@ from vqcodec.errors import TokensError
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
-    ShardReader,
-    ShardWriter,
     decoded,
     facts_of,
     reading,
@@ -26,24 +24,6 @@ from vqcodec.tokens.formats.shard_format import (
 )
 from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance, name_of
-
-
-class WebDataset(ShardFormat):
-    """A tar file. Its index has the place of each row."""
-
-    suffix = ".tar"
-
-    def writer(
-        self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
-    ) -> ShardWriter:
-        """See ShardFormat."""
-        return _TarWriter(path, settings, columns, entropy)
-
-    def reader(
-        self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]
-    ) -> ShardReader:
-        """See ShardFormat."""
-        return _TarReader(path, plan, entropy, lines())
 
 
 class _TarWriter:
@@ -77,8 +57,8 @@ class _TarWriter:
 
 
 class _TarReader:
-    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: list[bytes]) -> None:
-        self._path, self._plan, self._entropy, self._lines = path, plan, entropy, lines
+    def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]) -> None:
+        self._path, self._plan, self._entropy, self._lines = path, plan, entropy, lines()
         with reading(path):
             self._file = path.open("rb")
         weakref.finalize(self, self._file.close)  # a dataset need not be closed
@@ -107,3 +87,7 @@ class _TarReader:
             raise TokensError("a row has no .json behind its codes")
         self._file.seek(member.offset_data)
         return self._file.read(member.size)
+
+
+WEBDATASET = ShardFormat(_TarWriter, _TarReader, suffix=".tar")
+"""A tar file. Its index has the place of each row."""
