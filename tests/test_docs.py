@@ -3,6 +3,7 @@
 A block marked "no-test" needs a network.
 """
 
+import ast
 import io
 import os
 import re
@@ -270,3 +271,13 @@ def test_the_main_path_is_one_of_files_that_import_the_next():
     assert len(path) == 9
     for name in path:
         assert (ROOT / "vqcodec" / f"{name}.py").exists(), name
+
+
+def test_docstrings_of_functions_begin_with_a_verb():
+    """Or at least with none of the words that begin what is no sentence; `See X` is for what a method overrides."""
+    riddles = {"Of", "As", "Those", "That", "What", "How", "Whether", "Where", "All", "For", "To", "With", "Without"}
+    for path in (ROOT / "vqcodec").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
+                words = (ast.get_docstring(node) or "None").split()
+                assert words[0] not in riddles, f"{path}:{node.lineno}: {' '.join(words[:8])}"

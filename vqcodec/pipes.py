@@ -88,7 +88,7 @@ class StoppableFile(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """That of `file`."""
+        """Give that of `file`."""
         return self._file.fileno()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
@@ -106,7 +106,7 @@ def read_some(file: IO[bytes] | io.RawIOBase, most_bytes: int) -> bytes:
 
 
 def is_at_hand(file: IO[bytes]) -> bool:
-    """Whether reading `file` waits for nothing: it has bytes or has ended."""
+    """Tell whether reading `file` waits for nothing: it has bytes or has ended."""
     try:
         return bool(select.select([file], [], [], 0)[0])
     except (OSError, ValueError, TypeError):  # no file of the system, such as BytesIO: never waits

@@ -75,7 +75,7 @@ class AudioReader:
             )
 
     def excerpt(self, block_samples: int, *, start_samples: int, length_samples: int | None) -> Iterator[Wave]:
-        """As `blocks`, from `start_samples` on and at most `length_samples`; nothing lies behind the end."""
+        """Yield blocks from `start_samples` on, at most `length_samples`; nothing lies behind the end."""
         try:
             done = self._file.seek(min(start_samples, self.length_samples))
         except (soundfile.LibsndfileError, RuntimeError) as error:

@@ -106,7 +106,7 @@ class SampleStream:
             raise AudioError(f"{name}: {error}") from None
 
     def blocks(self, most_samples: int) -> Iterator[Wave]:
-        """What has come, as waves [C, n], 1 <= n <= most_samples, to the end of the stream or of its WAV data.
+        """Yield what has come, as waves [C, n], 1 <= n <= most_samples, to the end of the stream or of its WAV data.
 
         A sample that is cut at the end is dropped. Raises AudioError for NaN or Inf, after the samples before it.
         """

@@ -64,7 +64,7 @@ class Header:
         return num_frames(resampled_length(samples, self.original_rate_hz, self.sample_rate_hz), self.hop_length)
 
     def seconds_at(self, frame: int) -> float:
-        """Where frame `frame` starts, at most the duration."""
+        """Tell where frame `frame` starts, at most the duration."""
         seconds = frame * self.hop_length / self.sample_rate_hz
         return seconds if self.samples is None else min(seconds, self.samples / self.original_rate_hz)
 

@@ -57,7 +57,7 @@ class Display:
 
 
 def facts_of(progress: "Progress", elapsed_seconds: float) -> dict[str, float | int | None]:
-    """What is shown. The time left supposes that utterances go on to take as long."""
+    """Give what is shown. The time left supposes that utterances go on to take as long."""
     done = progress.utterances + progress.failures
     left = elapsed_seconds * (progress.planned - done) / done if done else None
     return {

@@ -43,7 +43,7 @@ def write_settings(out: Path, settings: Settings) -> None:
 
 
 def read_settings(out: Path) -> Settings:
-    """What the evaluation in `out` was asked. Raises ConfigError for a folder without one."""
+    """Read what the evaluation in `out` was asked. Raises ConfigError for a folder without one."""
     try:
         return Settings(**json.loads((out / _SETTINGS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -51,22 +51,22 @@ def read_settings(out: Path) -> Settings:
 
 
 def audio_folder(out: Path) -> Path:
-    """Where all audio is kept."""
+    """Tell where all audio is kept."""
     return out / "audio"
 
 
 def original_path(out: Path, clip: str) -> Path:
-    """Where the original of a clip to listen to is kept, FLAC."""
+    """Tell where the original of a clip to listen to is kept, FLAC."""
     return audio_folder(out) / "original" / f"{_file_name(clip)}.flac"
 
 
 def take_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
-    """Where a rendering of a clip to listen to is kept, FLAC, aligned with the original."""
+    """Tell where a rendering of a clip to listen to is kept, FLAC, aligned with the original."""
     return audio_folder(out) / _point_name(codec, kbps) / f"{_file_name(clip)}.flac"
 
 
 def codes_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
-    """Where the codes [K, F] of a neural codec are kept, npy."""
+    """Tell where the codes [K, F] of a neural codec are kept, npy."""
     return out / "codes" / _point_name(codec, kbps) / f"{_file_name(clip)}.npy"
 
 
@@ -78,7 +78,7 @@ def write_audio(path: Path, wave: Samples, rate_hz: int) -> None:
 
 
 def read_audio(path: Path) -> tuple[Samples, int]:
-    """What `write_audio` wrote: float32 [T], and the rate."""
+    """Read what `write_audio` wrote: float32 [T], and the rate."""
     wave, rate_hz = soundfile.read(path, dtype="float32")
     return wave, int(rate_hz)
 

@@ -85,7 +85,7 @@ class _History:
     deaths: Counter[tuple[_Key, str]] = field(default_factory=Counter)
 
     def after_death(self, job: Job, death: str) -> Job | Result:
-        """How the job goes on after a process at it ended with `death`, or its result if it does not."""
+        """Tell how the job goes on after a process at it ended with `death`, or its result if it does not."""
         step = self.steps.pop(job.key, _CODING)
         self.deaths[job.key, step] += 1
         if self.deaths[job.key, step] < _DEATHS:

@@ -61,7 +61,7 @@ _FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("sco
 
 
 def to_json(result: Result) -> str:
-    """One line: facts, then every score by its name (null: not defined), then why, columns and error if any."""
+    """Write one line: facts, then every score by its name (null: not defined), then why, columns and error if any."""
     row: dict[str, Any] = {name: _rounded(getattr(result, name)) for name in _FACTS}
     row |= {name: None if math.isnan(score) else _rounded(score) for name, score in result.scores.items()}
     row |= {name: value for name in _REST if (value := getattr(result, name))}
@@ -121,7 +121,7 @@ class ResultsFile:
 
 
 def finished(results: Iterable[Result], metrics: Iterable[str]) -> dict[tuple[str, str, float | None], Result]:
-    """Those without a failure that have every one of `metrics`, by key."""
+    """Select those without a failure that have every one of `metrics`, by key."""
     wanted = set(metrics)
     return {r.key: r for r in results if not r.failures and wanted <= r.scores.keys()}
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 def summarise(results: Iterable[Result], metrics: Sequence[str]) -> list[Point]:
-    """One point per codec and rate, in order of codec and kbps, over the clips without an error.
+    """Make one point per codec and rate, in order of codec and kbps, over the clips without an error.
 
     kbps is that of all clips together, bytes over seconds. Intervals hold 95 % of the means of 2,000 resamples of the
     clips (percentile bootstrap, Efron 1979, with percentiles expanded by Student's t for few clips, Hesterberg 2015);

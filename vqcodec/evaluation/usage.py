@@ -24,7 +24,7 @@ class Usage:
 
 
 def usage_of(out: Path, results: Iterable[Result]) -> list[Usage]:
-    """One per codec and rate that left codes in the folder `out`."""
+    """Measure one per codec and rate that left codes in the folder `out`."""
     kept: dict[tuple[str, float | None, int], list[Path]] = {}
     for result in results:
         path = codes_path(out, result.codec, result.kbps_asked, result.clip)

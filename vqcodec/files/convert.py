@@ -243,7 +243,7 @@ def depth_of(header: Header, num_codebooks: int | None) -> int:
 
 
 def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Those of `tags` that have a text. Raises ConfigError for what a file cannot hold."""
+    """Select those of `tags` that have a text. Raises ConfigError for what a file cannot hold."""
     kept = {name: text for name, text in tags.items() if text}
     try:
         check_tags(kept)

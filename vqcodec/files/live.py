@@ -207,5 +207,5 @@ class _Output(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of `file`."""
+        """Seek in `file`."""
         return self._file.seek(offset, whence)

@@ -95,7 +95,7 @@ class ModelConfig:
         return max(self.strides, default=1)
 
     def to_json(self) -> str:
-        """One line of JSON with every key."""
+        """Write one line of JSON with every key."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod

@@ -188,7 +188,7 @@ class CodebookFacts(Protocol):
 
 
 def codebooks_for(facts: CodebookFacts, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
-    """As `Engine.codebooks_for`, also of a model that is not loaded."""
+    """Choose the number of codebooks as `Engine.codebooks_for`, also of a model that is not loaded."""
     if kbps is not None and num_codebooks is not None:
         raise ConfigError("give kbps or num_codebooks, not both")
     if kbps is not None:

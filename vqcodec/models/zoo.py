@@ -78,7 +78,7 @@ FORMER_WEIGHTS: dict[str, str] = {
 
 
 def unknown_weights(fingerprint: bytes) -> str:
-    """What to tell about weights that are not bundled (any more), with the remedy."""
+    """Explain what became of weights that are not bundled (any more), with the remedy."""
     for sha256, revision in FORMER_WEIGHTS.items():
         if sha256.startswith(fingerprint.hex()):
             return (
@@ -138,7 +138,7 @@ def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | 
 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
-    """As `load`, a model of this package: what can be trained further. Raises ModelError for another one."""
+    """Load, as `load` does, a model of this package: what can be trained further. Raises ModelError for another one."""
     return _on_torch(open_weights(model), device)
 
 

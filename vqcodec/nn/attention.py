@@ -41,5 +41,5 @@ class WindowedAttention(Streaming):
 
 
 def attention_layers(channels: int, *, heads: int, window: int) -> list[WindowedAttention]:
-    """One layer, or none for a window of 0."""
+    """Make one layer, or none for a window of 0."""
     return [WindowedAttention(channels, heads=heads, window=window)] if window else []

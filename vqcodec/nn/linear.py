@@ -64,7 +64,7 @@ _KEPT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # type: ignore[no-un
 
 
 def kept(weight: Tensor, name: str, make: Callable[[], Tensor]) -> Tensor:
-    """What `make` computes from `weight`, kept as long as that lives and is not changed.
+    """Return what `make` computes from `weight`, kept as long as that lives and is not changed.
 
     Changes through `weight.data` are the exception: torch does not count them.
     """

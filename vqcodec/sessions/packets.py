@@ -96,7 +96,7 @@ class Depacketizer:
         self._waiting: dict[int, Codes] = {}
 
     def push(self, packet: bytes) -> list[Codes | None]:
-        """What can be played now that `packet` has come."""
+        """Return what can be played now that `packet` has come."""
         try:
             number, codes = self._checked(packet)
         except BitstreamError as error:
@@ -124,7 +124,7 @@ class Depacketizer:
         return [None, *self._ready(self.reorder_packets)]
 
     def flush(self) -> list[Codes | None]:
-        """What still waits, and None for the frames that are missing in between. The next push starts anew."""
+        """Return what still waits, and None for the frames that are missing in between. The next push starts anew."""
         rest = self._ready(0)
         self._next = self._restart = None
         return rest
@@ -166,7 +166,7 @@ class Depacketizer:
 
 
 def depacketize(packets: Iterable[bytes], depacketizer: Depacketizer | None = None) -> Iterator[Codes | None]:
-    """What `Depacketizer` gives for all `packets`, flushed: codes [C, K, n] in order, None for each lost frame."""
+    """Give what `Depacketizer` does for all `packets`, flushed: codes [C, K, n] in order, None for each lost frame."""
     receiver = depacketizer or Depacketizer()
     for packet in packets:
         yield from receiver.push(packet)

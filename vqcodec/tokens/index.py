@@ -43,12 +43,12 @@ def shard_name(shard: int) -> str:
 
 
 def index_path(folder: Path, shard: int) -> Path:
-    """Where the index of a shard is."""
+    """Tell where the index of a shard is."""
     return folder / "index" / f"{shard_name(shard)}.jsonl"
 
 
 def shard_path(folder: Path, shard: int, kind: str) -> Path:
-    """Where a shard is: a file, or the folder of its files."""
+    """Tell where a shard is: a file, or the folder of its files."""
     return folder / "shards" / (shard_name(shard) + format_of(kind).suffix)
 
 
@@ -71,12 +71,12 @@ def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
 
 
 def is_finished(plan: Plan, shard: int) -> bool:
-    """Whether a shard has been written."""
+    """Tell whether a shard has been written."""
     return index_path(plan.folder, shard).is_file() and shard_path(plan.folder, shard, plan.settings.format).exists()
 
 
 def is_intact(plan: Plan, shard: int) -> bool:
-    """Whether a shard needs no more work: it is finished, and as long as it was then."""
+    """Tell whether a shard needs no more work: it is finished, and as long as it was then."""
     if not is_finished(plan, shard):
         return False
     size = _written_bytes(index_path(plan.folder, shard))

@@ -85,7 +85,7 @@ class TokenDataset:
 
     @property
     def ids(self) -> list[str]:
-        """All ids, in order. They are read from the index once, and then take some 150 bytes each."""
+        """List all ids, in order. They are read from the index once, and then take some 150 bytes each."""
         return list(self._positions_of_ids())
 
     @property

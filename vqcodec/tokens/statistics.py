@@ -85,7 +85,7 @@ def _bytes_of(path: Path) -> int:
 
 
 def usage_figure(statistics: Statistics) -> "Figure":
-    """How often the codes of each codebook occur, the most frequent first, and the entropy of each codebook.
+    """Draw how often the codes of each codebook occur, the most frequent first, and the entropy of each codebook.
 
     A curve ends where the codes that never occur begin; an even one is flat at 1.
     """

@@ -46,7 +46,7 @@ class Utterance:
     columns: Mapping[str, ColumnValue] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One line, without what is as by default. Paths that are not UTF-8 survive."""
+        """Write one line, without what is as by default. Paths that are not UTF-8 survive."""
         values = {name: value for name, value in vars(self).items() if value != _DEFAULTS[name]}
         return json.dumps(values)  # ASCII: also lone surrogates, which stand for bytes of paths that are not UTF-8
 

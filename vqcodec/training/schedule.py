@@ -72,7 +72,7 @@ class Gradual:
 
 
 def gradual(steps: int, config: QuantizerConfig) -> Gradual:
-    """What holds `steps` steps after quantization began."""
+    """Tell what holds `steps` steps after quantization began."""
     done = min(1.0, steps / config.gradual_steps) if config.gradual_steps else 1.0
     if config.gradual == "share":
         return Gradual(config.unquantized + (1 - done) * (1 - config.unquantized), blend=1.0)
@@ -80,7 +80,7 @@ def gradual(steps: int, config: QuantizerConfig) -> Gradual:
 
 
 def temperature(progress: float, config: QuantizerConfig) -> float:
-    """Of soft choices, from the first to the second of `config.temperature` by equal factors; `progress` 0 to 1."""
+    """Choose that of soft choices: from first to second of `config.temperature` by equal factors; `progress` 0 to 1."""
     start, end = config.temperature
     return start * math.pow(end / start, min(1.0, progress))
 

@@ -35,7 +35,7 @@ def opened(entry: Entry) -> CodecUnderTest:
 
 
 def name_of(entry: Entry) -> str:
-    """What results and tables call it."""
+    """Tell what results and tables call it."""
     return entry.label or opened(entry).name
 
 

@@ -40,7 +40,7 @@ class CodecUnderTest(Protocol):
     version: str
 
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """What it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""
+        """Tell what it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""
 
     def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
         """Code and decode `wave` float32 [T] in [-1, 1]. Raises VqcodecError for what it cannot code."""

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 
 def ogg_payload_bytes(data: bytes) -> int:
-    """Of Ogg Opus (RFC 7845) and Speex: the packets after the two that hold the header and the comments."""
+    """Count those of Ogg Opus (RFC 7845) and Speex: the packets after the two that hold the header and the comments."""
     packets = list(_packet_bytes(data))
     return sum(packets[2:])
 
 
 def flac_payload_bytes(data: bytes) -> int:
-    """Of FLAC (RFC 9639): all after the metadata blocks."""
+    """Count those of FLAC (RFC 9639): all after the metadata blocks."""
     place, is_last = 4, False
     while not is_last:
         is_last = data[place] >= 0x80
@@ -19,7 +19,7 @@ def flac_payload_bytes(data: bytes) -> int:
 
 
 def lc3_payload_bytes(data: bytes) -> int:
-    """Of the files of elc3: a header that tells its length, then frames, each after its size in 16 bits."""
+    """Count those of the files of elc3: a header that tells its length, then frames, each after its size in 16 bits."""
     place = int.from_bytes(data[2:4], "little")
     payload = 0
     while place < len(data):
@@ -30,7 +30,7 @@ def lc3_payload_bytes(data: bytes) -> int:
 
 
 def codec2_payload_bytes(data: bytes) -> int:
-    """Of the files of c2enc whose name ends in .c2: all after 7 bytes of header."""
+    """Count those of the files of c2enc whose name ends in .c2: all after 7 bytes of header."""
     return len(data) - 7
 
 

@@ -7,17 +7,17 @@ from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest
 
 
 def clamped(asked: list[float], low: float, high: float) -> list[float | None]:
-    """`asked` moved into low..high, each once, sorted."""
+    """Move `asked` into low..high, each once, sorted."""
     return [*sorted({min(max(kbps, low), high) for kbps in asked})]
 
 
 def nearest(asked: list[float], modes: Sequence[float]) -> list[float | None]:
-    """For each of `asked` the mode nearest to it (the lower of two), each once, sorted."""
+    """Find for each of `asked` the mode nearest to it (the lower of two), each once, sorted."""
     return [*sorted({min(sorted(modes), key=lambda mode: abs(mode - kbps)) for kbps in asked})]
 
 
 def settled(codec: CodecUnderTest, kbps: float | None) -> float:
-    """What a codec that has rates runs at when `kbps` is asked. Raises ConfigError for None."""
+    """Find what a codec that has rates runs at when `kbps` is asked. Raises ConfigError for None."""
     rate = None if kbps is None else codec.rates_kbps([kbps])[0]
     if rate is None:
         raise ConfigError(f"{codec.name} needs a rate in kbps")

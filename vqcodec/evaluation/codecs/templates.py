@@ -37,7 +37,7 @@ def parse_template(template: str) -> tuple[list[str], list[str]]:
 
 
 def names_in(command: list[str]) -> set[str]:
-    """What stands in braces."""
+    """Find what stands in braces."""
     return {name for word in command for name in re.findall(r"\{(\w+)\}", word)}
 
 

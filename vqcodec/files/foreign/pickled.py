@@ -85,7 +85,7 @@ class _Stack:
         return self.values.pop()
 
     def pop_marked(self) -> list[Any]:
-        """All above the last mark."""
+        """Take all above the last mark."""
         start = self.marks.pop()
         found = self.values[start:]
         del self.values[start:]

@@ -66,7 +66,7 @@ class Codebook(nn.Module):
     """Whether scores say by how much a code lowers |r|^2 / 2, as `beam_search` must know."""
 
     def scores(self, vectors: Tensor) -> Tensor:
-        """How well each code fits, [N, size], of `vectors` [N, dim]; the highest is chosen. Differentiable."""
+        """Tell how well each code fits, [N, size], of `vectors` [N, dim]; the highest is chosen. Differentiable."""
         raise NotImplementedError
 
     def encode(self, vectors: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Codebook(nn.Module):
         """Begin the statistics of use anew, if there are any."""
 
     def entropies(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Of soft assignments p(code | vector): their mean entropy and the entropy of their mean, over log(size).
+        """Measure the mean entropy of soft assignments p(code | vector), and the entropy of their mean, over log(size).
 
         A low first one says that each vector has one code (sparsity), a high second one that all codes are used
         (Yu et al. 2023, MAGVIT-v2, eq. 4).
@@ -168,7 +168,7 @@ class VectorCodebook(Codebook):
         return Assigned(codes, ESTIMATORS[self.learning.estimator](vectors, chosen), None, loss, revived)
 
     def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """One training step from `vectors` [N, dim] and their `codes` [N].
+        """Take one training step from `vectors` [N, dim] and their `codes` [N].
 
         Returns the codebook loss (0 where no gradient trains the vectors) and the number of revived codes.
         """

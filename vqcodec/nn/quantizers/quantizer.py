@@ -74,5 +74,5 @@ class Quantizer(nn.Module):
         raise NotImplementedError
 
     def table(self) -> Tensor:
-        """What each code adds to the latents of its frame, [K * codebook_size, steps * dim]: `decode` sums rows."""
+        """Give what a code adds to the latents of its frame, [K * codebook_size, steps * dim]: `decode` sums rows."""
         raise NotImplementedError

@@ -27,7 +27,7 @@ def _has_file_name(file: Path) -> bool:
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
+    """Tell whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
     return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
 
 
@@ -53,7 +53,7 @@ def open_saved(folder: str | Path) -> tuple[Any, str]:
 
 
 def utterances(folder: Path) -> Iterator[Utterance]:
-    """One per row, with its scalar columns; the id is that of a column id, or the number of the row."""
+    """Yield one per row, with its scalar columns; the id is that of a column id, or the number of the row."""
     dataset, audio = open_saved(folder)
     rest = dataset.remove_columns([audio])
     for number in range(len(dataset)):

@@ -13,7 +13,7 @@ _COLUMNS = {"text": "text", "utt2spk": "speaker"}
 
 
 def utterances(folder: Path, *, run_commands: bool) -> Iterator[Utterance]:
-    """One per line of segments, or of wav.scp. Raises AudioError for lines that make no sense.
+    """Yield one per line of segments, or of wav.scp. Raises AudioError for lines that make no sense.
 
     Entries of wav.scp that end in "|" are commands: their output is read with `run_commands`, else they are an error.
     """

@@ -14,7 +14,7 @@ _MOST_LINE_BYTES = 1 << 20
 
 
 def is_cuts(path: Path) -> bool:
-    """Whether a file is a manifest of cuts: JSON lines, maybe packed, each with a type such as MonoCut."""
+    """Tell whether a file is a manifest of cuts: JSON lines, maybe packed, each with a type such as MonoCut."""
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         return False
     try:
@@ -25,7 +25,7 @@ def is_cuts(path: Path) -> bool:
 
 
 def utterances(path: Path) -> Iterator[Utterance]:
-    """One per cut, with text, speaker and language of its supervision. Raises AudioError for cuts that mix others."""
+    """Yield one per cut, with text, speaker and language of its supervision. Raises AudioError for mixed cuts."""
     try:
         from lhotse import CutSet, MonoCut
     except ModuleNotFoundError as error:

@@ -17,12 +17,12 @@ _MAX_TEXT_BYTES = 1 << 20
 
 
 def is_pattern(source: str) -> bool:
-    """Whether SOURCE names several tar files: a glob or braces such as shard-{000000..000123}.tar."""
+    """Tell whether SOURCE names several tar files: a glob or braces such as shard-{000000..000123}.tar."""
     return source.endswith(".tar") and bool(re.search(r"[*?\[{]", source))
 
 
 def utterances(pattern: str) -> Iterator[Utterance]:
-    """One per sample with audio, in the order of the archives; of several archives, ids begin with the archive's name.
+    """Yield one per sample with audio, in the order of the archives; of several, ids begin with the archive's name.
 
     Fields of .json and the texts of .txt and .cls are carried. Raises AudioError for what is no tar archive.
     """

@@ -63,7 +63,7 @@ class _History:
     deadly: dict[int, dict[int, str]] = field(default_factory=dict)
 
     def after_death(self, shard: int, death: str) -> _Task:
-        """How the shard goes on after a worker of it ended with `death`."""
+        """Tell how the shard goes on after a worker of it ended with `death`."""
         self.deaths[shard] += 1
         position = self.reading.pop(shard, None)
         self.deaths_at[shard, position] += 1

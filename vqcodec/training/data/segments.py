@@ -80,7 +80,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
 
 
 def read_first_channel(path: str) -> tuple[NDArray[np.float32], int]:
-    """All samples [T] of an audio file's first channel, and their rate in Hz. Raises AudioError."""
+    """Read all samples [T] of an audio file's first channel, and their rate in Hz. Raises AudioError."""
     with AudioReader(path) as reader:
         return _first_channel(reader.blocks(_BLOCK_SAMPLES)), reader.rate_hz
 

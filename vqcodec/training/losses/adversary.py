@@ -54,7 +54,7 @@ class Adversary:
         return loss.detach()
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint must hold."""
+        """Give what a checkpoint must hold."""
         return with_prefix("module", self.module.state_dict()) | with_prefix(
             "optimizer", optimizer_tensors(self.optimizer)
         )

@@ -97,7 +97,7 @@ def _loudness_bands(rate_hz: int, bins: int, device: torch.device) -> Tensor:
 
 
 def grid_loss(wave: Tensor, wave_hat: Tensor, rate_hz: int) -> Tensor:
-    """How far the level of `wave_hat` [B, T] over that of `wave` [B, T] depends on the place within 20 ms: L1, log10.
+    """Measure how far the level of `wave_hat` over that of `wave`, [B, T], depends on the place in 20 ms: L1, log10.
 
     A decoder that makes four spectra of each frame of codes tends to make some of them stronger than others, heard as
     a tone of 50 Hz and its multiples in the upper bands. Powers above an eighth of the rate, frames of 10 ms, hop 5.

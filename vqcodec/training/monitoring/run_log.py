@@ -59,7 +59,7 @@ class RunLog:
         self._file.close()
 
     def advance(self, status: str) -> None:
-        """One step is done."""
+        """Tell that one step is done."""
         self._progress.update(self._task, advance=1, status=status)
 
     def record(self, step: int, kind: str, values: dict[str, Any]) -> None:
