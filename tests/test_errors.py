@@ -17,8 +17,8 @@ def test_every_extra_that_an_error_names_is_one():
     assert named <= set(extras)
 
 
-def test_the_remedy_is_formed_in_one_place_and_is_what_the_readme_says():
+def test_the_remedy_is_formed_in_one_place_and_is_what_the_page_on_installing_says():
     assert [path.name for path, text in SOURCES.items() if "vqcodec[" in text or "'.[" in text] == ["errors.py"]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     for extra in ("", "train", "eval", "onnx"):
-        assert how_to_install(extra).partition(" in ")[0] in readme
+        assert how_to_install(extra).partition(" in ")[0] in page

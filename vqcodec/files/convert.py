@@ -186,6 +186,8 @@ def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | Non
 
 def _checked_wave(wave: Wave, rate_hz: int) -> Wave:
     """`wave` as float32 [C, T]; raises AudioError for what cannot be coded."""
+    if not isinstance(wave, np.ndarray):
+        raise AudioError(f"wave is a {type(wave).__name__}; give an array of numpy, as wave.numpy() makes of a tensor")
     if wave.ndim not in (1, 2) or wave.dtype.kind != "f":
         raise AudioError(f"wave is {wave.dtype} {list(wave.shape)}; give floats [T] or [C, T] in [-1, 1]")
     wave = np.atleast_2d(wave).astype(np.float32)

@@ -20,6 +20,7 @@ from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.frames import ceil_div, num_frames
 from vqcodec.models.architecture import CODEBOOKS, ModelConfig
 from vqcodec.models.engine import Codes, StreamEngine, Wave
+from vqcodec.models.tensors import check_codes_tensor, checked_waves
 from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, State
 from vqcodec.nn.decoder import Decoder
@@ -106,10 +107,10 @@ class Codec(nn.Module, StreamEngine):
 
         Shape: wave [B, 1, T] float32 in [-1, 1] -> codes [B, K, F] int64, F = ceil(T / hop_length).
         Clips of different lengths may share a batch, padded on the right: each keeps its first
-        ceil(length / hop_length) frames.
+        ceil(length / hop_length) frames. Other floats are taken as float32. Raises TypeError for what is no tensor,
+        ValueError for another shape, integers and NaN, ConfigError for an impossible rate.
         """
-        if wave.dim() != 3 or wave.shape[1] != 1:
-            raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [B, 1, T]")
+        wave = checked_waves(wave)
         count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
         if wave.shape[0] == 0 or wave.shape[2] == 0:
             return torch.zeros(wave.shape[0], count, 0, dtype=torch.int64, device=wave.device)
@@ -124,6 +125,7 @@ class Codec(nn.Module, StreamEngine):
         T = length_samples, at most F * hop_length, which is the default. Raises ValueError for other shapes and for
         codes outside 0..codebook_size - 1.
         """
+        check_codes_tensor(codes)
         self.check_codes(codes.cpu().numpy())
         available = codes.shape[2] * self.hop_length
         length = available if length_samples is None else length_samples

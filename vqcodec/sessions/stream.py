@@ -43,8 +43,9 @@ class EncodeSession:
     def push(self, wave: Wave) -> Codes:
         """Encode the next samples: wave [B, T] floats, any T -> codes [B, K, n] int64 of the frames now full.
 
-        Raises ValueError for another shape or type and for NaN.
+        Raises TypeError for what is no array, ValueError for another shape or type and for NaN.
         """
+        _check_array(wave, "wave")
         if wave.ndim != 2 or len(wave) != self.batch or wave.dtype.kind != "f":
             raise ValueError(f"wave is {wave.dtype} {list(wave.shape)}, expected floats [{self.batch}, T]")
         waiting = np.concatenate((self._waiting, wave.astype(np.float32, copy=False)), axis=1)
@@ -104,10 +105,11 @@ class DecodeSession:
     def push(self, codes: NDArray[Any] | None) -> Wave:
         """Decode the next frames: codes [B, K, n] integers, any n -> wave [B, m] float32; None is one lost frame.
 
-        Raises ValueError for another shape and for codes that the model does not have.
+        Raises TypeError for what is no array, ValueError for another shape and for codes that the model does not have.
         """
         if codes is None:
             return self.conceal(1)
+        _check_array(codes, "codes")
         self._check(codes)
         if codes.shape[2] == 0:
             return np.zeros((self.batch, 0), np.float32)
@@ -221,6 +223,11 @@ def streaming(engine: Engine) -> StreamEngine:
     if not isinstance(engine, StreamEngine):
         raise ConfigError(f"{engine.model_name} codes whole clips, no streams; use files, or a model that streams")
     return engine
+
+
+def _check_array(value: object, name: str) -> None:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is a {type(value).__name__}, expected an array of numpy, as tensor.numpy() makes")
 
 
 def _checked_batch(batch: int) -> int:

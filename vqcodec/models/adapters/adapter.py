@@ -12,6 +12,7 @@ from vqcodec.errors import AudioError, ModelError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters.folder import ModelFolder
 from vqcodec.models.engine import ClipEngine, Codes, Scales, Wave
+from vqcodec.models.tensors import check_codes_tensor, checked_waves
 
 
 def lowest_bandwidth(model: Any, num_codebooks: int) -> float:
@@ -93,10 +94,9 @@ class Adapter(ClipEngine):
 
         Shape: wave [B, 1, T] float32 in [-1, 1] -> codes [B, K, F] int64, F = ceil(T / hop_length).
         """
-        if wave.dim() != 3 or wave.shape[1] != 1:
-            raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [B, 1, T]")
+        wave = checked_waves(wave)
         count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-        codes = [self.encode_clip(one.float().cpu().numpy(), count)[0] for one in wave]
+        codes = [self.encode_clip(one.cpu().numpy(), count)[0] for one in wave]
         frames = num_frames(wave.shape[2], self.hop_length)
         return torch.from_numpy(np.concatenate([np.zeros((0, count, frames), np.int64), *codes]))
 
@@ -105,6 +105,7 @@ class Adapter(ClipEngine):
 
         A model that normalizes decodes at the level to which it normalizes. Raises ValueError for other codes.
         """
+        check_codes_tensor(codes)
         self.check_codes(codes.cpu().numpy())
         available = codes.shape[2] * self.hop_length
         length = available if length_samples is None else length_samples
