@@ -42,3 +42,8 @@ def test_modules_that_moved_warn_and_are_what_they_were(former, now, name, monke
     with pytest.raises(AttributeError, match="transmogrify"):
         module.transmogrify  # noqa: B018
     assert len(warned) == 1
+    with pytest.raises(ModuleNotFoundError, match="is not a package"):
+        importlib.import_module(f"{former}.mimi")
+    names = {}
+    exec(f"from {former} import *", names)
+    assert names[name] is getattr(module, name)

@@ -37,9 +37,9 @@ def add(folder: Path) -> None:
 
 
 def table(codecs: Sequence[str] | None) -> str:
-    """Our model first, then the others, by rate."""
-    points = summarise(_committed(), METRICS)
-    return markdown(points_rows([point for point in points if codecs is None or point.codec in codecs], METRICS))
+    """Our model first, then the others, by rate. Asterisks are those of all, whichever are shown."""
+    head, *rows = points_rows(summarise(_committed(), METRICS), METRICS)
+    return markdown([head, *(row for row in rows if codecs is None or row[0] in codecs)])
 
 
 def fingerprint() -> str:

@@ -88,7 +88,8 @@ class _FormerModules:
     def exec_module(self, module: Any) -> None:
         now = _MOVED[module.__name__]
         warnings.warn(f"{module.__name__} is {now} now", DeprecationWarning, stacklevel=2)
-        module.__getattr__ = lambda name: getattr(import_module(now), name)
+        names = vars(import_module(now)).items()
+        vars(module).update({name: value for name, value in names if not name.startswith("__")})
 
 
 sys.meta_path.append(_FormerModules())

@@ -57,3 +57,15 @@ def test_integers_are_refused_by_arrays_too(toy_codec, wave):
         vqcodec.compress(samples, 8000, model=toy_codec)
     with pytest.raises(ValueError, match=r"wave is int16 .*expected floats"):
         vqcodec.EncodeSession(toy_codec).push(samples)
+
+
+def test_a_model_still_compiles_and_has_shapes(toy_codec, wave):
+    """A check that looks at values would break the graph."""
+    exported = torch.export.export(Checking(), (wave,))
+    assert torch.equal(exported.module()(wave), wave)
+    assert checked_waves(torch.zeros(2, 1, 400, device="meta")).shape == (2, 1, 400)
+
+
+class Checking(torch.nn.Module):
+    def forward(self, wave):
+        return checked_waves(wave) + 0

@@ -7,7 +7,6 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -17,6 +16,7 @@ from vqcodec.errors import ConfigError, ModelError
 from vqcodec.models import zoo
 from vqcodec.models.weightsfile import FORMAT, WeightsFile
 
+BYTES = '{"dtype": "U8", "shape": [4], "data_offsets": [%d, %d]}'
 PACKAGE = Path(zoo.__file__).parents[1]
 
 
@@ -124,6 +124,50 @@ def test_impossible_headers_are_one_error(tmp_path, header):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("entries", "data"),
+    [
+        ('{"dtype": "F32", "shape": [Infinity], "data_offsets": [0, 4]}', 4),
+        ('{"dtype": "F32", "shape": [1], "data_offsets": [0, 1e400]}', 4),
+        ('{"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}', 4),
+        ('{"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}', 4),
+        ('{"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}', 4),
+        ('{"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}', 4),
+        ('{"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}', 4),
+        ('{"dtype": 3, "shape": [1], "data_offsets": [0, 4]}', 4),
+        ('{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}', 5),
+        ('{"dtype": "F32", "shape": [1], "data_offsets": [1, 5]}', 5),
+        (f'{BYTES % (0, 4)}, "b": {BYTES % (2, 6)}', 6),
+    ],
+)
+def test_impossible_places_are_one_error(tmp_path, entries, data):
+    header = f'{{"__metadata__": {{"{FORMAT}": "{{}}"}}, "a": {entries}}}'.encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(data))
+    with pytest.raises(ModelError, match="not a weights file"):
+        WeightsFile(path)
+
+
+def test_the_header_is_utf_8_and_its_metadata_are_texts(tmp_path):
+    path = tmp_path / "a.safetensors"
+    whole = json.dumps({"__metadata__": {FORMAT: "{}"}})
+    for header in (
+        whole.encode("utf-16"),
+        whole.encode("utf-8-sig"),
+        json.dumps({"__metadata__": {FORMAT: 3}}).encode(),
+    ):
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(ModelError, match="not a weights file"):
+            WeightsFile(path)
+
+
+def test_what_is_handed_on_is_what_was_hashed(toy_weights):
+    file = WeightsFile(toy_weights)
+    assert hashlib.sha256(file.data).digest() == file.fingerprint
+    with pytest.raises(ModelError, match="SHA-256 is .*, expected 0000"):
+        WeightsFile(toy_weights, expected_sha256="0" * 64)
+
+
 def test_a_header_longer_than_the_file_is_not_read(tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes((1 << 62).to_bytes(8, "little") + b"{}")
@@ -151,4 +195,3 @@ def test_entropy_tensors_that_do_not_fit_their_bytes_are_refused(tmp_path):
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     with pytest.raises(ModelError, match="of type 'F8_E4M3'"):
         WeightsFile(path).entropy  # noqa: B018
-    assert np.frombuffer(WeightsFile(path).data, np.uint8).size == path.stat().st_size

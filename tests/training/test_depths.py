@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from vqcodec.training.config import QuantizerConfig
@@ -20,3 +21,8 @@ def test_depths_of_constant_items_are_uniform():
     torch.manual_seed(0)
     counts = draw_depths(12000, 3, 12, QuantizerConfig(dropout=1.0))[:, 0].bincount(minlength=13)[1:]
     assert (counts - 1000).abs().max() < 150
+
+
+def test_shares_of_more_than_all_are_refused():
+    with pytest.raises(ValueError, match="at most 1 in all"):
+        QuantizerConfig(dropout=0.5, varied=0.6)

@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import BufferedReader
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,18 +62,22 @@ class WeightsFile:
         self.path = Path(path)
         try:
             with open(path, "rb") as file:
-                if expected_sha256 is not None:
-                    _check_digest(path, file, expected_sha256)
-                header = _read_header(path, file)
-                start = file.tell()
-                metadata = header.pop("__metadata__", None)
-                self.config = ModelConfig.from_dict(_config(path, metadata), where=str(path))
-                file.seek(0)
+                if expected_sha256 is None:  # what is no weights file may be large
+                    _read_header(path, file, os.fstat(file.fileno()).st_size)
+                    file.seek(0)
                 self.data = file.read()
         except OSError as error:
             raise _unreadable(path, error) from None
-        self.fingerprint = bytes.fromhex(expected_sha256) if expected_sha256 else hashlib.sha256(self.data).digest()
-        self.places = _places(path, header, start, len(self.data))
+        self.fingerprint = hashlib.sha256(self.data).digest()
+        if expected_sha256 is not None and self.sha256 != expected_sha256:
+            raise ModelError(
+                f"{path}: SHA-256 is {self.sha256}, expected {expected_sha256}; reinstall or fetch it again"
+            )
+        contents = BytesIO(self.data)
+        header = _read_header(path, contents, len(self.data))
+        metadata = header.pop("__metadata__", {})
+        self.config = ModelConfig.from_dict(_config(path, metadata), where=str(path))
+        self.places = _places(path, header, contents.tell(), len(self.data))
 
     @property
     def sha256(self) -> str:
@@ -86,8 +90,9 @@ class WeightsFile:
         names = [name for name in self.places if name.startswith(ENTROPY_PREFIX)]
         if not names:
             return None
+        tensors = {name.removeprefix(ENTROPY_PREFIX): self._array(name) for name in names}
         try:
-            model = EntropyModel({name.removeprefix(ENTROPY_PREFIX): self._array(name) for name in names})
+            model = EntropyModel(tensors)
         except ModelError as error:
             raise ModelError(f"{self.path}: {error}") from None
         size = self.config.codebook_size
@@ -98,7 +103,7 @@ class WeightsFile:
     def _array(self, name: str) -> NDArray[Any]:
         place = self.places[name]
         if (dtype := _DTYPES.get(place.dtype)) is None:
-            raise ModelError(f"{self.path}: {name} is of type {place.dtype[:20]!r}")
+            raise ModelError(f"{self.path}: {name[:60]!r} is of type {place.dtype[:20]!r}")
         values = np.frombuffer(self.data, np.uint8, place.length, place.offset).copy()
         try:
             return values.view(dtype).reshape(place.shape)
@@ -147,39 +152,34 @@ def _published_facts(path: Path) -> dict[str, Any] | None:
 def _is_ours(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
-            return FORMAT in (_read_header(path, file).get("__metadata__") or {})
+            return FORMAT in _read_header(path, file, os.fstat(file.fileno()).st_size).get("__metadata__", {})
     except (ModelError, OSError):
         return False
 
 
-def _check_digest(path: str | Path, file: BufferedReader, expected_sha256: str) -> None:
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != expected_sha256:
-        raise ModelError(f"{path}: SHA-256 is {digest}, expected {expected_sha256}; reinstall or fetch it again")
-    file.seek(0)
-
-
-def _read_header(path: str | Path, file: BufferedReader) -> dict[str, Any]:
+def _read_header(path: str | Path, file: IO[bytes], size_bytes: int) -> dict[str, Any]:
     """The header of safetensors: its length in eight bytes, little-endian, and JSON. Raises ModelError."""
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= min(_MOST_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
+    if not 2 <= length <= min(_MOST_HEADER_BYTES, size_bytes - 8):
         raise _no_weights_file(path, "no header")
     try:
-        header = json.loads(file.read(length))
+        header = json.loads(file.read(length).decode("utf-8"))
     except (ValueError, RecursionError):
         header = None
-    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _no_weights_file(path, "no header")
+    assert isinstance(header, dict)
     return header
 
 
-def _config(path: str | Path, metadata: dict[str, Any] | None) -> dict[str, Any]:
+def _config(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
     """The architecture, as it was saved."""
-    if metadata is None or FORMAT not in metadata:
+    if FORMAT not in metadata:
         raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
     try:
         config = json.loads(metadata[FORMAT])
-    except (TypeError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         raise ModelError(f"{path}: the header has no readable config; the file is damaged")
@@ -187,16 +187,24 @@ def _config(path: str | Path, metadata: dict[str, Any] | None) -> dict[str, Any]
 
 
 def _places(path: str | Path, header: Mapping[str, Any], start: int, size_bytes: int) -> dict[str, TensorPlace]:
-    """Where each tensor lies; offsets in the header count from `start`. Raises ModelError for one outside the file."""
+    """Where each tensor lies; offsets in the header count from `start`, and leave no gaps. Raises ModelError."""
     places = {}
     for name, entry in header.items():
         try:
-            first, end = (start + int(offset) for offset in entry["data_offsets"])
-            places[name] = TensorPlace(str(entry["dtype"]), tuple(map(int, entry["shape"])), first, end - first)
+            (first, end), shape, dtype = entry["data_offsets"], entry["shape"], entry["dtype"]
+            numbers = [first, end, *shape]
         except (KeyError, TypeError, ValueError):
             raise _no_weights_file(path, f"{name[:60]!r} has no place") from None
-        if not start <= first <= end <= size_bytes:
-            raise _no_weights_file(path, f"{name[:60]!r} lies outside")
+        if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(dtype, str):
+            raise _no_weights_file(path, f"{name[:60]!r} has no place")
+        places[name] = TensorPlace(dtype, tuple(shape), start + first, end - first)
+    expected = start
+    for place in sorted(places.values(), key=lambda place: (place.offset, place.length)):
+        if place.offset != expected or place.length < 0:
+            raise _no_weights_file(path, "its tensors overlap or leave gaps")
+        expected += place.length
+    if expected != size_bytes:
+        raise _no_weights_file(path, f"its tensors end at byte {expected} of {size_bytes}")
     return places
 
 

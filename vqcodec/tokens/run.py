@@ -79,6 +79,8 @@ def tokenize(
     """
     if engine is not None:
         warnings.warn("engine is called runner now; engine goes with 0.3", DeprecationWarning, stacklevel=2)
+        if runner not in ("local", engine):
+            raise ConfigError(f"engine {engine!r} is the former name of runner {runner!r}; give one")
         runner = engine
     folder, source = Path(out), absolute_source(str(source))
     settings = _settings(model, kbps, num_codebooks, format, entropy_coded)

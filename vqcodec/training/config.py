@@ -56,6 +56,15 @@ class QuantizerConfig(_Section):
     start: Literal["kmeans", "uniform", "normal", "laplace"] = Field(
         "kmeans", description="first codebook vectors: k-means, or draws with the mean and deviation of the latents"
     )
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "QuantizerConfig":
+        if self.dropout + self.varied > 1:
+            raise ValueError(
+                f"dropout {self.dropout:g} and varied {self.varied:g} are shares of the same: at most 1 in all"
+            )
+        return self
+
     temperature: tuple[_Temperature, _Temperature] = Field(
         (1.0, 0.05), description="of soft and gumbel codebooks: at the start of quantization and at the end of the run"
     )
@@ -83,9 +92,12 @@ class DataConfig(_Section):
     room_share: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _rooms_are_given(self) -> "DataConfig":
-        if self.room_share and not self.rooms:
+    def _recordings_are_used(self) -> "DataConfig":
+        if self.room_share > 0 and not self.rooms:
             raise ValueError(f"room_share {self.room_share:g} needs rooms: folders or files of impulse responses")
+        for name, share in (("rooms", self.room_share), ("noises", self.noise_share)):
+            if getattr(self, name) and not share:
+                raise ValueError(f"{name} {getattr(self, name)} would not be heard; set {name[:-1]}_share")
         return self
 
 

@@ -136,3 +136,6 @@ def test_the_former_name_of_the_runner_works_and_warns(tmp_path, clips, toy_weig
     assert totals.utterances == 1
     with pytest.warns(DeprecationWarning), pytest.raises(ConfigError, match="runner 'slurm' is none of local, ray"):
         tokenize(clips, tmp_path / "none", model=toy_weights, engine="slurm")
+    result = run(clips, tmp_path / "none", "--runner", "local", "--engine", "ray")
+    assert result.exit_code == 2
+    assert "--engine ray is the former name of --runner local; give one" in result.output

@@ -68,3 +68,24 @@ def test_a_room_is_its_echoes_and_as_loud_as_before():
     assert np.flatnonzero(np.abs(out) > 1e-3).tolist() == [4000, 6000]
     assert out[6000] / out[4000] == pytest.approx(-0.5, abs=1e-3)
     assert np.sum(out**2) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_a_response_that_only_comes_later_leaves_the_segment_as_it_is():
+    config = DataConfig(rooms=["given below"], room_share=1, gain_db=(0, 0))
+    response = np.zeros(9000, np.float32)
+    response[-1] = 1
+    out = augment(tone(440), 8000, np.random.default_rng(0), config, Surroundings(rooms=[response]))
+    np.testing.assert_array_equal(out, tone(440))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"room_share": 0.1}, "room_share 0.1 needs rooms"),
+        ({"rooms": ["a"]}, "would not be heard; set room_share"),
+        ({"noises": ["a"]}, "would not be heard; set noise_share"),
+    ],
+)
+def test_recordings_that_are_missing_or_unused_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        DataConfig(**values)

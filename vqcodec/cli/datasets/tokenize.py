@@ -50,7 +50,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     "--shard", type=_Part(), metavar="i/N", help="Do only every N-th shard from the i-th on; implies --resume."
 )
 @click.option("--plan-only", is_flag=True, help="Only make the plan, which --shard and --resume then follow.")
-@click.option("--runner", type=click.Choice(_RUNNERS), default="local", show_default=True, help="Who works.")
+@click.option("--runner", type=click.Choice(_RUNNERS), help="Who works. [default: local]")
 @click.option("--engine", type=click.Choice(_RUNNERS), hidden=True, help="Former name of --runner.")
 @click.option("--ray-address", help="A running Ray cluster to join. [default: start one here]")
 @click.option("--resume", is_flag=True, help="Go on with the plan, not with a source that has changed since.")
@@ -110,7 +110,10 @@ def tokenize(
         raise click.UsageError("give --kbps or --codebooks, not both")
     if engine is not None:
         click.echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
+        if runner not in (None, engine):
+            raise click.UsageError(f"--engine {engine} is the former name of --runner {runner}; give one")
         runner = engine
+    runner = runner or "local"
     if ray_address is not None and runner != "ray":
         raise click.UsageError("--ray-address is for --runner ray")
     with Display() as display:

@@ -1,4 +1,4 @@
-"""The local engine: worker processes on this machine, watched: one that dies costs no more than its shard's time.
+"""The local runner: worker processes on this machine, watched: one that dies costs no more than its shard's time.
 
 A shard whose worker died is given to another. If that one dies too, the shard goes on utterance by utterance, so that
 the one that kills is known, left out, and listed as a failure.

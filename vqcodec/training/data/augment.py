@@ -68,10 +68,13 @@ def _equalize(samples: Samples, rate_hz: int, random: np.random.Generator, limit
 
 
 def _reverberate(samples: Samples, response: Samples) -> Samples:
-    """`samples` as heard in the room of `response`, as loud as before and no longer."""
+    """`samples` as heard in the room of `response`, as loud and as long; unchanged where its sound comes later."""
     length = len(samples) + len(response) - 1
     wet = np.fft.irfft(np.fft.rfft(samples, length) * np.fft.rfft(response, length), n=length)[: len(samples)]
-    return (wet * (_rms(samples) / max(1e-12, _rms(wet)))).astype(np.float32)
+    level = _rms(wet)
+    if level < 1e-4 * _rms(samples) * float(np.abs(response).max()):  # rounding
+        return samples
+    return (wet * (_rms(samples) / max(1e-12, level))).astype(np.float32)
 
 
 def _gaussian(length: int, random: np.random.Generator) -> NDArray[np.float64]:
@@ -83,7 +86,8 @@ def _gaussian(length: int, random: np.random.Generator) -> NDArray[np.float64]:
 
 def _excerpt(noise: Samples, length: int, random: np.random.Generator) -> Samples:
     """`length` samples from a random place of `noise`, which begins again where it ends."""
-    return np.resize(np.roll(noise, -int(random.integers(len(noise)))), length)
+    start = int(random.integers(len(noise)))
+    return noise.take(np.arange(start, start + length), mode="wrap")
 
 
 def _mix(samples: Samples, noise: NDArray[np.floating], snr_db: float) -> Samples:

@@ -1,0 +1,1 @@
+from vqcodec.models.adapters import *  # noqa: F403

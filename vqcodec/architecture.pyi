@@ -1,0 +1,1 @@
+from vqcodec.models.architecture import *  # noqa: F403

@@ -1,0 +1,1 @@
+from vqcodec.training.config import *  # noqa: F403
