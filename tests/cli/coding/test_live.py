@@ -2,8 +2,8 @@
 
 import io
 import os
+import select
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -21,9 +21,8 @@ from vqcodec.files.convert import decode_file
 
 COMMAND = [sys.executable, "-m", "vqcodec"]
 QUICK = ("--engine", "onnx")
-"""For what is no matter of the engine: importing torch takes a process 2 s, and tests of the pace use torch."""
+"""For what is no matter of the engine: importing torch takes a process 2 s."""
 FRAME_SAMPLES, RATE_HZ = 320, 16000
-FRAME_SECONDS = FRAME_SAMPLES / RATE_HZ
 
 
 class Pipeline:
@@ -52,75 +51,39 @@ class Pipeline:
                 if file is not None:
                     file.close()
 
-    def feed(self, samples):
-        """Write the frames of `samples` [T] int16 at their pace; the time at which each was complete."""
-        written = []
+    def settle(self, samples):
+        """Feed `samples` [T] int16 frame by frame, each when the sound that those before it settle has come out."""
+        out = self.decoder.stdout
         self.encoder.stdin.write(wav_header(RATE_HZ, 1))
-        started = time.monotonic()
+        data = b""
         for number, frame in enumerate(np.split(samples, len(samples) // FRAME_SAMPLES)):
-            time.sleep(max(0, started + (number + 1) * FRAME_SECONDS - time.monotonic()))
             self.encoder.stdin.write(frame.tobytes())
-            written.append(time.monotonic())
+            settled = 44 + 2 * ((number + 1) * FRAME_SAMPLES - DELAY_SAMPLES)
+            while len(data) < settled:
+                assert select.select([out], [], [], _PATIENCE_SECONDS)[0], f"frame {number} waits for more to come"
+                data += out.read(1 << 16)
+            assert len(data) == settled, "what the next frame overlaps is not settled"
         self.encoder.stdin.close()
-        return written
-
-    def listen(self):
-        """The samples that come out, and (time, samples so far) of each piece."""
-        data, arrivals = b"", []
-        while piece := self.decoder.stdout.read(1 << 16):
+        while piece := out.read(1 << 16):
             data += piece
-            if len(data) > 44:
-                arrivals.append((time.monotonic(), (len(data) - 44) // 2))
-        return np.frombuffer(data[44:], "<i2"), arrivals
-
-    def run(self, samples):
-        """Samples out, and the seconds from each complete frame to the sound that it settles."""
-        heard = []
-        ears = threading.Thread(target=lambda: heard.append(self.listen()))
-        ears.start()
-        written = self.feed(samples)
-        ears.join(timeout=60)
-        out, arrivals = heard[0]
-        times, counts = np.array(arrivals).T
-        settled = np.arange(1, len(written) + 1) * FRAME_SAMPLES - DELAY_SAMPLES
-        return out, times[np.searchsorted(counts, settled)] - np.array(written)
+        return np.frombuffer(data[44:], "<i2")
 
 
 DELAY_SAMPLES = 240
 """Samples at the end of a frame that wait for the next one: the decoder's windows overlap."""
+_PATIENCE_SECONDS = 60
+"""Whoever has not spoken by then waits for something, however busy the machine is."""
 
 
 def speech_samples(speech, seconds):
     return np.resize((speech * 32767).astype("<i2"), seconds * RATE_HZ)
 
 
-def check_pace(seconds_late, tries):
-    """First sound within 150 ms; the last quarter no later than the first, up to what else the machine does (0.1 s)."""
-    quarter = len(seconds_late) // 4
-    first, last = (statistics.median(part) for part in (seconds_late[:quarter], seconds_late[-quarter:]))
-    assert last < first + 0.1, f"the lag grows from {first:.3f} to {last:.3f} s"
-    assert min(tries) < 0.15, f"first sound after {tries} s"
-
-
-def test_sound_comes_out_at_once_and_at_its_pace(speech):
+def test_the_sound_of_each_frame_comes_out_before_the_next_comes_in(speech):
+    """So the lag is 35 ms of sound, and does not grow. How long a frame takes is for tools/bench."""
     samples = speech_samples(speech, 5)
-    tries = []
-    for _ in range(3):  # the machine may be busy once
-        with Pipeline("--chunk-ms", "20") as pipeline:
-            out, seconds_late = pipeline.run(samples)
-        tries.append(seconds_late[0])
-        if tries[-1] < 0.15:
-            break
-    assert len(out) == len(samples)
-    check_pace(seconds_late, tries)
-
-
-@pytest.mark.slow
-def test_the_lag_does_not_grow_in_a_minute(speech):
     with Pipeline("--chunk-ms", "20") as pipeline:
-        out, seconds_late = pipeline.run(speech_samples(speech, 60))
-    assert len(out) == 60 * RATE_HZ
-    check_pace(seconds_late, [seconds_late[0]])
+        assert len(pipeline.settle(samples)) == len(samples)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
