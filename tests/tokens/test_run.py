@@ -318,6 +318,21 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path, clips, tokenize_toy, by
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "calm")
 
 
+def test_a_plan_runs_no_command_unasked(tmp_path, clips, tokenize_toy):
+    """Whoever made the plan may not be who goes on with it."""
+    audio = sorted(clips.iterdir())[0]
+    (tmp_path / "wav.scp").write_text(f"one touch {tmp_path}/ran; cat {audio} |\ntwo {audio}\n")
+    out = tmp_path / "out"
+    tokenize_toy(tmp_path / "wav.scp", out, run_commands=True, plan_only=True)
+    for options in ({"resume": True}, {"shard": (0, 1)}):
+        with pytest.raises(ConfigError, match=r"plan.jsonl: one is a command \(touch .*; --run-commands runs it"):
+            tokenize_toy(tmp_path / "wav.scp", out, **options)
+    assert not (tmp_path / "ran").exists()
+    assert not list(out.glob("shards/*"))
+    assert tokenize_toy(tmp_path / "wav.scp", out, resume=True, run_commands=True).utterances == 2
+    assert (tmp_path / "ran").exists()
+
+
 def test_an_utterance_that_kills_is_found_and_left_out(tmp_path, clips, tokenize_toy):
     rows = [{"path": str(path), "id": path.stem} for path in sorted(clips.iterdir())[:12]]
     (tmp_path / "wav.scp").write_text(

@@ -85,7 +85,7 @@ def tokenize(
     folder, source = Path(out), absolute_source(str(source))
     settings = _settings(model, kbps, num_codebooks, format, entropy_coded)
     go_on = resume or shard is not None
-    options = WorkerOptions(str(model), device, batch_seconds, stop_on_error)
+    options = WorkerOptions(str(model), device, batch_seconds, stop_on_error, run_commands)
     _check(batch_seconds, workers, shard_size, shard, runner)
     if retry_failed and not go_on:
         raise ConfigError("retry_failed goes with resume; give both")

@@ -7,12 +7,13 @@ from vqcodec.models import zoo
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a worker needs to know; none of it changes the output."""
+    """What a worker needs to know; none of it changes the output. `run_commands`: those that the plan has."""
 
     model: str = zoo.DEFAULT_MODEL
     device: str = "cpu"
     batch_seconds: float = 30.0
     stop_on_error: bool = False
+    run_commands: bool = False
 
 
 @dataclass(frozen=True)

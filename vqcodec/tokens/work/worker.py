@@ -1,11 +1,11 @@
-"""Worker: holds a model and turns shards of a plan into files, on this machine or another; the unit of all engines."""
+"""Worker: holds a model and turns shards of a plan into files, on this machine or another; the unit of all runners."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vqcodec.errors import AudioError, TokensError
+from vqcodec.errors import AudioError, ConfigError, TokensError
 from vqcodec.models import zoo
 from vqcodec.tokens.batches import Failure, Outcome, tokenize
 from vqcodec.tokens.formats.shard_format import ShardWriter
@@ -42,11 +42,12 @@ class Worker:
 
         `on_report` hears of every utterance and of the end. `why_not` is asked before each utterance, by its position,
         what speaks against reading it, and each is then read by itself: for a shard that has killed a worker. Raises
-        AudioError for the first failure with `stop_on_error`, OutputError where the shard cannot be written.
+        AudioError for the first failure with `stop_on_error`, OutputError where the shard cannot be written, and
+        ConfigError for commands without `run_commands`.
         """
         plan, report, lines = self._plan, ShardReport(shard, is_finished=True), list[dict[str, Any]]()
         if not is_intact(plan, shard):
-            utterances = plan.shard(shard)
+            utterances = self._allowed(plan.shard(shard))
             outcomes = self._outcomes(utterances) if why_not is None else self._singly(utterances, why_not)
             report = ShardReport(shard)
             with write_shard(plan.folder, shard, plan.settings, plan.columns, self._codec.entropy) as writer:
@@ -60,6 +61,17 @@ class Worker:
         if on_report is not None:
             on_report(report)
         return report
+
+    def _allowed(self, utterances: list[Utterance]) -> list[Utterance]:
+        """Return `utterances`. Raises ConfigError for commands: a plan may have been made by somebody else."""
+        if not self._options.run_commands:
+            for utterance in utterances:
+                if utterance.command is not None:
+                    plan = self._plan.folder / "plan.jsonl"
+                    raise ConfigError(
+                        f"{plan}: {utterance.id} is a command ({utterance.command:.80}); --run-commands runs it"
+                    )
+        return utterances
 
     def _line(self, outcome: Outcome, writer: ShardWriter) -> dict[str, Any]:
         """What the index says of an outcome, which is written."""
