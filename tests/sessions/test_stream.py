@@ -336,6 +336,7 @@ def edge_steps(codec, codes, play):
     return max(ratios)
 
 
+@pytest.mark.slow
 def test_concealment_does_not_click(codec, speech):
     """Measured: 0.9; zeros in place of the frames click with 5.5."""
     codes = encoded(codec, speech[None])

@@ -333,6 +333,7 @@ def test_a_plan_runs_no_command_unasked(tmp_path, clips, tokenize_toy):
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_an_utterance_that_kills_is_found_and_left_out(tmp_path, clips, tokenize_toy):
     rows = [{"path": str(path), "id": path.stem} for path in sorted(clips.iterdir())[:12]]
     (tmp_path / "wav.scp").write_text(

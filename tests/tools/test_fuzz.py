@@ -33,6 +33,7 @@ def test_a_wrong_reader_would_be_found(fuzz, monkeypatch):
         fuzz.fuzz_round(0, 30)
 
 
+@pytest.mark.slow
 def test_fuzzing_guided_by_coverage_runs(tmp_path):
     pytest.importorskip("atheris")
     command = [sys.executable, str(ROOT / "tools" / "fuzz_guided"), "4"]

@@ -137,6 +137,7 @@ def test_the_committed_results_are_what_the_readme_shows():
     assert len(list((TOOLS.parent / "recipes" / "results").glob("*.jsonl"))) >= 5
 
 
+@pytest.mark.slow
 def test_results_that_change_are_noticed(tmp_path):
     for name in ("tools", "recipes", "docs"):
         shutil.copytree(TOOLS.parent / name, tmp_path / name)

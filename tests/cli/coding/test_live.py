@@ -81,7 +81,7 @@ def speech_samples(speech, seconds):
 
 def test_the_sound_of_each_frame_comes_out_before_the_next_comes_in(speech):
     """So the lag is 35 ms of sound, and does not grow. How long a frame takes is for tools/bench."""
-    samples = speech_samples(speech, 5)
+    samples = speech_samples(speech, 2)
     with Pipeline("--chunk-ms", "20") as pipeline:
         assert len(pipeline.settle(samples)) == len(samples)
 

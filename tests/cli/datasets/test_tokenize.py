@@ -112,6 +112,7 @@ def test_help_imports_no_torch_and_neither_does_planning(tmp_path, clips):
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_workers_and_leaves_nothing_half_written(tmp_path, clips):
     manifest = tmp_path / "many.jsonl"
     rows = [{"path": str(clips / "a.flac"), "id": str(number)} for number in range(3000)]
