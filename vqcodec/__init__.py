@@ -79,13 +79,15 @@ class _FormerModules:
     """Imports modules that have moved by their former names, with a warning, until version 0.3."""
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """Say that this imports `name`, if it is a former name; see importlib.abc.MetaPathFinder."""
         # An importlib.abc.Loader in all but its base, which takes longer to import than all this.
         return ModuleSpec(name, cast(Any, self)) if name in _MOVED else None
 
     def create_module(self, _spec: ModuleSpec) -> None:
-        return None
+        """Leave making the module to importlib."""
 
     def exec_module(self, module: Any) -> None:
+        """Fill the module with what stands in its present one, and warn."""
         now = _MOVED[module.__name__]
         warnings.warn(f"{module.__name__} is {now} now", DeprecationWarning, stacklevel=2)
         names = vars(import_module(now)).items()

@@ -24,11 +24,14 @@ def test_imports_up_sideways_and_inside_functions_are_found(tmp_path):
     write(package, nn__conv="from vqcodec.errors import VqcodecError\nfrom vqcodec.nn import blocks\n", nn__blocks="")
     assert check(package).returncode == 0
     write(package, nn__conv="def f():\n    from vqcodec import models\n", audio="import vqcodec.nn.conv\n", novel="")
+    write(package, cli="from vqcodec import load\nfrom vqcodec.novel import x\n")
     result = check(package)
     assert result.returncode == 1
     assert "nn.conv:2: nn (floor 2) imports models" in result.stdout
     assert "audio:1: audio (floor 2) imports nn" in result.stdout
     assert "novel has no floor" in result.stdout
+    assert "cli:2: cli (floor 7) imports novel" in result.stdout
+    assert "imports load" not in result.stdout
 
 
 def test_a_circle_inside_a_part_is_found_however_it_is_imported(tmp_path):
