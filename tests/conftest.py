@@ -104,11 +104,11 @@ def in_process(monkeypatch):
     """
     in_processes = local.run_local
 
-    def run_local(folder, shards, options, *, workers):
-        if workers > 1:
-            yield from in_processes(folder, shards, options, workers=workers)
+    def run_local(folder, shards, model, workers):
+        if workers.count == 1:
+            yield from map(Worker(folder, model, workers).run, shards)
         else:
-            yield from map(Worker(folder, options).run, shards)
+            yield from in_processes(folder, shards, model, workers)
 
     monkeypatch.setattr(local, "run_local", run_local)
     monkeypatch.setattr("vqcodec.evaluation.run.run_jobs", lambda jobs, *, workers: run_jobs(jobs, workers=0))

@@ -1,5 +1,7 @@
 """Fixtures of the token tests: folders of clips cut from the fixtures, and a plan of the toy model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +11,7 @@ from vqcodec.tokens.index import merge, write_index
 from vqcodec.tokens.plan import Settings, make_plan
 from vqcodec.tokens.run import tokenize
 from vqcodec.tokens.utterances import TokenizedUtterance, Utterance
+from vqcodec.tokens.work.messages import Workers
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +32,12 @@ def make_clips(speech):
 
 @pytest.fixture
 def tokenize_toy(toy_weights):
-    """Function: `tokenize` with the toy model and one worker."""
+    """Function: `tokenize` with the toy model and one worker; what is of `Workers` may be given beside the rest."""
 
-    def run(source, out, **options):
-        return tokenize(source, out, **{"model": toy_weights, "workers": 1, **options})
+    def run(source, out, workers=1, **options):
+        names = [field.name for field in dataclasses.fields(Workers) if field.name in options]
+        who = Workers(workers, **{name: options.pop(name) for name in names})
+        return tokenize(source, out, **{"model": toy_weights, "workers": who, **options})
 
     return run
 

@@ -22,6 +22,7 @@ from vqcodec.tokens.plan import open_plan
 from vqcodec.tokens.run import at_work, tokenize
 from vqcodec.tokens.sources import huggingface
 from vqcodec.tokens.work import processes as local
+from vqcodec.tokens.work.messages import Workers
 
 
 def ids_of(out):
@@ -402,3 +403,19 @@ def test_kills_at_random_times_leave_every_utterance_exactly_once(tmp_path, make
     good, bad = ids_of(tmp_path / "out")
     assert good == [row["id"] for row in rows]
     assert bad == []
+
+
+def test_what_is_of_workers_may_stand_beside_the_rest_as_until_02(tmp_path, clips, toy_weights, in_process):
+    options = {"model": toy_weights, "workers": 1}
+    with pytest.warns(DeprecationWarning, match=r"Workers\(runner=\.\.\., device=\.\.\.\) instead of engine, device"):
+        totals = tokenize(clips / "clip000.flac", tmp_path / "out", **options, device="cpu", engine="local")
+    assert totals == tokenize(clips / "clip000.flac", tmp_path / "again", **options)
+    with pytest.warns(DeprecationWarning), pytest.raises(ConfigError, match="runner 'slurm' is none of local, ray"):
+        tokenize(clips, tmp_path / "none", model=toy_weights, engine="slurm")
+    with pytest.warns(DeprecationWarning), pytest.raises(ConfigError, match="engine 'local' is the former name of ru"):
+        tokenize(clips, tmp_path / "none", model=toy_weights, engine="local", runner="ray")
+    with pytest.warns(DeprecationWarning), pytest.raises(ConfigError, match="device is of Workers; give it there"):
+        tokenize(clips, tmp_path / "none", model=toy_weights, workers=Workers(1), device="cpu")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'wrokers'"):
+        tokenize(clips, tmp_path / "none", model=toy_weights, wrokers=2)
+    assert not (tmp_path / "none").exists()

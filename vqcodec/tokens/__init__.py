@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vqcodec.tokens.statistics import measure
     from vqcodec.tokens.streaming import TokenStream, collate
     from vqcodec.tokens.utterances import TokenizedUtterance
+    from vqcodec.tokens.work.messages import Workers
 
 __all__ = [
     "ByCodebook",
@@ -21,6 +22,7 @@ __all__ = [
     "TokenDataset",
     "TokenStream",
     "TokenizedUtterance",
+    "Workers",
     "collate",
     "detokenize",
     "measure",
@@ -36,6 +38,7 @@ _HOMES = {
     "TokenDataset": "reader.TokenDataset",
     "TokenStream": "streaming.TokenStream",
     "TokenizedUtterance": "utterances.TokenizedUtterance",
+    "Workers": "work.messages.Workers",
     "collate": "streaming.collate",
     "detokenize": "decoding.detokenize",
     "measure": "statistics.measure",
@@ -47,7 +50,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vqcodec.tokens' has no attribute {name!r}")
-    module, _, own = _HOMES[name].partition(".")
+    module, _, own = _HOMES[name].rpartition(".")
     return getattr(import_module(f"vqcodec.tokens.{module}"), own)
 
 

@@ -3,10 +3,10 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, TypedDict, Unpack
 
 from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.models import zoo
@@ -17,14 +17,7 @@ from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals
 from vqcodec.tokens.lock import LOCK, locked
 from vqcodec.tokens.plan import Plan, Settings, make_plan, open_plan
 from vqcodec.tokens.sources.find import absolute_source, find_utterances
-from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
-
-Runner = Literal["local", "ray"]
-"""Who works: processes of this machine, or a Ray cluster."""
-RUNNERS: tuple[Runner, ...] = get_args(Runner)
-
-
-_MOST_BATCH_SECONDS = 3600
+from vqcodec.tokens.work.messages import ShardReport, Workers
 
 
 @dataclass(frozen=True)
@@ -42,165 +35,184 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
+class Options(TypedDict, total=False):
+    """What `tokenize` is asked for beside its source; each may be left out.
+
+    model:          a bundled model's name or a weights file
+    kbps:           highest nominal rate; all codebooks of the model without it and `num_codebooks`
+    num_codebooks:  instead of `kbps`
+    format:         of shards, one of `formats.FORMATS`
+    entropy_coded:  .vqc bytes instead of arrays, in formats that hold them
+    shard_size:     utterances per shard; 64 to 1000 by default
+    shard:          (i, N): only every N-th shard beginning with the i-th, for schedulers; goes on with the plan too
+    resume:         go on with the plan that is there, whatever became of the source since
+    retry_failed:   with `resume` or `shard`: do shards that have failures again
+    plan_only:      make the plan and no shards
+    """
+
+    model: str | Path
+    kbps: float | None
+    num_codebooks: int | None
+    format: str
+    entropy_coded: bool
+    shard_size: int | None
+    shard: tuple[int, int] | None
+    resume: bool
+    retry_failed: bool
+    plan_only: bool
+
+
 def tokenize(
     source: str | Path,
     out: str | Path,
     *,
-    model: str | Path = zoo.DEFAULT_MODEL,
-    kbps: float | None = None,
-    num_codebooks: int | None = None,
-    format: str = DEFAULT_FORMAT,
-    entropy_coded: bool = False,
-    workers: int | None = None,
-    batch_seconds: float = 30.0,
-    shard_size: int | None = None,
-    shard: tuple[int, int] | None = None,
-    runner: Runner = "local",
-    ray_address: str | None = None,
-    device: str = "cpu",
-    resume: bool = False,
-    retry_failed: bool = False,
-    stop_on_error: bool = False,
-    run_commands: bool = False,
-    plan_only: bool = False,
+    workers: int | Workers | None = None,
     on_progress: OnProgress | None = None,
-    engine: Runner | None = None,
+    **options: Unpack[Options],
 ) -> Totals:
     """Tokenize the audio of `source` into shards in the folder `out`. Returns sums over what is finished of this part.
 
-    `source` as in `sources.find_utterances`; `format` and `entropy_coded` as in `shards`. The plan is made once;
-    `resume` goes on with it, whatever became of the source since, and so does `shard` (i, N), which does every N-th
-    shard beginning with the i-th, for schedulers: the last part to end merges the index. With `retry_failed` they do
-    again the shards that have failures. `workers`: processes, one thread each by default. `batch_seconds` of audio are
-    computed at once; neither changes the output, nor does `runner`: with "ray" machines of a cluster work
-    (`ray_address`, which must share the folder); `engine` is its former name. Audio that fails is listed in
-    failures.jsonl, or ends the run with `stop_on_error`. Raises AudioError, ConfigError, ModelError, OutputError,
-    TokensError.
+    `source` as in `sources.find_utterances`; `options` as in `Options`. The plan is made once; `resume` goes on with
+    it, and so does `shard`, whose last part to end merges the index. `workers`: how many processes, or who works in
+    all that `Workers` tells; keywords of theirs that are given here, as was usual, warn. Audio that fails is listed in
+    failures.jsonl, unless it is to end the run. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
     """
-    if engine is not None:
-        warnings.warn("engine is called runner now; engine goes with 0.3", DeprecationWarning, stacklevel=2)
-        if runner not in ("local", engine):
-            raise ConfigError(f"engine {engine!r} is the former name of runner {runner!r}; give one")
-        runner = engine
+    workers, request = _asked_for(workers, dict(options))
     folder, source = Path(out), absolute_source(str(source))
-    settings = _settings(model, kbps, num_codebooks, format, entropy_coded)
-    go_on = resume or shard is not None
-    options = WorkerOptions(str(model), device, batch_seconds, stop_on_error, run_commands)
-    _check(batch_seconds, workers, shard_size, shard, runner)
-    if retry_failed and not go_on:
-        raise ConfigError("retry_failed goes with resume; give both")
-    if device != "cpu" and runner == "local" and not plan_only:  # others may plan for machines that have it
-        zoo.check_device(device)
-    with at_work(folder, alone=shard is None):
-        plan = _existing_plan(folder, settings, source, shard_size=shard_size, go_on=go_on)
+    settings = request.settings()
+    if workers.device != "cpu" and workers.runner == "local" and not request.plan_only:
+        zoo.check_device(workers.device)  # others may plan for machines that have it
+    with at_work(folder, alone=request.shard is None):
+        plan = _existing_plan(folder, settings, source, request)
         if plan is None:
-            _remove_leftovers(folder, alone=shard is None)
-            utterances = find_utterances(source, run_commands=run_commands)
-            plan = make_plan(folder, source, utterances, settings, shard_size=shard_size)
+            _remove_leftovers(folder, alone=request.shard is None)
+            utterances = find_utterances(source, run_commands=workers.run_commands)
+            plan = make_plan(folder, source, utterances, settings, shard_size=request.shard_size)
         _make_folders(folder)
-        part = range(plan.num_shards) if shard is None else range(shard[0], plan.num_shards, shard[1])
-        if retry_failed:
+        part = request.part_of(plan)
+        if request.retry_failed:
             reopen_failed(plan, part)
-        todo = [] if plan_only else [number for number in part if not is_intact(plan, number)]
+        todo = [] if request.plan_only else [number for number in part if not is_intact(plan, number)]
         if todo:
-            _run(plan, part, todo, options, runner, workers, ray_address, on_progress)
-        if not plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
+            _run(_reports(plan, todo, str(request.model), workers), plan, part, todo, on_progress)
+        if not request.plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
             totals = merge(plan)
-            if shard is None:
+            if request.shard is None:
                 return totals
         return totals_of(plan, [number for number in part if is_intact(plan, number)])
 
 
+@dataclass(frozen=True)
+class _Request:
+    """`Options`, all of them. Raises ConfigError."""
+
+    model: str | Path = zoo.DEFAULT_MODEL
+    kbps: float | None = None
+    num_codebooks: int | None = None
+    format: str = DEFAULT_FORMAT
+    entropy_coded: bool = False
+    shard_size: int | None = None
+    shard: tuple[int, int] | None = None
+    resume: bool = False
+    retry_failed: bool = False
+    plan_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shard_size is not None and self.shard_size < 1:
+            raise ConfigError(f"shard_size {self.shard_size} is not 1 or more")
+        if self.shard is not None and not 0 <= self.shard[0] < self.shard[1]:
+            raise ConfigError(f"shard {self.shard[0]}/{self.shard[1]} is not i/N with i from 0 to N - 1")
+        if self.retry_failed and not self.goes_on:
+            raise ConfigError("retry_failed goes with resume; give both")
+        if self.format not in FORMATS:
+            raise ConfigError(f"format {self.format!r} is none of {', '.join(FORMATS)}")
+        format_of(self.format).check(self.entropy_coded)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a plan that is there already is followed."""
+        return self.resume or self.shard is not None
+
+    def part_of(self, plan: Plan) -> range:
+        """Give the numbers of the shards that are to be done."""
+        if self.shard is None:
+            return range(plan.num_shards)
+        return range(self.shard[0], plan.num_shards, self.shard[1])
+
+    def settings(self) -> Settings:
+        """Make the settings of a plan. Loads no torch."""
+        card = zoo.card_of(self.model)
+        if card.is_scaled:
+            raise ConfigError(
+                f"{self.model} takes levels out of its input, which tokens do not hold; encode files with it"
+            )
+        return Settings(
+            model=card.name,
+            fingerprint=card.sha256,
+            sample_rate_hz=card.sample_rate_hz,
+            hop_length=card.hop_length,
+            codebook_size=card.codebook_size,
+            num_codebooks=codebooks_for(card, kbps=self.kbps, num_codebooks=self.num_codebooks),
+            format=self.format,
+            entropy_coded=self.entropy_coded,
+        )
+
+
+def _asked_for(workers: int | Workers | None, options: dict[str, Any]) -> tuple[Workers, _Request]:
+    """Tell who is to do what. What is of Workers was until 0.2 given beside the rest, which warns now."""
+    former = {name: options.pop(name) for name in _FORMER if name in options}
+    request = _Request(**options)
+    if not former:
+        return workers if isinstance(workers, Workers) else Workers(workers), request
+    shown = ", ".join(f"{'runner' if name == 'engine' else name}=..." for name in former)
+    warnings.warn(
+        f"give workers=Workers({shown}) instead of {', '.join(former)}; the old way goes with 0.3",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    if isinstance(workers, Workers):
+        raise ConfigError(f"{next(iter(former))} is of Workers; give it there")
+    engine, runner = former.pop("engine", None), former.pop("runner", "local")
+    if engine is not None and runner not in ("local", engine):
+        raise ConfigError(f"engine {engine!r} is the former name of runner {runner!r}; give one")
+    return Workers(workers, engine or runner, **former), request
+
+
+_FORMER = ("engine", *(field.name for field in fields(Workers) if field.name != "count"))
+
+
 def _run(
-    plan: Plan,
-    part: range,
-    todo: list[int],
-    options: WorkerOptions,
-    runner: Runner,
-    workers: int | None,
-    ray_address: str | None,
-    on_progress: OnProgress | None,
+    reports: Generator[ShardReport], plan: Plan, part: range, todo: Sequence[int], on_progress: OnProgress | None
 ) -> None:
-    """Run the shards in `todo` and tell of them together."""
-    reports: dict[int, ShardReport] = {}
+    """Take in the reports of the shards in `todo` and tell of them together."""
+    newest: dict[int, ShardReport] = {}
     planned = sum(plan.size_of(number) for number in todo)
-    with contextlib.closing(_reports(plan, todo, options, runner, workers, ray_address)) as arriving:
-        for report in arriving:
-            reports[report.shard] = report
+    with contextlib.closing(reports):
+        for report in reports:
+            newest[report.shard] = report
             if on_progress is None:
                 continue
-            finished = sum(one.is_finished for one in reports.values())
+            finished = sum(one.is_finished for one in newest.values())
             on_progress(
                 Progress(
                     shards=len(part) - len(todo) + finished,
                     all_shards=len(part),
                     planned=planned,
-                    utterances=sum(one.utterances for one in reports.values()),
-                    seconds=sum(one.seconds for one in reports.values()),
-                    failures=sum(one.failures for one in reports.values()),
+                    utterances=sum(one.utterances for one in newest.values()),
+                    seconds=sum(one.seconds for one in newest.values()),
+                    failures=sum(one.failures for one in newest.values()),
                 )
             )
 
 
-def _reports(
-    plan: Plan,
-    todo: list[int],
-    options: WorkerOptions,
-    runner: Runner,
-    workers: int | None,
-    ray_address: str | None,
-) -> Generator[ShardReport]:
-    if runner == "ray":
+def _reports(plan: Plan, todo: Sequence[int], model: str, workers: Workers) -> Generator[ShardReport]:
+    if workers.runner == "ray":
         from vqcodec.tokens.work.ray import run_on_ray
 
-        return run_on_ray(plan.folder, todo, options, workers=workers, address=ray_address)
+        return run_on_ray(plan.folder, todo, model, workers)
     from vqcodec.tokens.work.processes import run_local
-    from vqcodec.workers import usable_cores
 
-    if workers is None:
-        workers = usable_cores() if options.device == "cpu" else 1
-    return run_local(plan.folder, todo, options, workers=workers)
-
-
-def _settings(
-    model: str | Path, kbps: float | None, num_codebooks: int | None, format: str, entropy_coded: bool
-) -> Settings:
-    """What the arguments ask for. Loads no torch."""
-    if format not in FORMATS:
-        raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
-    format_of(format).check(entropy_coded)
-    card = zoo.card_of(model)
-    if card.is_scaled:
-        raise ConfigError(f"{model} takes levels out of its input, which tokens do not hold; encode files with it")
-    return Settings(
-        model=card.name,
-        fingerprint=card.sha256,
-        sample_rate_hz=card.sample_rate_hz,
-        hop_length=card.hop_length,
-        codebook_size=card.codebook_size,
-        num_codebooks=codebooks_for(card, kbps=kbps, num_codebooks=num_codebooks),
-        format=format,
-        entropy_coded=entropy_coded,
-    )
-
-
-def _check(
-    batch_seconds: float,
-    workers: int | None,
-    shard_size: int | None,
-    shard: tuple[int, int] | None,
-    runner: Runner,
-) -> None:
-    if runner not in RUNNERS:
-        raise ConfigError(f"runner {runner!r} is none of {', '.join(RUNNERS)}")
-    if not 0 < batch_seconds <= _MOST_BATCH_SECONDS:
-        raise ConfigError(f"batch_seconds {batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers {workers} is not 1 or more")
-    if shard_size is not None and shard_size < 1:
-        raise ConfigError(f"shard_size {shard_size} is not 1 or more")
-    if shard is not None and not 0 <= shard[0] < shard[1]:
-        raise ConfigError(f"shard {shard[0]}/{shard[1]} is not i/N with i from 0 to N - 1")
+    return run_local(plan.folder, todo, model, workers)
 
 
 # The output folder
@@ -227,20 +239,18 @@ def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _existing_plan(
-    folder: Path, settings: Settings, source: str, *, shard_size: int | None, go_on: bool
-) -> Plan | None:
-    """The plan in `folder`; None where there is none yet. `shard_size` None: whatever it is.
+def _existing_plan(folder: Path, settings: Settings, source: str, request: _Request) -> Plan | None:
+    """The plan in `folder`; None where there is none yet.
 
-    Raises OutputError for one that is not to `go_on`, TokensError for one of another source or other settings.
+    Raises OutputError where the request does not go on, TokensError for a plan of another source or other settings.
     """
     if not (folder / "plan.json").exists():
         return None
-    if not go_on:
+    if not request.goes_on:
         raise OutputError(f"{folder}: holds tokens already; --resume goes on with them, or give another folder")
     plan = open_plan(folder)
     planned = {**vars(plan.settings), "shard_size": plan.shard_size}
-    asked = {**vars(settings), "shard_size": shard_size or plan.shard_size}
+    asked = {**vars(settings), "shard_size": request.shard_size or plan.shard_size}
     # A folder has one real path, by whatever links it is named.
     if os.path.realpath(source) != os.path.realpath(plan.source):
         planned, asked = {"source": plan.source}, {"source": source}

@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from vqcodec.cli import main, progress
-from vqcodec.errors import ConfigError
-from vqcodec.tokens.run import Progress, tokenize
+from vqcodec.tokens.run import Progress
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +131,6 @@ def test_the_former_name_of_the_runner_works_and_warns(tmp_path, clips, toy_weig
     result = run(clips / "sub", tmp_path / "out", *options)
     assert result.exit_code == 0
     assert "Warning: --engine is called --runner now" in result.output
-    with pytest.warns(DeprecationWarning, match="engine is called runner now"):
-        totals = tokenize(clips / "sub", tmp_path / "again", model=toy_weights, workers=1, engine="local")
-    assert totals.utterances == 1
-    with pytest.warns(DeprecationWarning), pytest.raises(ConfigError, match="runner 'slurm' is none of local, ray"):
-        tokenize(clips, tmp_path / "none", model=toy_weights, engine="slurm")
     result = run(clips, tmp_path / "none", "--runner", "local", "--engine", "ray")
     assert result.exit_code == 2
     assert "--engine ray is the former name of --runner local; give one" in result.output

@@ -92,9 +92,9 @@ def test_a_cluster_of_its_own_is_started_and_ended(tmp_path, clips, toy_weights)
     program = """if True:
         import sys
         import ray
-        from vqcodec.tokens.run import tokenize
+        from vqcodec.tokens import Workers, tokenize
         source, out, model = sys.argv[1:]
-        totals = tokenize(source, out, model=model, runner="ray", workers=1)
+        totals = tokenize(source, out, model=model, workers=Workers(1, "ray"))
         print(totals.utterances, ray.is_initialized())
     """
     command = [sys.executable, "-c", program, clips, tmp_path / "out", toy_weights]

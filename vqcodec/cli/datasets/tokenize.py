@@ -8,11 +8,11 @@ import click
 from vqcodec.cli.common import device_option
 from vqcodec.models.zoo import DEFAULT_MODEL
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
+from vqcodec.tokens.work.messages import RUNNERS, Runner, Workers
 
 if TYPE_CHECKING:
     from vqcodec.tokens.index import Totals
 
-_RUNNERS = ("local", "ray")
 _ON_ERROR = ("report", "skip", "stop")
 
 
@@ -50,8 +50,8 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     "--shard", type=_Part(), metavar="i/N", help="Do only every N-th shard from the i-th on; implies --resume."
 )
 @click.option("--plan-only", is_flag=True, help="Only make the plan, which --shard and --resume then follow.")
-@click.option("--runner", type=click.Choice(_RUNNERS), help="Who works. [default: local]")
-@click.option("--engine", type=click.Choice(_RUNNERS), hidden=True, help="Former name of --runner.")
+@click.option("--runner", type=click.Choice(RUNNERS), help="Who works. [default: local]")
+@click.option("--engine", type=click.Choice(RUNNERS), hidden=True, help="Former name of --runner.")
 @click.option("--ray-address", help="A running Ray cluster to join. [default: start one here]")
 @click.option("--resume", is_flag=True, help="Go on with the plan, not with a source that has changed since.")
 @click.option("--retry-failed", is_flag=True, help="With --resume: do shards that have failures again.")
@@ -77,8 +77,8 @@ def tokenize(
     shard_size: int | None,
     shard: tuple[int, int] | None,
     plan_only: bool,
-    runner: Any,
-    engine: str | None,
+    runner: Runner | None,
+    engine: Runner | None,
     ray_address: str | None,
     resume: bool,
     retry_failed: bool,
@@ -108,14 +108,10 @@ def tokenize(
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
-    if engine is not None:
-        click.echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
-        if runner not in (None, engine):
-            raise click.UsageError(f"--engine {engine} is the former name of --runner {runner}; give one")
-        runner = engine
-    runner = runner or "local"
+    runner = _runner(runner, engine)
     if ray_address is not None and runner != "ray":
         raise click.UsageError("--ray-address is for --runner ray")
+    stop = on_error == "stop"
     with Display() as display:
         totals = run(
             source,
@@ -125,21 +121,25 @@ def tokenize(
             num_codebooks=codebooks,
             format=kind,
             entropy_coded=entropy_coded,
-            workers=workers,
-            batch_seconds=batch_seconds,
+            workers=Workers(workers, runner, ray_address, device, batch_seconds, stop, run_commands),
             shard_size=shard_size,
             shard=shard,
-            runner=runner,
-            ray_address=ray_address,
-            device=device,
             resume=resume,
             retry_failed=retry_failed,
-            stop_on_error=on_error == "stop",
-            run_commands=run_commands,
             plan_only=plan_only,
             on_progress=display.show,
         )
     _tell(totals, out, plan_only, on_error)
+
+
+def _runner(runner: Runner | None, engine: Runner | None) -> Runner:
+    """Take the former name of --runner for it."""
+    if engine is None:
+        return runner or "local"
+    click.echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
+    if runner not in (None, engine):
+        raise click.UsageError(f"--engine {engine} is the former name of --runner {runner}; give one")
+    return engine
 
 
 def _tell(totals: "Totals", out: Path, plan_only: bool, on_error: str) -> None:

@@ -1,19 +1,45 @@
 """What runners and workers say to each other; no torch, so that a runner's own process needs none."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from vqcodec.models import zoo
+from vqcodec.errors import ConfigError
+
+Runner = Literal["local", "ray"]
+"""Who works: processes of this machine, or a Ray cluster."""
+RUNNERS: tuple[Runner, ...] = get_args(Runner)
+
+_MOST_BATCH_SECONDS = 3600
 
 
 @dataclass(frozen=True)
-class WorkerOptions:
-    """What a worker needs to know; none of it changes the output. `run_commands`: those that the plan has."""
+class Workers:
+    """Who tokenizes, and how; on machines of one kind the shards do not depend on it. Raises ConfigError.
 
-    model: str = zoo.DEFAULT_MODEL
+    count:         processes, one thread each by default; None is one per core, or 1 on a GPU
+    runner:        "local": processes of this machine; "ray": those of a cluster, which must share the output folder
+    ray_address:   of a running cluster, such as "auto"; None starts one on this machine
+    device:        that a model computes on, as torch names it
+    batch_seconds: of audio that are computed at once, at most an hour
+    stop_on_error: audio that fails ends the run, and is not only listed in failures.jsonl
+    run_commands:  runs the commands of a wav.scp, also those of a plan that is there already
+    """
+
+    count: int | None = None
+    runner: Runner = "local"
+    ray_address: str | None = None
     device: str = "cpu"
     batch_seconds: float = 30.0
     stop_on_error: bool = False
     run_commands: bool = False
+
+    def __post_init__(self) -> None:
+        if self.runner not in RUNNERS:
+            raise ConfigError(f"runner {self.runner!r} is none of {', '.join(RUNNERS)}")
+        if not 0 < self.batch_seconds <= _MOST_BATCH_SECONDS:
+            raise ConfigError(f"batch_seconds {self.batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")
+        if self.count is not None and self.count < 1:
+            raise ConfigError(f"workers {self.count} is not 1 or more")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqcodec.errors import WorkerError
-from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
+from vqcodec.tokens.work.messages import ShardReport, Workers
 from vqcodec.workers import Pool, Say, Work, usable_cores
 
 if TYPE_CHECKING:
@@ -25,17 +25,18 @@ _DEATHS = 2
 """Of workers at one shard, and then at one utterance of it, before that is to blame; twice as many end the run."""
 
 
-def run_local(folder: Path, shards: Sequence[int], options: WorkerOptions, *, workers: int) -> Generator[ShardReport]:
-    """Run `shards` of the plan in `folder` on `workers` processes; yields how each gets on, several times a shard.
+def run_local(folder: Path, shards: Sequence[int], model: str, workers: Workers) -> Generator[ShardReport]:
+    """Run `shards` of the plan in `folder` on processes with `model`; yields how each gets on, several times a shard.
 
     Ends all processes when it is closed. Raises what a worker raised; WorkerError if workers die while they start, or
     of a shard whatever is left out of it.
     """
-    size = min(workers, len(shards))
+    count = workers.count or (usable_cores() if workers.device == "cpu" else 1)
+    size = min(count, len(shards))
     # The cores are shared out, unless a user has said otherwise.
     threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, usable_cores() // size))}
     waiting, history = deque(_Task(shard) for shard in shards), _History()
-    with Pool[_Task](_make, (folder, options), size=size, name="vqcodec tokenize", environment=threads) as pool:
+    with Pool[_Task](_make, (folder, model, workers), size=size, name="vqcodec tokenize", environment=threads) as pool:
         for event in pool.run(waiting):
             if event.death is not None:
                 waiting.appendleft(history.after_death(event.task.shard, event.death))
@@ -77,11 +78,11 @@ class _History:
 # In the worker process
 
 
-def _make(folder: Path, options: WorkerOptions) -> Work:
+def _make(folder: Path, model: str, workers: Workers) -> Work:
     """Load the model."""
     from vqcodec.tokens.work.worker import Worker
 
-    return functools.partial(_do, Worker(folder, options))
+    return functools.partial(_do, Worker(folder, model, workers))
 
 
 def _do(worker: "Worker", task: _Task, say: Say) -> ShardReport:

@@ -15,38 +15,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.errors import ConfigError, VqcodecError, how_to_install
-from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
+from vqcodec.tokens.work.messages import ShardReport, Workers
 
 _REACH_SECONDS = 10.0
 
 _Batch = dict[str, NDArray[Any]]
 
 
-def run_on_ray(
-    folder: Path, shards: Sequence[int], options: WorkerOptions, *, workers: int | None, address: str | None
-) -> Generator[ShardReport]:
-    """Run `shards` of the plan in `folder` on a Ray cluster; yields each when it is finished.
+def run_on_ray(folder: Path, shards: Sequence[int], model: str, workers: Workers) -> Generator[ShardReport]:
+    """Run `shards` of the plan in `folder` on a Ray cluster with `model`; yields each when it is finished.
 
-    `address` of a cluster to join, such as "auto"; None starts one on this machine. `workers` actors, by default as
-    many as the cluster has cores, or GPUs with `options.device` cuda. Raises ConfigError where Ray or the cluster is
-    missing, and what a worker raised.
+    Actors are by default as many as the cluster has cores, or GPUs where the device is cuda. Raises ConfigError where
+    Ray or the cluster is missing, and what a worker raised.
     """
     ray = _require_ray()
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     from ray.data import ActorPoolStrategy, DataContext
     from ray.exceptions import RayError
 
-    with _cluster(ray, address), contextlib.suppress(GeneratorExit):
-        is_cuda = options.device.startswith("cuda")
+    with _cluster(ray, workers.ray_address), contextlib.suppress(GeneratorExit):
+        is_cuda = workers.device.startswith("cuda")
         available = ray.cluster_resources().get("GPU" if is_cuda else "CPU", 0)
-        size = max(1, min(workers or int(available), len(shards)))
+        size = max(1, min(workers.count or int(available), len(shards)))
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.actor_task_retry_on_errors = False  # our own errors are final; lost machines are retried all the same
         tasks = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
         reports = tasks.map_batches(
             _Actor,
-            fn_constructor_args=(str(folder.absolute()), options),
+            fn_constructor_args=(str(folder.absolute()), model, workers),
             batch_size=1,
             compute=ActorPoolStrategy(min_size=1, max_size=size),
             num_cpus=1,
@@ -68,12 +65,12 @@ def run_on_ray(
 class _Actor:
     """Holds a Worker; a batch is one shard. An error of ours travels as data, so that Ray does not retry it."""
 
-    def __init__(self, folder: str, options: WorkerOptions) -> None:
+    def __init__(self, folder: str, model: str, workers: Workers) -> None:
         from vqcodec.tokens.work.worker import Worker
 
         self._worker: Worker | VqcodecError
         try:
-            self._worker = Worker(Path(folder), options)
+            self._worker = Worker(Path(folder), model, workers)
         except VqcodecError as error:
             self._worker = error
 

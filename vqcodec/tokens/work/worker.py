@@ -13,26 +13,26 @@ from vqcodec.tokens.formats.shards import write_shard
 from vqcodec.tokens.index import is_intact, write_index
 from vqcodec.tokens.plan import open_plan
 from vqcodec.tokens.utterances import Utterance
-from vqcodec.tokens.work.messages import ShardReport, WorkerOptions
+from vqcodec.tokens.work.messages import ShardReport, Workers
 
 OnReport = Callable[[ShardReport], None]
 
 
 class Worker:
-    """A model, loaded, and the plan in `folder`.
+    """A model, loaded on the device of `workers`, and the plan in `folder`.
 
     Raises ModelError, and TokensError for weights that are not those of the plan.
     """
 
-    def __init__(self, folder: Path, options: WorkerOptions) -> None:
+    def __init__(self, folder: Path, model: str, workers: Workers) -> None:
         self._plan = open_plan(folder)
-        self._options = options
-        self._codec = zoo.load(options.model, device=options.device)
+        self._workers = workers
+        self._codec = zoo.load(model, device=workers.device)
         own, planned = (self._codec.fingerprint or b"").hex(), self._plan.settings.fingerprint
         if own != planned:
             raise TokensError(
                 f"{folder}: planned for {self._plan.settings.model} (fingerprint {planned[:8]}), not for "
-                f"{options.model} ({own[:8]}); give the weights of the plan"
+                f"{model} ({own[:8]}); give the weights of the plan"
             )
 
     def run(
@@ -64,7 +64,7 @@ class Worker:
 
     def _allowed(self, utterances: list[Utterance]) -> list[Utterance]:
         """Return `utterances`. Raises ConfigError for commands: a plan may have been made by somebody else."""
-        if not self._options.run_commands:
+        if not self._workers.run_commands:
             for utterance in utterances:
                 if utterance.command is not None:
                     plan = self._plan.folder / "plan.jsonl"
@@ -76,7 +76,7 @@ class Worker:
     def _line(self, outcome: Outcome, writer: ShardWriter) -> dict[str, Any]:
         """What the index says of an outcome, which is written."""
         if isinstance(outcome, Failure):
-            if self._options.stop_on_error:
+            if self._workers.stop_on_error:
                 raise AudioError(f"{outcome.utterance.id}: {outcome.error}")
             return {"id": outcome.utterance.id, "source": outcome.utterance.source, "error": outcome.error}
         return {
@@ -88,7 +88,7 @@ class Worker:
         }
 
     def _outcomes(self, utterances: list[Utterance]) -> Iterator[Outcome]:
-        count, seconds = self._plan.settings.num_codebooks, self._options.batch_seconds
+        count, seconds = self._plan.settings.num_codebooks, self._workers.batch_seconds
         return tokenize(utterances, self._codec, count, batch_seconds=seconds)
 
     def _singly(self, utterances: list[Utterance], why_not: Callable[[int], str | None]) -> Iterator[Outcome]:
