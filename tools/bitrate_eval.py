@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vqcodec.evaluation.report.tables import markdown, points_rows
 from vqcodec.evaluation.results import read_results
-from vqcodec.evaluation.run import evaluate
+from vqcodec.evaluation.run import Comparison, evaluate
 from vqcodec.evaluation.summary import summarise
 from vqcodec.metrics import METRICS
 from vqcodec.models import zoo
@@ -32,10 +32,7 @@ def main() -> None:
         evaluate(
             options.clips,
             out,
-            codecs=[codec],
-            kbps=options.kbps,
-            metrics=options.metrics,
-            listen=0,
+            Comparison(codecs=[codec], kbps=options.kbps, metrics=options.metrics, listen=0),
             workers=options.workers,
         )
         print(markdown(points_rows(summarise(read_results(out), options.metrics), options.metrics)))

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from vqcodec.cli import main
 from vqcodec.evaluation import messages as jobs
 from vqcodec.evaluation.results import read_results
-from vqcodec.evaluation.run import evaluate
+from vqcodec.evaluation.run import Comparison, evaluate
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def scores_of(out):
 def test_a_metric_that_kills_costs_its_value_and_no_other(tmp_path, clips, killer, signal, how):
     calm, out = tmp_path / "calm", tmp_path / "out"
     options = {"codecs": ["pcm"], "kbps": [6], "metrics": ["si_sdr", "lsd"]}
-    evaluate([clips], calm, **options, recogniser="echo word {wav}")
+    evaluate([clips], calm, Comparison(**options, recogniser="echo word {wav}"))
     done = run(
         *(clips, "--out", out, "--codecs", "pcm", "--metrics", "si_sdr,wer,lsd", "--workers", 2),
         *("--recogniser", f"{killer(signal)} {{wav}}"),
@@ -115,7 +115,7 @@ def test_an_exception_of_a_library_is_a_failure_and_no_end(tmp_path, clips, monk
 
     metric = jobs.METRICS["lsd"]
     monkeypatch.setitem(jobs.METRICS, "lsd", type(metric)(**{**vars(metric), "compute": odd}))
-    evaluate([clips], tmp_path / "out", codecs=["pcm"], kbps=[6], metrics=["lsd", "si_sdr"])
+    evaluate([clips], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["lsd", "si_sdr"]))
     failed = [result for result in read_results(tmp_path / "out") if result.failures]
     assert [result.failures for result in failed] == [["1: lsd of pcm: ZeroDivisionError: of a library in two lines"]]
     assert failed[0].scores["si_sdr"] > 50

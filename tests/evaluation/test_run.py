@@ -17,7 +17,7 @@ from vqcodec.errors import AudioError, ConfigError, OutputError
 from vqcodec.evaluation.clips import clip_hash
 from vqcodec.evaluation.folder import original_path, read_settings, take_path
 from vqcodec.evaluation.results import read_results
-from vqcodec.evaluation.run import evaluate
+from vqcodec.evaluation.run import Comparison, evaluate
 
 METRICS = ["stoi", "si_sdr"]
 CODEC = """
@@ -61,7 +61,9 @@ def clips(tmp_path, speech):
 
 
 def test_every_clip_codec_and_rate_has_a_result(tmp_path, clips):
-    settings = evaluate([clips], tmp_path / "out", codecs=["opus@6/24", "pcm"], kbps=[3], metrics=METRICS, listen=2)
+    settings = evaluate(
+        [clips], tmp_path / "out", Comparison(codecs=["opus@6/24", "pcm"], kbps=[3], metrics=METRICS, listen=2)
+    )
     results = read_results(tmp_path / "out")
     assert {result.key for result in results} == {
         (codec, clip, kbps) for codec, kbps in (("opus", 6), ("opus", 24), ("pcm", None)) for clip in "012"
@@ -79,7 +81,9 @@ def test_every_clip_codec_and_rate_has_a_result(tmp_path, clips):
 
 @pytest.mark.slow
 def test_codecs_that_do_odd_things_are_scored_sanely(tmp_path, clips, externals):
-    evaluate([clips], tmp_path / "out", codecs=list(externals), externals=externals, kbps=[6], metrics=METRICS)
+    evaluate(
+        [clips], tmp_path / "out", Comparison(codecs=list(externals), externals=externals, kbps=[6], metrics=METRICS)
+    )
     scores = {}
     for result in read_results(tmp_path / "out"):
         assert result.error is None or result.codec in ("nan", "empty")
@@ -100,7 +104,7 @@ def test_codecs_that_do_odd_things_are_scored_sanely(tmp_path, clips, externals)
 
 def test_a_clip_that_cannot_be_read_is_a_result_with_an_error(tmp_path, clips):
     (clips / "bad.wav").write_text("no audio")
-    evaluate([clips], tmp_path / "out", codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    evaluate([clips], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
     bad = next(result for result in read_results(tmp_path / "out") if result.clip == "bad")
     assert "bad.wav" in bad.error
     assert bad.kbps is None
@@ -108,17 +112,15 @@ def test_a_clip_that_cannot_be_read_is_a_result_with_an_error(tmp_path, clips):
 
 def test_resuming_does_only_what_is_missing(tmp_path, clips):
     out = tmp_path / "out"
-    evaluate([clips / "0.wav"], out, codecs=["pcm", "flac"], kbps=[6], metrics=["si_sdr"])
+    evaluate([clips / "0.wav"], out, Comparison(codecs=["pcm", "flac"], kbps=[6], metrics=["si_sdr"]))
     before = (out / "results.jsonl").read_text()
     with pytest.raises(OutputError, match="--resume"):
-        evaluate([clips], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+        evaluate([clips], out, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
     seen = []
     evaluate(
         [clips],
         out,
-        codecs=["pcm", "flac"],
-        kbps=[6],
-        metrics=["si_sdr"],
+        Comparison(codecs=["pcm", "flac"], kbps=[6], metrics=["si_sdr"]),
         resume=True,
         on_progress=lambda done, total: seen.append((done, total)),
     )
@@ -130,11 +132,11 @@ def test_resuming_does_only_what_is_missing(tmp_path, clips):
 
 def test_results_of_another_version_are_done_again(tmp_path, clips):
     out = tmp_path / "out"
-    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    evaluate([clips / "0.wav"], out, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
     path = out / "results.jsonl"
     row = json.loads(path.read_text())
     path.write_text(json.dumps({**row, "version": "of old", "si_sdr": 1.0}) + "\n")
-    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"], resume=True)
+    evaluate([clips / "0.wav"], out, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]), resume=True)
     (result,) = read_results(out)
     assert result.version == row["version"]
     assert result.scores["si_sdr"] != 1.0
@@ -142,22 +144,24 @@ def test_results_of_another_version_are_done_again(tmp_path, clips):
 
 def test_another_file_under_a_name_is_done_again(tmp_path, clips, speech):
     out = tmp_path / "out"
-    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    evaluate([clips / "0.wav"], out, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
     soundfile.write(clips / "0.wav", speech[:16000], 16000)
     clip_hash.cache_clear()  # a new process has none
-    evaluate([clips / "0.wav"], out, codecs=["pcm"], kbps=[6], metrics=["si_sdr"], resume=True)
+    evaluate([clips / "0.wav"], out, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]), resume=True)
     (result,) = read_results(out)
     assert result.seconds == 1.0
 
 
 def test_what_the_folder_holds_is_no_source(tmp_path, clips):
     for resume in (False, True):
-        evaluate([clips], clips, codecs=["pcm"], kbps=[6], metrics=["si_sdr"], resume=resume)
+        evaluate([clips], clips, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]), resume=resume)
     assert {result.clip for result in read_results(clips)} == set("012")
 
 
 def test_rates_that_a_codec_does_not_have_are_noted(tmp_path, clips):
-    settings = evaluate([clips / "0.wav"], tmp_path / "out", codecs=["opus", "pcm"], kbps=[1.5, 6], metrics=["si_sdr"])
+    settings = evaluate(
+        [clips / "0.wav"], tmp_path / "out", Comparison(codecs=["opus", "pcm"], kbps=[1.5, 6], metrics=["si_sdr"])
+    )
     assert settings.notes == ["opus ran at 6 kbps, what it has nearest to 1.5, 6"]
 
 
@@ -171,12 +175,14 @@ def test_a_full_disk_is_one_line(tmp_path, clips, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="no space left on the disk"):
-        evaluate([clips], tmp_path / "out", codecs=["opus@6"], kbps=[6], metrics=["si_sdr"])
+        evaluate([clips], tmp_path / "out", Comparison(codecs=["opus@6"], kbps=[6], metrics=["si_sdr"]))
 
 
 def test_two_processes_give_the_same_results_as_one(tmp_path, clips):
     for workers in (1, 2):
-        evaluate([clips], tmp_path / str(workers), codecs=["opus"], kbps=[6], metrics=METRICS, workers=workers)
+        evaluate(
+            [clips], tmp_path / str(workers), Comparison(codecs=["opus"], kbps=[6], metrics=METRICS), workers=workers
+        )
     one, two = ({r.key: r for r in read_results(tmp_path / name)} for name in "12")
     assert one.keys() == two.keys()
     for key, result in one.items():
@@ -189,11 +195,13 @@ def test_two_processes_give_the_same_results_as_one(tmp_path, clips):
 
 def test_what_is_not_installed_is_skipped_by_name_and_the_rest_runs(tmp_path, clips, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    settings = evaluate([clips / "0.wav"], tmp_path / "out", codecs=["speex", "pcm"], kbps=[6], metrics=["si_sdr"])
+    settings = evaluate(
+        [clips / "0.wav"], tmp_path / "out", Comparison(codecs=["speex", "pcm"], kbps=[6], metrics=["si_sdr"])
+    )
     assert settings.codecs == ["pcm"]
     assert "speexenc" in settings.skipped["speex"]
     with pytest.raises(ConfigError, match="speexenc"):
-        evaluate([clips], tmp_path / "none", codecs=["speex"], kbps=[6], metrics=["si_sdr"])
+        evaluate([clips], tmp_path / "none", Comparison(codecs=["speex"], kbps=[6], metrics=["si_sdr"]))
 
 
 @pytest.mark.parametrize(
@@ -202,19 +210,23 @@ def test_what_is_not_installed_is_skipped_by_name_and_the_rest_runs(tmp_path, cl
 )
 def test_impossible_codecs_are_one_line_before_any_work(tmp_path, clips, codecs, message):
     with pytest.raises(ConfigError, match=message):
-        evaluate([clips], tmp_path / "out", codecs=codecs, kbps=[6], metrics=["si_sdr"])
+        evaluate([clips], tmp_path / "out", Comparison(codecs=codecs, kbps=[6], metrics=["si_sdr"]))
     assert not (tmp_path / "out").exists()
 
 
 def test_unknown_metrics_and_sources_without_audio_are_refused(tmp_path, clips):
     with pytest.raises(ConfigError, match="mos"):
-        evaluate([clips], tmp_path / "out", codecs=["pcm"], kbps=[6], metrics=["mos"])
+        evaluate([clips], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["mos"]))
     with pytest.raises(AudioError, match="absent"):
-        evaluate([tmp_path / "absent"], tmp_path / "out", codecs=["pcm"], kbps=[6])
+        evaluate([tmp_path / "absent"], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6]))
 
 
 def test_a_label_lets_a_codec_stand_twice(tmp_path, clips):
-    evaluate([clips / "0.wav"], tmp_path / "out", codecs=["low=opus@6", "high=opus@32"], kbps=[1], metrics=["si_sdr"])
+    evaluate(
+        [clips / "0.wav"],
+        tmp_path / "out",
+        Comparison(codecs=["low=opus@6", "high=opus@32"], kbps=[1], metrics=["si_sdr"]),
+    )
     assert [(r.codec, r.kbps_asked) for r in read_results(tmp_path / "out")] == [("low", 6), ("high", 32)]
 
 

@@ -26,13 +26,13 @@ def test_length_rate_and_channels_come_back(toy_codec, noise, rate_hz, channels)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 22050, 44100, 48000])
-def test_every_length_from_0_to_2000_comes_back_exactly(toy_codec, noise, rate_hz, channels):
-    wave = noise(channels, 2000)
-    for samples in range(0, 2001, channels):
+def test_every_length_from_0_to_2000_comes_back_exactly(toy_codec, noise, rate_hz):
+    """Channels are coded beside each other, and have no part in it: the test above has them."""
+    wave = noise(1, 2000)
+    for samples in range(2001):
         data = compress(wave[:, :samples], rate_hz, model=toy_codec, num_codebooks=1)
-        assert decompress(data, model=toy_codec)[0].shape == (channels, samples)
+        assert decompress(data, model=toy_codec)[0].shape == (1, samples)
 
 
 def test_a_file_goes_through_and_back(tmp_path, speech_path, speech):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,11 @@ pytestmark = pytest.mark.slow  # torch's exporter takes its time
 
 @pytest.fixture(scope="module")
 def exported(toy_weights, tmp_path_factory):
-    """The folder of an exported toy model."""
-    folder = tmp_path_factory.mktemp("exported") / "new"
-    paths = export_onnx(toy_weights, folder)
+    """The folder of an exported toy model, whose weights lay in it before."""
+    folder = tmp_path_factory.mktemp("exported")
+    shutil.copy(toy_weights, folder / "toy.safetensors")
+    paths = export_onnx(folder / "toy.safetensors", folder, force=True)
+    assert (folder / "toy.safetensors").read_bytes() == toy_weights.read_bytes()
     assert [path.name for path in paths] == ["toy.safetensors", "toy.encoder.onnx", "toy.decoder.onnx"]
     return folder
 
@@ -56,7 +60,6 @@ def test_bad_input_is_told_and_leaves_nothing(exported, toy_weights, tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         export_onnx(toy_weights, exported)
     assert {path: path.read_bytes() for path in exported.iterdir()} == before
-    export_onnx(exported / "toy.safetensors", exported, force=True)
     with pytest.raises(ModelError, match="no such model"):
         export_onnx("speech-99k", tmp_path / "none")
     (tmp_path / "file").write_text("in the way")

@@ -3,17 +3,11 @@ import torch
 
 from vqcodec.nn.decoder import Decoder, InverseSpectrum
 from vqcodec.nn.encoder import COMPRESSION, CompressedSpectrum, Encoder
+from vqcodec.nn.sizes import Sizes
 
-SIZES = {
-    "window_length": 32,
-    "stft_hop": 8,
-    "stride": 4,
-    "stft_channels": 8,
-    "channels": 12,
-    "stft_blocks": 1,
-    "blocks": 2,
-    "latent_dim": 6,
-}
+SIZES = Sizes(
+    window_length=32, stft_hop=8, stride=4, stft_channels=8, channels=12, stft_blocks=1, blocks=2, latent_dim=6
+)
 
 
 def test_the_spectrum_is_numpys_with_compressed_magnitudes():
@@ -50,7 +44,7 @@ def test_the_head_inverts_the_spectrum_of_the_encoder():
 
 def test_frames_of_the_encoder_see_no_later_sample():
     torch.manual_seed(0)
-    encoder = Encoder(**SIZES)
+    encoder = Encoder(SIZES)
     wave = torch.randn(1, 320)
     changed = wave.clone()
     changed[:, 160:] = torch.randn(1, 160)
@@ -61,7 +55,7 @@ def test_frames_of_the_encoder_see_no_later_sample():
 
 def test_samples_of_the_decoder_see_no_later_frame():
     torch.manual_seed(0)
-    decoder = Decoder(**SIZES)
+    decoder = Decoder(SIZES)
     latent = torch.randn(1, 10, 6)
     changed = latent.clone()
     changed[:, 5:] += 1
@@ -73,8 +67,8 @@ def test_samples_of_the_decoder_see_no_later_frame():
 def test_pieces_of_both_equal_the_whole():
     torch.manual_seed(0)
     for layer, x, sizes in (
-        (Encoder(**SIZES), torch.randn(2, 320), [32, 64, 224]),
-        (Decoder(**SIZES), torch.randn(2, 10, 6), [1, 2, 7]),
+        (Encoder(SIZES), torch.randn(2, 320), [32, 64, 224]),
+        (Decoder(SIZES), torch.randn(2, 10, 6), [1, 2, 7]),
     ):
         whole, _ = layer(x)
         state, pieces = None, []

@@ -4,6 +4,7 @@ import torch
 
 from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import COMPRESSION, CompressedSpectrum
+from vqcodec.nn.sizes import Sizes
 from vqcodec.nn.source_filter import NOISE_FRAMES, SourceFilter, band_centres, band_filters, interpolation, noise_table
 
 RATE_HZ = 16000
@@ -12,18 +13,10 @@ RATE_HZ = 16000
 @pytest.fixture
 def decoder():
     torch.manual_seed(0)
-    return Decoder(
-        window_length=320,
-        stft_hop=80,
-        stride=4,
-        stft_channels=8,
-        channels=12,
-        stft_blocks=1,
-        blocks=2,
-        latent_dim=6,
-        sample_rate_hz=RATE_HZ,
-        source_hz=1200,
+    sizes = Sizes(
+        window_length=320, stft_hop=80, stride=4, stft_channels=8, channels=12, stft_blocks=1, blocks=2, latent_dim=6
     )
+    return Decoder(sizes, sample_rate_hz=RATE_HZ, source_hz=1200)
 
 
 @pytest.fixture

@@ -168,12 +168,21 @@ def test_forked_processes_and_threads_share_no_place_in_a_file(tmp_path, make_ou
 
 
 @pytest.mark.slow
-def test_spawned_workers_of_a_loader_read(output):
-    dataset = vqcodec.tokens.open(output[0])
+def test_spawned_workers_of_a_loader_read_every_format(tmp_path, make_output):
+    folders = {tmp_path / f"{kind}-{entropy_coded}": (kind, entropy_coded) for kind, entropy_coded in KINDS}
+    rows = [
+        row
+        for folder, (kind, entropy_coded) in folders.items()
+        for row in make_output(folder, kind, entropy_coded=entropy_coded, failing={0, 5, 63, *range(128, 192)})
+    ]
     loader = torch.utils.data.DataLoader(
-        dataset, batch_size=16, num_workers=2, collate_fn=list, multiprocessing_context="spawn"
+        torch.utils.data.ConcatDataset([vqcodec.tokens.open(folder) for folder in folders]),
+        batch_size=16,
+        num_workers=2,
+        collate_fn=list,
+        multiprocessing_context="spawn",
     )
-    for row, expected in zip((row for batch in loader for row in batch), output[1], strict=True):
+    for row, expected in zip((row for batch in loader for row in batch), rows, strict=True):
         assert_same(row, expected)
 
 

@@ -37,7 +37,7 @@ def main() -> None:
         "start-up": lambda: processes.start_up(options.rounds),
         "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
         "tokens": lambda: tokenizing.tokenizing(min(3, options.rounds), minutes=12 * options.seconds),
-        "loss": lambda: loss.loss(min(5, options.rounds)),
+        "loss": lambda: loss.loss(min(5, options.rounds), options.seconds),
         "long": lambda: processes.long_files(options.minutes, options.engine),
     }
     chosen = options.only or [name for name in jobs if name != "long"]

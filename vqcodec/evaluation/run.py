@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqcodec.errors import ConfigError, OutputError
@@ -16,39 +17,58 @@ from vqcodec.output import output_errors
 DEFAULT_METRICS = ("pesq_wb", "stoi", "estoi", "visqol", "si_sdr")
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    codecs:     NAME, NAME@kbps/kbps for rates of its own, or LABEL=NAME for another name
+    kbps:       rates of codecs without their own
+    metrics:    names of `vqcodec.metrics.METRICS`
+    externals:  codecs by their command lines, as `codecs.external` reads them
+    recogniser: a command with {wav} that prints what is said: wer is measured as well, against the column text of the
+                manifest if there is one
+    listen:     clips whose audio is kept
+    """
+
+    codecs: Sequence[str]
+    kbps: Sequence[float]
+    metrics: Sequence[str] = DEFAULT_METRICS
+    externals: Mapping[str, str] = field(default_factory=dict)
+    recogniser: str | None = None
+    listen: int = 6
+
+    @property
+    def all_metrics(self) -> list[str]:
+        """The metrics, and wer where there is a recogniser."""
+        return [*self.metrics, *(["wer"] if self.recogniser is not None and "wer" not in self.metrics else [])]
+
+
 def evaluate(
     sources: Sequence[str | Path],
     out: Path,
+    comparison: Comparison,
     *,
-    codecs: Sequence[str],
-    kbps: Sequence[float],
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    externals: Mapping[str, str] | None = None,
-    recogniser: str | None = None,
-    listen: int = 6,
     workers: int = 0,
     resume: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Settings:
-    """Evaluate `codecs` on the clips of `sources` at the rates `kbps`; results go to the folder `out`.
+    """Compare codecs on the clips of `sources`; results go to the folder `out`.
 
-    A codec is NAME, NAME@kbps/kbps for rates of its own, or LABEL=NAME. One that is not installed is skipped; the
-    settings returned say so. The audio of `listen` clips is kept. With `recogniser`, a command with {wav} that prints
-    what is said, wer is measured as well, against the column text of the manifest if there is one. With `resume`, what
-    `out` holds of the same versions stays and only the rest is done. `workers` processes do the work: one that dies
-    costs what it died of, which its result names. 0: this process does it.
+    A codec that is not installed is skipped; the settings returned say so. With `resume`, what `out` holds of the same
+    versions stays and only the rest is done. `workers` processes do the work: one that dies costs what it died of,
+    which its result names. 0: this process does it.
 
     Raises ConfigError for unknown names, AudioError for sources without audio, OutputError for a folder that has
     results already, WorkerError if workers die while they start.
     """
-    metrics = [*metrics, *(["wer"] if recogniser is not None and "wer" not in metrics else [])]
+    metrics, recogniser, kbps = comparison.all_metrics, comparison.recogniser, comparison.kbps
     _check_metrics(metrics, recogniser)
     own = audio_folder(out).resolve()
     clips = [clip for clip in find_clips(sources) if own not in clip.path.resolve().parents]
-    entries, skipped = open_all([parse_entry(text, externals or {}) for text in codecs])
+    entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
     rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
     notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
-    settings = Settings(list(entries), skipped, list(metrics), _to_listen(clips, listen), notes)
+    settings = Settings(list(entries), skipped, metrics, _to_listen(clips, comparison.listen), notes)
     done = _prepare(out, settings, resume=resume)
     jobs = [
         Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser)

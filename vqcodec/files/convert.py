@@ -2,30 +2,35 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Unpack
 
 import numpy as np
 
 from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, AudioWriter, check_format
-from vqcodec.bitstream import Header, VqcReader
+from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.reader import OnDamage
-from vqcodec.bitstream.spec import FINGERPRINT_BYTES
-from vqcodec.bitstream.tags import check_tags
-from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, OutputError
+from vqcodec.errors import AudioError, ConfigError
+from vqcodec.files.request import (
+    DecodeOptions,
+    DecodeRequest,
+    EncodeOptions,
+    EncodeRequest,
+    Model,
+    Source,
+    check_target,
+    new_header,
+    usable_tags,
+)
 from vqcodec.files.transcode import Span, block_frames, decode_span, encode_blocks
 from vqcodec.frames import ceil_div, resampled_length
 from vqcodec.models import zoo
-from vqcodec.models.engine import Engine, Wave
-from vqcodec.output import Target, atomic_output, check_output
+from vqcodec.models.engine import Wave
+from vqcodec.output import Target, atomic_output
 
-Source = str | Path | BinaryIO
-"""What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
-Model = str | Path | Engine
-"""The name of a bundled model, a weights file, or a loaded model."""
 OnProgress = Callable[[float, float], None]
 """Called with the seconds done and the seconds in all."""
 
@@ -44,39 +49,28 @@ class Summary:
 
 
 def encode_file(
-    source: Source,
-    target: Target,
-    *,
-    model: Model = zoo.DEFAULT_MODEL,
-    kbps: float | None = None,
-    num_codebooks: int | None = None,
-    tags: Mapping[str, str] | None = None,
-    engine: zoo.EngineName = "torch",
-    device: str = "cpu",
-    force: bool = False,
-    on_progress: OnProgress | None = None,
+    source: Source, target: Target, *, on_progress: OnProgress | None = None, **options: Unpack[EncodeOptions]
 ) -> Summary:
     """Encode an audio file (WAV, FLAC, Ogg, MP3; 4 to 192 kHz, 1 to 255 channels) to a .vqc.
 
-    `kbps` uses the most codebooks whose nominal rate per channel is not above it. The title, artist and so on of the
-    input are kept, `tags` (names of a-z, 0-9, "_", ".", "-") are added; an empty text removes one. `engine` and
-    `device` are for a model given by name. Raises AudioError, OutputError, ModelError and ConfigError; a failing call
-    leaves no file.
+    `options` as in `EncodeOptions`; the title, artist and so on of the input are kept beside the tags given. Raises
+    AudioError, OutputError, ModelError and ConfigError; a failing call leaves no file.
     """
-    check_target(source, target, force=force)
+    request = EncodeRequest(**options)
+    check_target(source, target, force=request.force)
     with AudioReader(source) as audio:
-        codec = codec_for(model, engine, device)
+        codec = request.codec()
         block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
         header = new_header(
             codec,
             rate_hz=audio.rate_hz,
             channels=audio.channels,
             samples=audio.length_samples if audio.is_length_exact else None,
-            num_codebooks=codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks),
+            num_codebooks=request.codebooks_of(codec),
         )
-        kept = usable_tags(audio.tags | dict(tags or {}))
+        kept = usable_tags({**audio.tags, **(request.tags or {})})
         blocks = _reported(audio.blocks(block_samples), audio.rate_hz, audio.length_samples, on_progress)
-        with atomic_output(target, suffix=".vqc", force=force) as path:
+        with atomic_output(target, suffix=".vqc", force=request.force) as path:
             with path.open("wb") as file:
                 samples = encode_blocks(blocks, codec, header, file, tags=kept)
             file_bytes = path.stat().st_size
@@ -87,39 +81,35 @@ def decode_file(
     source: Source,
     target: Target,
     *,
-    model: Model | None = None,
-    num_codebooks: int | None = None,
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
-    rate_hz: int | None = None,
-    engine: zoo.EngineName = "torch",
-    device: str = "cpu",
-    force: bool = False,
     on_progress: OnProgress | None = None,
     on_damage: OnDamage | None = None,
+    **options: Unpack[DecodeOptions],
 ) -> Summary:
     """Decode a .vqc to an audio file in the format of the target's suffix (a file object: WAV).
 
-    The model is the bundled one that wrote the file unless given. `num_codebooks` decodes the first layers only,
-    `start_seconds` and `duration_seconds` an excerpt, by seeking. The original rate and channels come back unless
-    `rate_hz` asks for another rate; tags come back where the format has them. Damage raises an error, unless
-    `on_damage` takes it: lost frames are then concealed (the last sound goes on and fades), and a cut file ends early.
-    Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a format that cannot hold the audio) and
-    ConfigError; a failing call leaves no file behind.
+    `start_seconds` and `duration_seconds` decode an excerpt, by seeking; `options` as in `DecodeOptions`. The original
+    channels come back, and tags where the format has them. Damage raises an error, unless `on_damage` takes it: lost
+    frames are then concealed (the last sound goes on and fades), and a cut file ends early. Raises BitstreamError and
+    its kinds, ModelError, OutputError, AudioError (a format that cannot hold the audio) and ConfigError; a failing call
+    leaves no file behind.
     """
-    check_target(source, target, force=force)
+    request = DecodeRequest(**options)
+    check_target(source, target, force=request.force)
     with open_vqc(source) as reader:
-        span = _span(reader, start_seconds, duration_seconds, rate_hz, on_damage)
+        span = _span(reader, start_seconds, duration_seconds, request.rate_of(reader.header), on_damage)
         if isinstance(target, str | Path):
             check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
-        codec = codec_of(reader.header, model, engine, device)
-        waves = decode_span(reader, codec, span, depth_of(reader.header, num_codebooks), on_damage)
+        codec = request.codec_of(reader.header)
+        waves = decode_span(reader, codec, span, request.depth_of(reader.header), on_damage)
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
-        with atomic_output(target, suffix=".wav", force=force) as path:
+        with atomic_output(target, suffix=".wav", force=request.force) as path:
             written = 0
-            options = {"rate_hz": span.rate_hz, "channels": reader.header.channels}
             name = str(target) if isinstance(target, str | Path) else "standard output"
-            with AudioWriter(path, **options, tags=reader.tags, name=name) as audio:
+            with AudioWriter(
+                path, rate_hz=span.rate_hz, channels=reader.header.channels, tags=reader.tags, name=name
+            ) as audio:
                 for wave in waves:
                     audio.write(wave)
                     written += wave.shape[1]
@@ -141,9 +131,10 @@ def compress(
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave = _checked_wave(wave, rate_hz)
-    codec = codec_for(model, engine)
+    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks)
+    codec = request.codec()
     channels, samples = wave.shape
-    count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+    count = request.codebooks_of(codec)
     header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
     step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
     file = io.BytesIO()
@@ -159,29 +150,13 @@ def decompress(
     engine: zoo.EngineName = "torch",
 ) -> tuple[Wave, int]:
     """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
+    request = DecodeRequest(model, engine, num_codebooks=num_codebooks)
     reader = VqcReader(io.BytesIO(data))
     header = reader.header
-    span = _span(reader)
-    codec = codec_of(header, model, engine)
-    waves = list(decode_span(reader, codec, span, depth_of(header, num_codebooks), None))
+    span = _span(reader, 0.0, None, request.rate_of(header), None)
+    codec = request.codec_of(header)
+    waves = list(decode_span(reader, codec, span, request.depth_of(header), None))
     return np.concatenate([np.zeros((header.channels, 0), np.float32), *waves], axis=1), span.rate_hz
-
-
-# What is asked for
-
-
-def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
-    """The header of a new file. Raises ModelError for a model that no file can name."""
-    return Header(
-        fingerprint=_fingerprint(codec),
-        sample_rate_hz=codec.sample_rate_hz,
-        hop_length=codec.hop_length,
-        original_rate_hz=rate_hz,
-        channels=channels,
-        samples=samples,
-        num_codebooks=num_codebooks,
-        codebook_size=codec.codebook_size,
-    )
 
 
 def _checked_wave(wave: Wave, rate_hz: int) -> Wave:
@@ -201,17 +176,10 @@ def _checked_wave(wave: Wave, rate_hz: int) -> Wave:
 
 
 def _span(
-    reader: VqcReader,
-    start_seconds: float = 0.0,
-    duration_seconds: float | None = None,
-    rate_hz: int | None = None,
-    on_damage: OnDamage | None = None,
+    reader: VqcReader, start_seconds: float, duration_seconds: float | None, rate: int, on_damage: OnDamage | None
 ) -> Span:
-    """Check what the caller wants against what the file holds. Raises ConfigError."""
+    """Check the excerpt that is wanted, at `rate` Hz, against what the file holds. Raises ConfigError."""
     header = reader.header
-    rate = header.original_rate_hz if rate_hz is None else rate_hz
-    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
-        raise ConfigError(f"rate {rate} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}")
     samples = header.samples
     if samples is None:
         samples = _stream_samples(reader, conceal=on_damage is not None)
@@ -234,70 +202,6 @@ def _stream_samples(reader: VqcReader, *, conceal: bool) -> int:
         pass
     assert reader.samples is not None
     return reader.samples
-
-
-def depth_of(header: Header, num_codebooks: int | None) -> int:
-    """Layers to decode. Raises ConfigError for more than the file has."""
-    depth = header.num_codebooks if num_codebooks is None else num_codebooks
-    if not 1 <= depth <= header.num_codebooks:
-        raise ConfigError(f"{depth} codebooks are not in 1..{header.num_codebooks}, what this file has")
-    return depth
-
-
-def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Select those of `tags` that have a text. Raises ConfigError for what a file cannot hold."""
-    kept = {name: text for name, text in tags.items() if text}
-    try:
-        check_tags(kept)
-    except BitstreamError as error:
-        raise ConfigError(str(error)) from None
-    return kept
-
-
-# Models
-
-
-def codec_for(model: Model, engine: zoo.EngineName, device: str = "cpu") -> Engine:
-    """`model`, loaded unless it is."""
-    return model if isinstance(model, Engine) else zoo.load_engine(model, engine=engine, device=device)
-
-
-def codec_of(header: Header, model: Model | None, engine: zoo.EngineName, device: str = "cpu") -> Engine:
-    """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
-    card = zoo.find(header.fingerprint)
-    if model is None and card is None:
-        raise ModelError(zoo.unknown_weights(header.fingerprint))
-    wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
-    codec = codec_for(wanted, engine, device)
-    if _fingerprint(codec) != header.fingerprint:
-        writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
-        own = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
-        raise ModelError(f"written by {writer}, not by {own}; give the weights that wrote it")
-    shape = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
-    if shape != (header.sample_rate_hz, header.hop_length, header.codebook_size):
-        raise BitstreamError("the header of the .vqc contradicts the model that it names")
-    if header.num_codebooks > codec.total_codebooks:
-        raise BitstreamError(f"{header.num_codebooks} codebooks, but the model has only {codec.total_codebooks}")
-    return codec
-
-
-def _fingerprint(codec: Engine) -> bytes:
-    if codec.fingerprint is None:
-        raise ModelError("this Codec was never saved, so no file can name it; save_weights and load it first")
-    return codec.fingerprint[:FINGERPRINT_BYTES]
-
-
-# Files
-
-
-def check_target(source: Source, target: Target, *, force: bool) -> None:
-    """Refuse a bad target before any work is done."""
-    if not isinstance(target, str | Path):
-        return
-    check_output(target, force=force)
-    both = isinstance(source, str | Path) and Path(source).is_file() and Path(target).is_file()
-    if both and Path(target).samefile(str(source)):
-        raise OutputError(f"{target}: is the input itself; choose another target")
 
 
 def _reported(waves: Iterable[Wave], rate_hz: int, total: int, on_progress: OnProgress | None) -> Iterator[Wave]:

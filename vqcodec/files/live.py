@@ -7,27 +7,28 @@ what was written before an error stays. The samples and the codes are the same.
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, Unpack, cast
 
 import numpy as np
 
-from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.audio.wavstream import SampleFormat, SampleStream, SampleWriter
 from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.open_vqc import content_errors
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.bitstream.writer import max_frames_per_chunk
 from vqcodec.errors import AudioError, ConfigError
-from vqcodec.files.convert import (
-    Model,
+from vqcodec.files.convert import Summary
+from vqcodec.files.request import (
+    DecodeOptions,
+    DecodeRequest,
+    EncodeOptions,
+    EncodeRequest,
     Source,
-    Summary,
     check_target,
     codec_for,
     codec_of,
-    depth_of,
     new_header,
     usable_tags,
 )
@@ -48,29 +49,24 @@ def encode_live(
     source: Source,
     target: Target,
     *,
-    model: Model = zoo.DEFAULT_MODEL,
-    kbps: float | None = None,
-    num_codebooks: int | None = None,
     raw: SampleFormat | None = None,
     chunk_ms: int = DEFAULT_CHUNK_MS,
-    tags: Mapping[str, str] | None = None,
-    engine: zoo.EngineName = "torch",
-    device: str = "cpu",
-    force: bool = False,
     stop: Stop | None = None,
     on_ready: OnReady | None = None,
+    **options: Unpack[EncodeOptions],
 ) -> Summary:
     """Encode a stream of samples to a .vqc of unknown length; each chunk of at most `chunk_ms` leaves when it is full.
 
     `source` is a path or a binary file object that gives WAV (integers of 8 to 32 bits, floats) or, with `raw`, bare
     samples. The stream ends with its source, with the data that a WAV header announces, or when `stop` is set, and
-    then is a complete file. The other arguments as in `encode_file`. Raises AudioError, OutputError, ModelError and
+    then is a complete file. `options` as in `EncodeOptions`. Raises AudioError, OutputError, ModelError and
     ConfigError; what was written before stays.
     """
-    check_target(source, target, force=force)
-    kept = usable_tags(tags or {})
-    codec = streaming(codec_for(model, engine, device))
-    count = codec.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
+    request = EncodeRequest(**options)
+    check_target(source, target, force=request.force)
+    kept = usable_tags(request.tags or {})
+    codec = streaming(request.codec())
+    count = request.codebooks_of(codec)
     codec.encode_block(np.zeros((1, codec.hop_length), np.float32), count)
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file:
@@ -89,38 +85,34 @@ def decode_live(
     source: Source,
     target: Target,
     *,
-    model: Model | None = None,
-    num_codebooks: int | None = None,
-    rate_hz: int | None = None,
     raw: bool = False,
-    engine: zoo.EngineName = "torch",
-    device: str = "cpu",
-    force: bool = False,
     stop: Stop | None = None,
     on_ready: OnReady | None = None,
     on_damage: OnDamage | None = None,
+    **options: Unpack[DecodeOptions],
 ) -> Summary:
     """Decode a .vqc while it comes to a WAV stream or, with `raw`, bare samples: 16 bits, each chunk as it is decoded.
 
     The header of the WAV leaves the length open (4 GiB) until a path is complete. `stop` ends the input, which is an
-    error like a cut: all that was whole before it is written. The other arguments as in `decode_file`, without
-    excerpts. Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a target that is no .wav) and
-    ConfigError; what was written before stays.
+    error like a cut: all that was whole before it is written. `on_damage` as in `decode_file`, `options` as in
+    `DecodeOptions`. Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a target that is no .wav)
+    and ConfigError; what was written before stays.
     """
-    check_target(source, target, force=force)
+    request = DecodeRequest(**options)
+    check_target(source, target, force=request.force)
     if isinstance(target, str | Path) and not raw and Path(target).suffix.lower() not in (".wav", ""):
         raise AudioError(f"{target}: a live stream is WAV; give .wav or ask for raw samples")
-    codec = streaming(codec_for(model or zoo.DEFAULT_MODEL, engine, device))
+    codec = streaming(codec_for(request.model or zoo.DEFAULT_MODEL, request.engine, request.device))
     codec.decode_block(np.zeros((1, codec.total_codebooks, 1), np.int64))
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file, content_errors(_name(source)):
         reader = VqcReader(file)
         header = reader.header
         card = zoo.find(header.fingerprint)
-        is_other = model is None and (card is None or card.name != zoo.DEFAULT_MODEL)
-        codec = streaming(codec_of(header, None if is_other else codec, engine, device))
-        rate = _output_rate(header, rate_hz)
-        depth = depth_of(header, num_codebooks)
+        is_other = request.model is None and (card is None or card.name != zoo.DEFAULT_MODEL)
+        codec = streaming(request.codec_of(header) if is_other else codec_of(header, codec))
+        rate = request.rate_of(header)
+        depth = request.depth_of(header)
         with _opened_target(target, stop) as out:
             writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=header.channels, raw=raw)
             try:
@@ -146,13 +138,6 @@ def _chunk_frames(header: Header, chunk_ms: int) -> int:
     if not 1 <= frames <= most:
         raise ConfigError(f"chunks of {chunk_ms} ms are not in {frame_ms:.10g}..{most * frame_ms:.10g} ms")
     return frames
-
-
-def _output_rate(header: Header, rate_hz: int | None) -> int:
-    rate = header.original_rate_hz if rate_hz is None else rate_hz
-    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
-        raise ConfigError(f"rate {rate} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}")
-    return rate
 
 
 def _name(source: Source) -> str:

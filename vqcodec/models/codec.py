@@ -29,6 +29,7 @@ from vqcodec.nn.quantizers.codebook import Codebook, Learning
 from vqcodec.nn.quantizers.grouped import GroupedQuantizer
 from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
 from vqcodec.nn.quantizers.residual import ResidualQuantizer
+from vqcodec.nn.sizes import Sizes
 
 
 @dataclass  # not frozen: Fabric rebuilds outputs when it casts them
@@ -63,14 +64,10 @@ class Codec(nn.Module, StreamEngine):
             "attention_window": config.attention_window,
             "attention_heads": config.attention_heads,
         }
-        self.encoder = Encoder(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
-        self.decoder = Decoder(
-            **spectral,
-            stft_blocks=config.decoder_stft_blocks,
-            blocks=config.decoder_blocks,
-            sample_rate_hz=config.sample_rate_hz,
-            source_hz=config.source_hz,
-        )
+        encoder = Sizes(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
+        decoder = Sizes(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
+        self.encoder = Encoder(encoder)
+        self.decoder = Decoder(decoder, sample_rate_hz=config.sample_rate_hz, source_hz=config.source_hz)
         self.quantizer = make_quantizer(config, learning)
 
     @property

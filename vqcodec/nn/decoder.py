@@ -13,6 +13,7 @@ from vqcodec.nn.blocks import ConvNeXtBlock
 from vqcodec.nn.conv import CausalConv1d, State, Streaming, overlap_add, past_shapes, run_layers
 from vqcodec.nn.encoder import fourier_basis
 from vqcodec.nn.linear import Linear
+from vqcodec.nn.sizes import Sizes
 from vqcodec.nn.source_filter import NOISE_FRAMES, SourceFilter
 
 
@@ -84,39 +85,25 @@ class Decoder(nn.Module):
     source_hz: upper end of the band from which all above is excited; 0: the spectrum alone makes the wave.
     """
 
-    def __init__(
-        self,
-        *,
-        window_length: int,
-        stft_hop: int,
-        stride: int,
-        stft_channels: int,
-        channels: int,
-        stft_blocks: int,
-        blocks: int,
-        latent_dim: int,
-        attention_window: int = 0,
-        attention_heads: int = 4,
-        sample_rate_hz: int = 16000,
-        source_hz: int = 0,
-    ) -> None:
+    def __init__(self, sizes: Sizes, *, sample_rate_hz: int = 16000, source_hz: int = 0) -> None:
         super().__init__()
-        self.stride = stride
-        sizes = {"window_length": window_length, "stft_hop": stft_hop}
+        channels, stft_channels = sizes.channels, sizes.stft_channels
+        self.stride = sizes.stride
+        spectrum = {"window_length": sizes.window_length, "stft_hop": sizes.stft_hop}
         self.head = (
-            SourceFilter(stft_channels, **sizes, sample_rate_hz=sample_rate_hz, source_hz=source_hz)
+            SourceFilter(stft_channels, **spectrum, sample_rate_hz=sample_rate_hz, source_hz=source_hz)
             if source_hz
-            else InverseSpectrum(stft_channels, **sizes)
+            else InverseSpectrum(stft_channels, **spectrum)
         )
         self.delay_samples = self.head.delay_samples
-        attention = attention_layers(channels, heads=attention_heads, window=attention_window)
+        attention = attention_layers(channels, heads=sizes.attention_heads, window=sizes.attention_window)
         self.layers = nn.ModuleList(
             [
-                CausalConv1d(latent_dim, channels, kernel_size=5),
+                CausalConv1d(sizes.latent_dim, channels, kernel_size=5),
                 *attention,
-                *(ConvNeXtBlock(channels) for _ in range(blocks)),
-                Upsample(channels, stft_channels, factor=stride),
-                *(ConvNeXtBlock(stft_channels) for _ in range(stft_blocks)),
+                *(ConvNeXtBlock(channels) for _ in range(sizes.blocks)),
+                Upsample(channels, stft_channels, factor=sizes.stride),
+                *(ConvNeXtBlock(stft_channels) for _ in range(sizes.stft_blocks)),
             ]
         )
 

@@ -11,6 +11,7 @@ from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
 from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, overlapping, past_shapes, run_layers
 from vqcodec.nn.linear import Linear
+from vqcodec.nn.sizes import Sizes
 
 COMPRESSION = 0.3
 """Exponent of spectral magnitudes on both sides of the codec: roughly loudness, and well scaled for a network."""
@@ -61,34 +62,22 @@ class Encoder(nn.Module):
     Shape: wave [B, T], T a multiple of hop = stft_hop * stride -> latent [B, T / hop, latent_dim].
     """
 
-    def __init__(
-        self,
-        *,
-        window_length: int,
-        stft_hop: int,
-        stride: int,
-        stft_channels: int,
-        channels: int,
-        stft_blocks: int,
-        blocks: int,
-        latent_dim: int,
-        attention_window: int = 0,
-        attention_heads: int = 4,
-    ) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        attention = attention_layers(channels, heads=attention_heads, window=attention_window)
+        channels, stft_channels = sizes.channels, sizes.stft_channels
+        down = CausalConv1d(stft_channels, channels, kernel_size=2 * sizes.stride, stride=sizes.stride)
         self.layers = nn.ModuleList(
             [
-                CompressedSpectrum(window_length, stft_hop),
-                CausalConv1d(window_length + 2, stft_channels, kernel_size=3),
-                *(ConvNeXtBlock(stft_channels) for _ in range(stft_blocks)),
-                CausalConv1d(stft_channels, channels, kernel_size=2 * stride, stride=stride),
-                *(ConvNeXtBlock(channels) for _ in range(blocks)),
-                *attention,
+                CompressedSpectrum(sizes.window_length, sizes.stft_hop),
+                CausalConv1d(sizes.window_length + 2, stft_channels, kernel_size=3),
+                *(ConvNeXtBlock(stft_channels) for _ in range(sizes.stft_blocks)),
+                down,
+                *(ConvNeXtBlock(channels) for _ in range(sizes.blocks)),
+                *attention_layers(channels, heads=sizes.attention_heads, window=sizes.attention_window),
             ]
         )
         self.norm = nn.LayerNorm(channels)
-        self.to_latent = Linear(channels, latent_dim)
+        self.to_latent = Linear(channels, sizes.latent_dim)
 
     @property
     def past_shapes(self) -> list[tuple[int, ...]]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, OutputError, TokensError
-from vqcodec.files.convert import codec_of, decode_file
+from vqcodec.files.convert import decode_file
+from vqcodec.files.request import codec_of
 from vqcodec.models.engine import Engine
 from vqcodec.output import check_output, output_errors
 from vqcodec.tokens.formats.blobs import codes_to_vqc

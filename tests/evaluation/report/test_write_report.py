@@ -8,7 +8,7 @@ import soundfile
 
 from vqcodec.errors import ConfigError
 from vqcodec.evaluation.report.write_report import present
-from vqcodec.evaluation.run import evaluate
+from vqcodec.evaluation.run import Comparison, evaluate
 
 METRICS = ["stoi", "si_sdr"]
 
@@ -25,7 +25,9 @@ def evaluated(tmp_path_factory, speech):
     soundfile.write(folder / "silent.wav", np.zeros(16000), 16000)
     (folder / "clips.csv").write_text("".join([*rows, "bad.wav,Eve\n", "silent.wav,Eve\n"]))
     codecs = ["speech-16k", "opus@6/24", "pcm", "speex-that-is-absent=hf:absent"]
-    evaluate([folder / "clips.csv"], folder / "out", codecs=codecs, kbps=[1.5, 3], metrics=METRICS, listen=2)
+    evaluate(
+        [folder / "clips.csv"], folder / "out", Comparison(codecs=codecs, kbps=[1.5, 3], metrics=METRICS, listen=2)
+    )
     return folder / "out"
 
 
@@ -101,6 +103,6 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path):
 
 def test_nothing_coded_says_why(tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
-    evaluate([tmp_path / "bad.wav"], tmp_path / "out", codecs=["pcm"], kbps=[6], metrics=["si_sdr"])
+    evaluate([tmp_path / "bad.wav"], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
     with pytest.raises(ConfigError, match=r"no clip was coded.*bad\.wav"):
         present(tmp_path / "out")

@@ -13,7 +13,7 @@ import vqcodec
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.thin import thin
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError
-from vqcodec.files.convert import new_header
+from vqcodec.files.request import new_header
 from vqcodec.files.transcode import encode_blocks
 from vqcodec.frames import num_frames
 from vqcodec.models import zoo

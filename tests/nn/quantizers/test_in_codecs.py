@@ -133,6 +133,7 @@ def test_300_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech
                 "train": [str(speech_path.parent)],
                 "valid": [str(speech_path)],
                 "batch_size": 4,
+                "segment_seconds": 0.5,
                 "valid_clips": 1,
             },
             "loss": {"entropy": 0.1 if name == "lookup_free" else 0.0},

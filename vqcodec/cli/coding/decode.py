@@ -1,13 +1,17 @@
 """vqcodec decode: .vqc -> an audio file."""
 
 import time
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from vqcodec.cli.coding.live import LiveDecoding, live_decode_options
+from vqcodec.cli.coding.live import LiveDecodeOptions, check_live, decode_stream, live_decode_options
 from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.models.zoo import EngineName
+
+if TYPE_CHECKING:
+    from vqcodec.files.request import DecodeOptions
 
 
 @click.command()
@@ -32,12 +36,10 @@ def decode(
     rate: int | None,
     model: str | None,
     conceal: bool,
-    live: bool,
-    raw: bool,
-    quiet: bool,
     engine: EngineName,
     device: str,
     force: bool,
+    **live: Unpack[LiveDecodeOptions],
 ) -> None:
     """Decode a .vqc to audio: .wav, .flac, .ogg or .mp3, by the suffix of OUTPUT.
 
@@ -54,38 +56,31 @@ def decode(
     from vqcodec.files.convert import decode_file
 
     on_damage = _warn if conceal else None
-    stream = LiveDecoding(live, raw, quiet)
+    check_live(live)
     limit_threads()
-    if live:
+    options: DecodeOptions = {
+        "model": model,
+        "num_codebooks": codebooks,
+        "rate_hz": rate,
+        "engine": engine,
+        "device": device,
+        "force": force,
+    }
+    if live["live"]:
         if start or duration is not None:
             raise click.UsageError("--live decodes a stream from its beginning, without --start and --duration")
-        stream.decode(
-            source,
-            target,
-            model=model,
-            num_codebooks=codebooks,
-            rate_hz=rate,
-            engine=engine,
-            device=device,
-            force=force,
-            on_damage=on_damage,
-        )
+        decode_stream(source, target, live, on_damage=on_damage, **options)
         return
     started = time.monotonic()
     with progress(source) as report:
         summary = decode_file(
             source_of(source),
             target_of(target),
-            model=model,
-            num_codebooks=codebooks,
             start_seconds=start,
             duration_seconds=duration,
-            rate_hz=rate,
-            engine=engine,
-            device=device,
-            force=force,
             on_progress=report,
             on_damage=on_damage,
+            **options,
         )
     speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
     click.echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)

@@ -3,17 +3,17 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from vqcodec.cli.coding.live import LiveEncoding, live_encode_options
+from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream, live_encode_options
 from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
 from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.models.zoo import DEFAULT_MODEL, EngineName
 
 if TYPE_CHECKING:
-    from vqcodec.models.engine import Engine
+    from vqcodec.files.request import EncodeOptions
 
 
 @click.command()
@@ -34,14 +34,10 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     out_dir: Path | None,
-    live: bool,
-    chunk_ms: int | None,
-    raw_rate: int | None,
-    raw_channels: int | None,
-    quiet: bool,
     engine: EngineName,
     device: str,
     force: bool,
+    **live: Unpack[LiveEncodeOptions],
 ) -> None:
     """Encode audio to .vqc, by default with all codebooks of the model.
 
@@ -62,8 +58,8 @@ def encode(
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
-    stream = LiveEncoding(live, chunk_ms, raw_rate, raw_channels, quiet)
-    if live and out_dir is not None:
+    check_live(live)
+    if live["live"] and out_dir is not None:
         raise click.UsageError("--live encodes one stream, not a folder")
     if out_dir is not None:
         jobs = _jobs(paths, out_dir)
@@ -71,17 +67,28 @@ def encode(
         jobs = [(paths[0], paths[1])]
     else:
         raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
-    texts = _parse_tags(tags)
     limit_threads()
     codec = zoo.load_engine(model, engine=engine, device=device)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
-    if live:
-        stream.encode(*jobs[0], model=codec, kbps=kbps, num_codebooks=codebooks, tags=texts, force=force)
-        return
+    options: EncodeOptions = {
+        "model": codec,
+        "kbps": kbps,
+        "num_codebooks": codebooks,
+        "tags": _parse_tags(tags),
+        "force": force,
+    }
+    if live["live"]:
+        encode_stream(*jobs[0], live, **options)
+    else:
+        _encode_all(jobs, options)
+
+
+def _encode_all(jobs: list[tuple[str, str]], options: "EncodeOptions") -> None:
+    """Encode files by turns; one that fails keeps no other from it."""
     failures = 0
     for source, target in jobs:
         try:
-            _encode_one(source, target, codec, kbps, codebooks, texts, force)
+            _encode_one(source, target, options)
         except VqcodecError as error:
             if len(jobs) == 1:
                 raise
@@ -91,30 +98,13 @@ def encode(
         raise click.ClickException(f"{failures} of {len(jobs)} files failed")
 
 
-def _encode_one(
-    source: str,
-    target: str,
-    codec: "Engine",
-    kbps: float | None,
-    codebooks: int | None,
-    tags: dict[str, str],
-    force: bool,
-) -> None:
+def _encode_one(source: str, target: str, options: "EncodeOptions") -> None:
     """Encode one file and tell how it went."""
     from vqcodec.files.convert import encode_file
 
     started = time.monotonic()
     with progress(source) as report:
-        summary = encode_file(
-            source_of(source),
-            target_of(target),
-            model=codec,
-            kbps=kbps,
-            num_codebooks=codebooks,
-            tags=tags,
-            force=force,
-            on_progress=report,
-        )
+        summary = encode_file(source_of(source), target_of(target), on_progress=report, **options)
     seconds = summary.duration_seconds
     rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
     speed = seconds / max(1e-9, time.monotonic() - started)

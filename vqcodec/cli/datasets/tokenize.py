@@ -1,19 +1,16 @@
 """vqcodec tokenize: a speech dataset -> shards of tokens."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from vqcodec.cli.common import device_option
+from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
 from vqcodec.models.zoo import DEFAULT_MODEL
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
-from vqcodec.tokens.work.messages import RUNNERS, Runner, Workers
 
 if TYPE_CHECKING:
     from vqcodec.tokens.index import Totals
-
-_ON_ERROR = ("report", "skip", "stop")
 
 
 class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
@@ -37,33 +34,14 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, show_default=True)
 @click.option("--entropy-coded", is_flag=True, help="Store .vqc bytes in parquet and webdataset instead of arrays.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one per core; a GPU: 1]")
-@click.option(
-    "--batch-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default=True,
-    help="Audio computed at once, per worker.",
-)
 @click.option("--shard-size", type=click.IntRange(min=1), help="Utterances per shard. [default: 64 to 1000]")
 @click.option(
     "--shard", type=_Part(), metavar="i/N", help="Do only every N-th shard from the i-th on; implies --resume."
 )
 @click.option("--plan-only", is_flag=True, help="Only make the plan, which --shard and --resume then follow.")
-@click.option("--runner", type=click.Choice(RUNNERS), help="Who works. [default: local]")
-@click.option("--engine", type=click.Choice(RUNNERS), hidden=True, help="Former name of --runner.")
-@click.option("--ray-address", help="A running Ray cluster to join. [default: start one here]")
 @click.option("--resume", is_flag=True, help="Go on with the plan, not with a source that has changed since.")
 @click.option("--retry-failed", is_flag=True, help="With --resume: do shards that have failures again.")
-@click.option(
-    "--on-error",
-    type=click.Choice(_ON_ERROR),
-    default="report",
-    show_default=True,
-    help="Bad audio: go on and end with exit code 1, with 0, or stop at once.",
-)
-@click.option("--run-commands", is_flag=True, help="Run the commands of a wav.scp.")
-@device_option
+@worker_options
 def tokenize(
     source: str,
     out: Path,
@@ -72,19 +50,12 @@ def tokenize(
     model: str,
     kind: Any,
     entropy_coded: bool,
-    workers: int | None,
-    batch_seconds: float,
     shard_size: int | None,
     shard: tuple[int, int] | None,
     plan_only: bool,
-    runner: Runner | None,
-    engine: Runner | None,
-    ray_address: str | None,
     resume: bool,
     retry_failed: bool,
-    on_error: str,
-    run_commands: bool,
-    device: str,
+    **who: Unpack[WorkerOptions],
 ) -> None:
     """Tokenize a speech dataset, by default with all codebooks of the model.
 
@@ -108,10 +79,7 @@ def tokenize(
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
-    runner = _runner(runner, engine)
-    if ray_address is not None and runner != "ray":
-        raise click.UsageError("--ray-address is for --runner ray")
-    stop = on_error == "stop"
+    workers = workers_of(who)
     with Display() as display:
         totals = run(
             source,
@@ -121,7 +89,7 @@ def tokenize(
             num_codebooks=codebooks,
             format=kind,
             entropy_coded=entropy_coded,
-            workers=Workers(workers, runner, ray_address, device, batch_seconds, stop, run_commands),
+            workers=workers,
             shard_size=shard_size,
             shard=shard,
             resume=resume,
@@ -129,17 +97,7 @@ def tokenize(
             plan_only=plan_only,
             on_progress=display.show,
         )
-    _tell(totals, out, plan_only, on_error)
-
-
-def _runner(runner: Runner | None, engine: Runner | None) -> Runner:
-    """Take the former name of --runner for it."""
-    if engine is None:
-        return runner or "local"
-    click.echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
-    if runner not in (None, engine):
-        raise click.UsageError(f"--engine {engine} is the former name of --runner {runner}; give one")
-    return engine
+    _tell(totals, out, plan_only, who["on_error"])
 
 
 def _tell(totals: "Totals", out: Path, plan_only: bool, on_error: str) -> None:

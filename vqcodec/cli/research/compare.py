@@ -29,7 +29,7 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
     """
     from vqcodec.evaluation.folder import read_settings
     from vqcodec.evaluation.report.write_report import present
-    from vqcodec.evaluation.run import evaluate
+    from vqcodec.evaluation.run import Comparison, evaluate
 
     out = out or Path(f"{Path(source).stem}-compare")
     if out.exists():
@@ -40,7 +40,11 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
     try:
         with progress("comparing") as on_progress:
             evaluate(
-                [source], out, codecs=codecs, kbps=kbps, metrics=_METRICS, listen=1, workers=1, on_progress=on_progress
+                [source],
+                out,
+                Comparison(codecs=codecs, kbps=kbps, metrics=_METRICS, listen=1),
+                workers=1,
+                on_progress=on_progress,
             )
         text = present(out)
     except VqcodecError:

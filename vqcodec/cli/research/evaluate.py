@@ -104,9 +104,8 @@ def evaluate(
     vqcodec evaluate clips/ --external 'c2=c2enc 3200 {in} {bits}; c2dec 3200 {bits} {out}' --codecs c2 --out results
     vqcodec evaluate --summary results --by speaker --anchor opus
     """
-    from vqcodec.errors import ConfigError
-    from vqcodec.evaluation.report.write_report import present
-    from vqcodec.evaluation.results import read_results
+    from vqcodec.evaluation.run import DEFAULT_METRICS, Comparison
+    from vqcodec.evaluation.run import evaluate as run
 
     if (summary is None) == (not sources):
         raise click.UsageError("give SOURCES, or --summary DIR alone")
@@ -114,11 +113,29 @@ def evaluate(
     if folder is None:
         raise click.UsageError("give --out, a folder for the results")
     if summary is None:
-        _run(sources, folder, codecs, kbps, metrics, dict(externals), recogniser, workers, listen, resume)
+        comparison = Comparison(
+            _with_externals(codecs, dict(externals)),
+            kbps,
+            metrics=metrics or DEFAULT_METRICS,
+            externals=dict(externals),
+            recogniser=recogniser,
+            listen=listen,
+        )
+        with progress("evaluating") as show:
+            run(sources, folder, comparison, workers=workers or usable_cores(), resume=resume, on_progress=show)
+    _present(folder, by=by, anchor=anchor, is_new=summary is None)
+
+
+def _present(folder: Path, *, by: str | None, anchor: str | None, is_new: bool) -> None:
+    """Write the report, print its summary, and end with exit code 1 where there are errors among the results."""
+    from vqcodec.errors import ConfigError
+    from vqcodec.evaluation.report.write_report import present
+    from vqcodec.evaluation.results import read_results
+
     try:
         text = present(folder, by=by, anchor=anchor)
     except ConfigError:
-        if summary is None and (by or anchor):  # hours of work should not end without a report
+        if is_new and (by or anchor):  # hours of work should not end without a report
             present(folder)
         raise
     click.echo(text)
@@ -129,35 +146,9 @@ def evaluate(
         )
 
 
-def _run(
-    sources: tuple[str, ...],
-    out: Path,
-    codecs: list[str],
-    kbps: list[float],
-    metrics: list[str] | None,
-    externals: dict[str, str],
-    recogniser: str | None,
-    workers: int | None,
-    listen: int,
-    resume: bool,
-) -> None:
-    """Evaluate with a bar; externals run whether or not they are named among the codecs."""
+def _with_externals(codecs: list[str], externals: dict[str, str]) -> list[str]:
+    """Add the externals that are not named among the codecs: they run as well."""
     from vqcodec.evaluation.codecs.codec_spec import parse_entry
-    from vqcodec.evaluation.run import DEFAULT_METRICS
-    from vqcodec.evaluation.run import evaluate as run
 
     asked = {parse_entry(codec, externals).spec for codec in codecs}
-    with progress("evaluating") as on_progress:
-        run(
-            sources,
-            out,
-            codecs=[*codecs, *(name for name in externals if name not in asked)],
-            kbps=kbps,
-            metrics=metrics or DEFAULT_METRICS,
-            externals=externals,
-            recogniser=recogniser,
-            listen=listen,
-            workers=workers or usable_cores(),
-            resume=resume,
-            on_progress=on_progress,
-        )
+    return [*codecs, *(name for name in externals if name not in asked)]

@@ -7,11 +7,12 @@ from typing import Literal, get_args
 from vqcodec.bitstream import Header, VqcWriter
 from vqcodec.bitstream.open_vqc import content_errors
 from vqcodec.errors import BitstreamError, ConfigError, ModelError
-from vqcodec.files.convert import Model, Source, Summary, check_target, codec_for, new_header, usable_tags
+from vqcodec.files.convert import Summary
 from vqcodec.files.foreign.codes import ForeignCodes
 from vqcodec.files.foreign.dac import parse_dac
 from vqcodec.files.foreign.ecdc import parse_ecdc
 from vqcodec.files.foreign.npy import parse_npy
+from vqcodec.files.request import Model, Source, check_target, codec_for, new_header, usable_tags
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.models.engine import Engine
