@@ -1,3 +1,5 @@
+"""The front door: what `import vqcodec` costs and names, former names included."""
+
 import importlib
 import subprocess
 import sys

@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 FLOORS = {
+    "arrays": 0,
     "errors": 0,
     "frames": 0,
     "output": 1,

@@ -1,3 +1,5 @@
+"""Every metric: its value on known input, its limits, and what it refuses."""
+
 import numpy as np
 import pytest
 import soxr

@@ -1,3 +1,5 @@
+"""Encoder and decoder: shapes, causality, and the same whole or in pieces."""
+
 import numpy as np
 import torch
 

@@ -1,1 +1,5 @@
-"""Audio files, resampling and spectra: soundfile, soxr and torch behind one door. A wave is [C, T] float32."""
+"""The door of sound: files and streams that users give and get, resampling to exact lengths, spectra.
+
+No part that codes imports soundfile or soxr beside it; those that measure codecs, or train, also use them as they are.
+A wave is [C, T] float32.
+"""

@@ -9,12 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import AudioError, OutputError
 from vqcodec.output import seekable_copy
-
-Wave = NDArray[np.float32]
 
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
 

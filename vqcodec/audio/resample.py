@@ -2,11 +2,9 @@
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.frames import resampled_length
-
-Wave = NDArray[np.float32]
 
 
 class Resampler:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from vqcodec.arrays import Wave
 from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, first_bad
 from vqcodec.errors import AudioError
 from vqcodec.pipes import read_exactly, read_some, write_all
-
-Wave = NDArray[np.float32]
 
 UNKNOWN_BYTES = 0xFFFF_FFFF
 """The size in a header that we write before the length is known, as ffmpeg does."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import StoredCodes
 from vqcodec.bitstream.rangecoder import RangeDecoder, RangeEncoder
 from vqcodec.errors import ModelError
 
-Codes = NDArray[np.uint16]
 Integers = NDArray[np.int32]
 
 HIDDEN_MAX = 255
@@ -72,7 +72,7 @@ class EntropyModel:
             raise ModelError("the entropy model's decay has weights outside 1 to 2 ** 24")
         self._layers = [self._layer(tensors, number) for number in range(self.num_layers)]
 
-    def encode_layer(self, codes: Codes, lower: Codes) -> bytes:
+    def encode_layer(self, codes: StoredCodes, lower: StoredCodes) -> bytes:
         """The bytes of a layer's codes [C, F]; `lower` [C, k, F] are those of the k codebooks below."""
         coder = RangeEncoder()
         number = lower.shape[1]
@@ -88,7 +88,7 @@ class EntropyModel:
                     coder.encode(last - weight, weight, total)
         return coder.finish()
 
-    def decode_layer(self, data: bytes, lower: Codes) -> Codes:
+    def decode_layer(self, data: bytes, lower: StoredCodes) -> StoredCodes:
         """The codes [C, F] of a layer's bytes above `lower` [C, k, F]. Raises BitstreamError for impossible bytes."""
         coder = RangeDecoder(data)
         channels, number, frames = lower.shape
@@ -103,7 +103,7 @@ class EntropyModel:
                 channel[rows] = [_decode_code(coder, row) for row in ends]
         return codes
 
-    def _decode_first(self, coder: RangeDecoder, codes: Codes) -> None:
+    def _decode_first(self, coder: RangeDecoder, codes: StoredCodes) -> None:
         """Fill `codes` [F] of the first layer, whose contexts are the codes before."""
         lags = self._layers[0].lags.tolist()
         embedding = self.embedding[0]
@@ -115,7 +115,7 @@ class EntropyModel:
             weights = self._weights(0, context.reshape(1, -1))
             codes[frame] = _decode_code(coder, weights[0].cumsum(dtype=np.int64))
 
-    def _contexts(self, number: int, codes: Codes) -> Integers:
+    def _contexts(self, number: int, codes: StoredCodes) -> Integers:
         """Contexts [F, L * dim] of layer `number`: embeddings of `codes` at its lags, zeros outside the chunk.
 
         `codes`: the layer itself [F] for the first, else the layers below [k, F], whose embeddings are summed.

@@ -1,14 +1,12 @@
 """Codes of one chunk <-> its payload, fixed-width or entropy-coded, layer by layer (see `spec`)."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vqcodec.arrays import StoredCodes
 from vqcodec.bitstream import spec
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import BitstreamError, ModelError
 from vqcodec.frames import ceil_div
-
-Codes = NDArray[np.uint16]
 
 
 def layer_bytes(codes_per_layer: int, bits: int) -> int:
@@ -16,7 +14,7 @@ def layer_bytes(codes_per_layer: int, bits: int) -> int:
     return ceil_div(codes_per_layer * bits, 8)
 
 
-def pack_codes(codes: Codes, bits: int, entropy: EntropyModel | None = None) -> tuple[int, bytes]:
+def pack_codes(codes: StoredCodes, bits: int, entropy: EntropyModel | None = None) -> tuple[int, bytes]:
     """The coding and the payload of codes uint16 `[C, K, F]`, each below 2 ** bits.
 
     The coding is `spec.CODING_ENTROPY` where `entropy` makes the chunk smaller, else `spec.CODING_FIXED`.
@@ -38,7 +36,7 @@ def pack_codes(codes: Codes, bits: int, entropy: EntropyModel | None = None) -> 
 
 def unpack_codes(
     layers: list[bytes], bits: int, *, channels: int, frames: int, entropy: EntropyModel | None = None
-) -> Codes:
+) -> StoredCodes:
     """Codes uint16 `[C, len(layers), F]` of the first layers of a payload, from `split_layers`.
 
     Raises BitstreamError if they are not what a writer makes, ModelError if the layers need an entropy model and
@@ -77,7 +75,7 @@ def split_layers(payload: bytes, coding: int, num_codebooks: int, fixed_bytes: i
     return layers
 
 
-def _pack_fixed(codes: Codes, bits: int) -> list[bytes]:
+def _pack_fixed(codes: StoredCodes, bits: int) -> list[bytes]:
     """One byte string per codebook."""
     channels, num_codebooks, frames = codes.shape
     by_layer = codes.transpose(1, 0, 2).reshape(num_codebooks, channels * frames)
@@ -87,7 +85,7 @@ def _pack_fixed(codes: Codes, bits: int) -> list[bytes]:
     return [layer.tobytes() for layer in np.packbits(code_bits.reshape(num_codebooks, -1), axis=1)]
 
 
-def _unpack_fixed(layer: bytes, bits: int, *, channels: int, frames: int) -> Codes:
+def _unpack_fixed(layer: bytes, bits: int, *, channels: int, frames: int) -> StoredCodes:
     """Codes [C, F] of a fixed-width layer."""
     all_bits = np.unpackbits(np.frombuffer(layer, np.uint8))
     used = channels * frames * bits

@@ -5,6 +5,7 @@ The interval is [low, low + width) of 56-bit fractions. A symbol takes its share
 """
 
 from vqcodec.errors import BitstreamError
+from vqcodec.frames import ceil_div
 
 _BITS = 56
 _TOP = _BITS - 8
@@ -33,7 +34,7 @@ class RangeEncoder:
     def finish(self) -> bytes:
         """The fewest bytes that decode to the symbols, zeros following: those of the roundest number inside."""
         for zeros in range(_BITS, -1, -8):
-            rounded = -(-self._low >> zeros) << zeros
+            rounded = ceil_div(self._low, 1 << zeros) << zeros
             if rounded < self._low + self._width:
                 break
         self._low = rounded

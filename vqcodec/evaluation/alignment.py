@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from vqcodec.evaluation.codecs.codec_under_test import Samples
+from vqcodec.arrays import Wave
+from vqcodec.frames import ceil_div
 
 _HOP_SECONDS, _WINDOW_HOPS = 0.005, 4
 _FINE_SECONDS = 0.01
@@ -22,11 +23,11 @@ _BANDS, _LOWEST_HZ, _HIGHEST_HZ = 12, 100, 4000
 class Aligned:
     """`wave_hat` [T] with the length of the original, `delay_samples` earlier than it came (later if negative)."""
 
-    wave_hat: Samples
+    wave_hat: Wave
     delay_samples: int
 
 
-def align(wave: Samples, wave_hat: Samples, rate_hz: int, *, max_seconds: float = 0.5) -> Aligned:
+def align(wave: Wave, wave_hat: Wave, rate_hz: int, *, max_seconds: float = 0.5) -> Aligned:
     """Move `wave_hat` [T'] by up to `max_seconds` to where it fits `wave` [T]; cut or fill with zeros to length T.
 
     The delay is 0 where there is nothing to go by: silence, NaN, no samples.
@@ -47,7 +48,7 @@ def _delay(wave: NDArray[np.float64], wave_hat: NDArray[np.float64], rate_hz: in
     coarse, reach = 0, most
     if min(len(wave), len(wave_hat)) > 2 * _WINDOW_HOPS * hop:
         true, guess = (_envelopes(x, rate_hz, hop) for x in (wave, wave_hat))
-        coarse = hop * _peak(_correlation(true, guess, -(-most // hop)), 0)
+        coarse = hop * _peak(_correlation(true, guess, ceil_div(most, hop)), 0)
         reach = round(_FINE_SECONDS * rate_hz)
     similarity = np.abs(_correlation(wave[:, None], wave_hat[:, None], most))  # a codec may turn the wave over
     low, high = max(-most, coarse - reach), min(most, coarse + reach)

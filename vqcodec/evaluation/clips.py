@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
 from vqcodec.errors import AudioError
-from vqcodec.evaluation.codecs.codec_under_test import Samples
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def clip_hash(path: Path) -> str | None:
         return None
 
 
-def read_clip(path: Path) -> tuple[Samples, int]:
+def read_clip(path: Path) -> tuple[Wave, int]:
     """Samples float32 [T], channels averaged, and their rate in Hz.
 
     Raises AudioError for what cannot be read, holds no samples or holds NaN.

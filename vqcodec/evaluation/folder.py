@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError
-from vqcodec.evaluation.codecs.codec_under_test import Samples
 from vqcodec.output import atomic_output, output_errors
 
 _SETTINGS = "settings.json"
@@ -70,14 +70,14 @@ def codes_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
     return out / "codes" / _point_name(codec, kbps) / f"{_file_name(clip)}.npy"
 
 
-def write_audio(path: Path, wave: Samples, rate_hz: int) -> None:
+def write_audio(path: Path, wave: Wave, rate_hz: int) -> None:
     """Write `wave` [T], clipped to [-1, 1], NaN as silence, with its folder. Raises OutputError."""
     file = io.BytesIO()  # libsndfile does not tell why a file cannot be written
     soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC")
     _write(path, file.getvalue())
 
 
-def read_audio(path: Path) -> tuple[Samples, int]:
+def read_audio(path: Path) -> tuple[Wave, int]:
     """Read what `write_audio` wrote: float32 [T], and the rate."""
     wave, rate_hz = soundfile.read(path, dtype="float32")
     return wave, int(rate_hz)

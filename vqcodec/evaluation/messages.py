@@ -6,11 +6,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import VqcodecError
 from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.clips import EvaluationClip, clip_hash, read_clip
 from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, opened
-from vqcodec.evaluation.codecs.codec_under_test import Coded, Samples
+from vqcodec.evaluation.codecs.codec_under_test import Coded
 from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
 from vqcodec.evaluation.results import Result
 from vqcodec.metrics import METRICS, Measured, Metric, wer_by
@@ -152,7 +153,7 @@ def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int)
     )
 
 
-def _with_scores(result: Result, job: Job, wave: Samples, wave_hat: Samples, on_step: Callable[[str], None]) -> Result:
+def _with_scores(result: Result, job: Job, wave: Wave, wave_hat: Wave, on_step: Callable[[str], None]) -> Result:
     """Measure every metric that has not killed a process of this job."""
     assert result.rate_hz is not None
     measured: dict[str, Measured] = {}

@@ -9,6 +9,7 @@ from typing import Unpack
 
 import numpy as np
 
+from vqcodec.arrays import Wave
 from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, AudioWriter, check_format
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.open_vqc import open_vqc
@@ -28,7 +29,6 @@ from vqcodec.files.request import (
 from vqcodec.files.transcode import Span, block_frames, decode_span, encode_blocks
 from vqcodec.frames import ceil_div, resampled_length
 from vqcodec.models import zoo
-from vqcodec.models.engine import Wave
 from vqcodec.output import Target, atomic_output
 
 OnProgress = Callable[[float, float], None]

@@ -7,12 +7,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from vqcodec.arrays import Wave
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.errors import BitstreamError, ConfigError
 from vqcodec.frames import ceil_div, resampled_length
-from vqcodec.models.engine import Engine, Wave
+from vqcodec.models.engine import Engine
 from vqcodec.sessions.clip_session import SCALES_TAG
 from vqcodec.sessions.new import Decoder, context_of, new_decoder, new_encoder, tags_of
 from vqcodec.sessions.stream import DecodeSession

@@ -3,8 +3,9 @@
 A metric that is not defined on a clip (silence, too short) is NaN; `measure` says why.
 """
 
+from vqcodec.arrays import Wave
 from vqcodec.metrics.intelligibility import estoi, stoi
-from vqcodec.metrics.metric import Measured, Metric, Samples
+from vqcodec.metrics.metric import Measured, Metric
 from vqcodec.metrics.perceptual import pesq_nb, pesq_wb, visqol, visqol_audio
 from vqcodec.metrics.pitch import f0_rmse, voicing_error
 from vqcodec.metrics.recognition import wer, wer_by
@@ -20,7 +21,7 @@ METRICS: dict[str, Metric] = {
 """Every metric by its name in logs and results."""
 
 
-def measure(name: str, wave: Samples, wave_hat: Samples, rate_hz: int) -> Measured:
+def measure(name: str, wave: Wave, wave_hat: Wave, rate_hz: int) -> Measured:
     """The metric `name` of `wave_hat` [T'] against `wave` [T]: value, or NaN and why. Raises KeyError, ConfigError."""
     return METRICS[name].measure(wave, wave_hat, rate_hz)
 

@@ -2,10 +2,11 @@
 
 import warnings
 
-from vqcodec.metrics.metric import Metric, Samples, UndefinedError, missing
+from vqcodec.arrays import Wave
+from vqcodec.metrics.metric import Metric, UndefinedError, missing
 
 
-def _stoi(wave: Samples, wave_hat: Samples, rate_hz: int, *, extended: bool) -> float:
+def _stoi(wave: Wave, wave_hat: Wave, rate_hz: int, *, extended: bool) -> float:
     try:
         from pystoi import stoi as pystoi_stoi
     except ImportError:

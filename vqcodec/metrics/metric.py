@@ -4,11 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError, how_to_install
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,13 @@ class Metric:
     higher_is_better: bool | None
     rate: str
     source: str
-    compute: Callable[[Samples, Samples, int], float]
+    compute: Callable[[Wave, Wave, int], float]
 
-    def __call__(self, wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+    def __call__(self, wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
         """The value for `wave_hat` [T'] against `wave` [T], float32 at `rate_hz`; see `measure`."""
         return self.measure(wave, wave_hat, rate_hz).value
 
-    def measure(self, wave: Samples, wave_hat: Samples, rate_hz: int) -> Measured:
+    def measure(self, wave: Wave, wave_hat: Wave, rate_hz: int) -> Measured:
         """Value or reason. `wave_hat` is cut, or filled with zeros, to T.
 
         Raises ConfigError if the package that computes it is not installed.
@@ -64,7 +62,7 @@ def missing(package: str) -> ConfigError:
     return ConfigError(f"this metric needs {package}; {how_to_install('eval')}")
 
 
-def _comparable(wave: Samples, wave_hat: Samples) -> tuple[Samples, Samples]:
+def _comparable(wave: Wave, wave_hat: Wave) -> tuple[Wave, Wave]:
     """Both of the length of `wave`, and worth comparing."""
     if not len(wave):
         raise UndefinedError("the original has no samples")

@@ -9,19 +9,21 @@ from typing import Any, Literal
 import numpy as np
 import soxr
 
-from vqcodec.metrics.metric import Metric, Samples, UndefinedError, missing
+from vqcodec.arrays import Wave
+from vqcodec.frames import ceil_div
+from vqcodec.metrics.metric import Metric, UndefinedError, missing
 
 _PESQ_HZ = 16000
 _PESQ_MOST_SECONDS = 19
 """The package crashes at 50 utterances and more; none is shorter than 0.4 s with the pause after it."""
 
 
-def _pesq(wave: Samples, wave_hat: Samples, rate_hz: int, mode: Literal["wb", "nb"]) -> float:
+def _pesq(wave: Wave, wave_hat: Wave, rate_hz: int, mode: Literal["wb", "nb"]) -> float:
     """The mean over equal pieces of up to 19 s."""
     if not np.any(wave_hat):
         raise UndefinedError("wave_hat is silent")
     wave, wave_hat = _resampled(wave, rate_hz, _PESQ_HZ), _resampled(wave_hat, rate_hz, _PESQ_HZ)
-    pieces = -(-len(wave) // (_PESQ_MOST_SECONDS * _PESQ_HZ))
+    pieces = ceil_div(len(wave), _PESQ_MOST_SECONDS * _PESQ_HZ)
     pairs = zip(np.array_split(wave, pieces), np.array_split(wave_hat, pieces), strict=True)
     if pieces == 1:
         return _pesq_piece(*next(pairs), mode)
@@ -36,7 +38,7 @@ def _pesq(wave: Samples, wave_hat: Samples, rate_hz: int, mode: Literal["wb", "n
     return float(np.mean(scores))
 
 
-def _pesq_piece(wave: Samples, wave_hat: Samples, mode: Literal["wb", "nb"]) -> float:
+def _pesq_piece(wave: Wave, wave_hat: Wave, mode: Literal["wb", "nb"]) -> float:
     try:
         from pesq import BufferTooShortError, NoUtterancesError, pesq
     except ImportError:
@@ -51,7 +53,7 @@ def _pesq_piece(wave: Samples, wave_hat: Samples, mode: Literal["wb", "nb"]) -> 
         raise UndefinedError("PESQ needs a quarter of a second") from None
 
 
-def _visqol(wave: Samples, wave_hat: Samples, rate_hz: int, mode: Literal["speech", "audio"]) -> float:
+def _visqol(wave: Wave, wave_hat: Wave, rate_hz: int, mode: Literal["speech", "audio"]) -> float:
     if not np.any(wave_hat):
         raise UndefinedError("wave_hat is silent")
     target_hz = 16000 if mode == "speech" else 48000
@@ -87,7 +89,7 @@ def _without_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _resampled(wave: Samples, rate_hz: int, target_hz: int) -> Samples:
+def _resampled(wave: Wave, rate_hz: int, target_hz: int) -> Wave:
     return wave if rate_hz == target_hz else np.asarray(soxr.resample(wave, rate_hz, target_hz), dtype=np.float32)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.metrics.metric import Metric, Samples, UndefinedError, missing
+from vqcodec.arrays import Wave
+from vqcodec.metrics.metric import Metric, UndefinedError, missing
 
 if TYPE_CHECKING:
     from swift_f0 import SwiftF0
@@ -27,7 +28,7 @@ class _Pitch:
     f0_hz: NDArray[np.float64]
 
 
-def _f0_rmse(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _f0_rmse(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     true, guess = _pitch(wave, rate_hz), _pitch(wave_hat, rate_hz)
     both = true.voiced & guess.voiced
     if not both.any():
@@ -36,11 +37,11 @@ def _f0_rmse(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
     return float(np.sqrt(np.square(cents).mean()))
 
 
-def _voicing_error(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _voicing_error(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     return float((_pitch(wave, rate_hz).voiced != _pitch(wave_hat, rate_hz).voiced).mean())
 
 
-def _pitch(wave: Samples, rate_hz: int) -> _Pitch:
+def _pitch(wave: Wave, rate_hz: int) -> _Pitch:
     return _cached_pitch(wave.tobytes(), rate_hz)
 
 

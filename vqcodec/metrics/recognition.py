@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError
-from vqcodec.metrics.metric import Metric, Samples, UndefinedError
+from vqcodec.metrics.metric import Metric, UndefinedError
 from vqcodec.workers import ending
 
 _PLACE = "{wav}"
 
 
-def _no_recogniser(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _no_recogniser(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     raise UndefinedError("no recogniser is given")
 
 
@@ -42,7 +43,7 @@ def wer_by(template: str, text: str | None = None) -> Metric:
     if _PLACE not in template:
         raise ConfigError(f"{template!r} has no {_PLACE}, the place of the file to recognise")
 
-    def compute(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+    def compute(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
         said = words_of(_heard(template, wave.tobytes(), rate_hz) if text is None else text)
         if not said:
             raise UndefinedError("no words are said")

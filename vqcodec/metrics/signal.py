@@ -3,13 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.metrics.metric import Metric, Samples, UndefinedError, missing
+from vqcodec.arrays import Wave
+from vqcodec.metrics.metric import Metric, UndefinedError, missing
 
 _FLOOR = 1e-5
 """Below which magnitudes count as equal: -100 dB of a full-scale tone's."""
 
 
-def _si_sdr(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _si_sdr(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     true, guess = wave.astype(np.float64), wave_hat.astype(np.float64)
     if not np.any(guess):
         raise UndefinedError("wave_hat is silent")
@@ -21,14 +22,14 @@ def _si_sdr(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
     return float(10 * np.log10(max(energy, 1e-14 * noise_energy) / noise_energy))
 
 
-def _log_spectral_distance(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _log_spectral_distance(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     """Frames of 32 ms, Hann, every 8 ms; root mean square over bins, mean over frames."""
     window = round(0.032 * rate_hz)
     true, guess = (20 * np.log10(np.maximum(_magnitudes(x, window), _FLOOR)) for x in (wave, wave_hat))
     return float(np.sqrt(np.square(true - guess).mean(axis=1)).mean())
 
 
-def _mel_distance(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _mel_distance(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     """Frames of 2048 samples at 44.1 kHz and as long at other rates, every quarter, 80 bands of magnitudes."""
     import torch
 
@@ -40,7 +41,7 @@ def _mel_distance(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
     return float(np.abs(true - guess).mean())
 
 
-def _magnitudes(wave: Samples, window: int) -> NDArray[np.float64]:
+def _magnitudes(wave: Wave, window: int) -> NDArray[np.float64]:
     """[S, window / 2 + 1] of a Hann window every quarter of it, frames centred, edges reflected; a tone of 1 has 1."""
     padded = np.pad(wave.astype(np.float64), window // 2, mode="reflect" if len(wave) > window // 2 else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // 4]
@@ -49,7 +50,7 @@ def _magnitudes(wave: Samples, window: int) -> NDArray[np.float64]:
     return magnitudes
 
 
-def _loudness_difference(wave: Samples, wave_hat: Samples, rate_hz: int) -> float:
+def _loudness_difference(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     try:
         import pyloudnorm
     except ImportError:

@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vqcodec.arrays import Codes, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.frames import ceil_div, num_frames
 from vqcodec.models.architecture import CODEBOOKS, ModelConfig
-from vqcodec.models.engine import Codes, StreamEngine, Wave
+from vqcodec.models.engine import StreamEngine
 from vqcodec.models.tensors import check_codes_tensor, checked_waves
 from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, State

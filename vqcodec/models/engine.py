@@ -6,17 +6,13 @@ take, on numpy arrays. A `StreamEngine` codes blocks as they come: `Codec` is on
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, codebooks_for_kbps
 
-Wave = NDArray[np.float32]
-Codes = NDArray[np.int64]
-Scales = NDArray[np.float32]
-"""Levels [inputs, chunks] that a model took out of its input, to be put back."""
 State = Any
 """What the layers remember of a stream; None starts one. Each engine has a form of its own."""
 

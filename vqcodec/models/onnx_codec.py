@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
-from vqcodec.models.engine import Codes, StreamEngine, Wave
+from vqcodec.models.engine import StreamEngine
 from vqcodec.models.weightsfile import WeightsFile
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.errors import BitstreamError
 from vqcodec.frames import ceil_div
-from vqcodec.models.engine import ClipEngine, Codes, Scales, Wave
+from vqcodec.models.engine import ClipEngine
 
 CONTEXT_SECONDS = 2
 _MOST_SCALE = 1e4
@@ -152,8 +153,8 @@ class ClipDecoder:
         scales = None
         if self._scales is not None:
             first, size = self._frame // self.engine.chunk_frames, self.engine.chunk_frames
-            scales = self._scales[:, first : first + -(-frames // size)]
-            if scales.shape[1] < -(-frames // size):
+            scales = self._scales[:, first : first + ceil_div(frames, size)]
+            if scales.shape[1] < ceil_div(frames, size):
                 raise BitstreamError(f"the tag {SCALES_TAG!r} holds the levels of {self._scales.shape[1]} chunks only")
         wave = self.engine.decode_clip(self._codes[:, :, :frames], scales)
         wave *= np.repeat(~self._lost[:frames], self.engine.hop_length)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from vqcodec.models.engine import ClipEngine, Codes, Engine, Wave
+from vqcodec.arrays import Codes, Wave
+from vqcodec.models.engine import ClipEngine, Engine
 from vqcodec.sessions.clip_session import ClipDecoder, ClipEncoder, clip_context
 from vqcodec.sessions.stream import DecodeSession, EncodeSession, streaming
 

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import StoredCodes
 from vqcodec.bitstream.binary import bytes_to_uint, crc16, uint_to_bytes
-from vqcodec.bitstream.payload import Codes, layer_bytes, pack_codes, unpack_codes
+from vqcodec.bitstream.payload import layer_bytes, pack_codes, unpack_codes
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
 from vqcodec.frames import bits_per_code
 
@@ -93,9 +94,9 @@ class Depacketizer:
         self.on_damage = on_damage
         self._next = first_frame
         self._restart: int | None = None
-        self._waiting: dict[int, Codes] = {}
+        self._waiting: dict[int, StoredCodes] = {}
 
-    def push(self, packet: bytes) -> list[Codes | None]:
+    def push(self, packet: bytes) -> list[StoredCodes | None]:
         """Return what can be played now that `packet` has come."""
         try:
             number, codes = self._checked(packet)
@@ -113,7 +114,7 @@ class Depacketizer:
         self._waiting[self._next + ahead] = codes
         return self._ready(self.reorder_packets)
 
-    def skip(self) -> list[Codes | None]:
+    def skip(self) -> list[StoredCodes | None]:
         """Wait no longer for the next frame, because it must be played now: None, and what has waited behind it.
 
         Nothing where the stream has not begun.
@@ -123,13 +124,13 @@ class Depacketizer:
         self._next += 1
         return [None, *self._ready(self.reorder_packets)]
 
-    def flush(self) -> list[Codes | None]:
+    def flush(self) -> list[StoredCodes | None]:
         """Return what still waits, and None for the frames that are missing in between. The next push starts anew."""
         rest = self._ready(0)
         self._next = self._restart = None
         return rest
 
-    def _checked(self, packet: bytes) -> tuple[int, Codes]:
+    def _checked(self, packet: bytes) -> tuple[int, StoredCodes]:
         """Number and codes of a packet that belongs to the stream."""
         number, codes = _from_bytes(packet, self._bits)
         if len(codes) != self.channels or codes.shape[1] > self.total_codebooks:
@@ -141,7 +142,7 @@ class Depacketizer:
             raise BitstreamError(f"a packet has code {codes.max()}, the codebooks {self.codebook_size}")
         return number, codes
 
-    def _stray(self, number: int, codes: Codes) -> list[Codes | None]:
+    def _stray(self, number: int, codes: StoredCodes) -> list[StoredCodes | None]:
         """As RFC 3550, A.1: far from the stream one packet is an accident, two in sequence are where it goes on."""
         before, self._restart = self._restart, (number + codes.shape[2]) % _NUMBERS
         if before != number:
@@ -150,9 +151,9 @@ class Depacketizer:
         self._next = number + codes.shape[2]
         return [*rest, codes]
 
-    def _ready(self, reorder_packets: int) -> list[Codes | None]:
+    def _ready(self, reorder_packets: int) -> list[StoredCodes | None]:
         """What follows directly, and the first packets as long as more than `reorder_packets` wait; none twice."""
-        ready: list[Codes | None] = []
+        ready: list[StoredCodes | None] = []
         while self._waiting and self._next is not None:
             start = min(self._waiting)
             if start > self._next and len(self._waiting) <= reorder_packets:
@@ -165,7 +166,7 @@ class Depacketizer:
         return ready
 
 
-def depacketize(packets: Iterable[bytes], depacketizer: Depacketizer | None = None) -> Iterator[Codes | None]:
+def depacketize(packets: Iterable[bytes], depacketizer: Depacketizer | None = None) -> Iterator[StoredCodes | None]:
     """Give what `Depacketizer` does for all `packets`, flushed: codes [C, K, n] in order, None for each lost frame."""
     receiver = depacketizer or Depacketizer()
     for packet in packets:
@@ -179,7 +180,7 @@ def _bits(codebook_size: int) -> int:
     return bits_per_code(codebook_size)
 
 
-def _to_bytes(codes: Codes, number: int, bits: int) -> bytes:
+def _to_bytes(codes: StoredCodes, number: int, bits: int) -> bytes:
     channels, num_codebooks, frames = codes.shape
     head = uint_to_bytes(number % _NUMBERS, 2) + bytes([num_codebooks, (channels - 1) << 4 | (frames - 1)])
     _, payload = pack_codes(codes.transpose(1, 0, 2).reshape(1, 1, -1), bits)
@@ -187,7 +188,7 @@ def _to_bytes(codes: Codes, number: int, bits: int) -> bytes:
     return body + _checksum(body, bits)
 
 
-def _from_bytes(packet: bytes, bits: int) -> tuple[int, Codes]:
+def _from_bytes(packet: bytes, bits: int) -> tuple[int, StoredCodes]:
     """Number and codes [C, K, n] of one packet. Raises BitstreamError for what `_to_bytes` does not make."""
     if len(packet) < _HEAD_BYTES + _CRC_BYTES:
         raise TruncatedError(f"a packet has {len(packet)} bytes, fewer than its head and checksum")

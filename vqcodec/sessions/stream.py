@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError
-from vqcodec.models.engine import Codes, Engine, State, StreamEngine, Wave
+from vqcodec.models.engine import Engine, State, StreamEngine
 
 Saved = dict[str, NDArray[Any]]
 """A session at rest: arrays by name, for `numpy.savez`."""

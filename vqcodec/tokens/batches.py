@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vqcodec.audio.files import Wave
+from vqcodec.arrays import Wave
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters import Adapter

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vqcodec.arrays import StoredCodes
 from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream.entropy import HIDDEN_MAX, NARROW_MAX, EntropyModel
@@ -22,8 +23,6 @@ from vqcodec.errors import TrainingError
 from vqcodec.models.codec import Codec
 from vqcodec.training.muon import muon
 from vqcodec.training.schedule import set_rate
-
-Codes = NDArray[np.uint16]
 
 _LEVELS_PER_OCTAVE = 32
 _DECAY_BITS = 20
@@ -46,7 +45,7 @@ class EntropyFit:
     seed: int = 0
 
 
-def collect_codes(codec: Codec, paths: Iterable[Any], *, shifts: Sequence[float] = (0.0,)) -> Iterator[Codes]:
+def collect_codes(codec: Codec, paths: Iterable[Any], *, shifts: Sequence[float] = (0.0,)) -> Iterator[StoredCodes]:
     """The codes uint16 [K, F] of every channel of every file, once per shift of its start, in frames."""
     for path in paths:
         with AudioReader(path) as audio:
@@ -69,7 +68,7 @@ class _Network(nn.Module):
         self.hidden = nn.Linear(inputs, config.hidden)
         self.narrow = nn.Linear(config.hidden, dim)
         self.levels = nn.Linear(dim, codes)
-        # Codes whose vectors are near each other are likely together: a start from there learns much faster.
+        # StoredCodes whose vectors are near each other are likely together: a start from there learns much faster.
         nn.init.zeros_(self.levels.bias)
         with torch.no_grad():
             self.levels.weight.copy_(vectors * (_LEVELS_STD / vectors.std().clamp(min=1e-6)))
@@ -98,7 +97,7 @@ class _Contexts:
 
 
 def fit_entropy(
-    codec: Codec, codes: Sequence[Codes], config: EntropyFit, *, report: Callable[[str], None] = print
+    codec: Codec, codes: Sequence[StoredCodes], config: EntropyFit, *, report: Callable[[str], None] = print
 ) -> dict[str, NDArray[Any]]:
     """Tensors of an EntropyModel, fitted to `codes`, a list of [K, F].
 
@@ -127,7 +126,7 @@ def fit_entropy(
     return tensors
 
 
-def measured_bits(tensors: dict[str, NDArray[Any]], codes: Sequence[Codes]) -> list[float]:
+def measured_bits(tensors: dict[str, NDArray[Any]], codes: Sequence[StoredCodes]) -> list[float]:
     """Bits per code of each layer of `codes`, a list of [K, F], coded in chunks as shipped."""
     model = EntropyModel(tensors)
     total = [0] * model.num_layers

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import Coded, Samples
+from vqcodec.evaluation.codecs.codec_under_test import Coded
 from vqcodec.evaluation.codecs.rates import nearest, settled
 from vqcodec.evaluation.codecs.waves import check_wave, resampled
 from vqcodec.frames import ceil_div
@@ -40,7 +41,7 @@ class AmrWbCodec:
         """See `CodecUnderTest`."""
         return nearest(asked, _MODES_KBPS)
 
-    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+    def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """See `CodecUnderTest`. The wave is padded to whole frames."""
         check_wave(wave)
         mode = _MODES_KBPS.index(settled(self, kbps))

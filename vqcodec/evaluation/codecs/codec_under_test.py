@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+from vqcodec.arrays import Wave
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Coded:
     codes:    integers [K, F] of a neural codec, below codebook_size
     """
 
-    wave_hat: Samples
+    wave_hat: Wave
     data: bytes
     encode_seconds: float
     decode_seconds: float
@@ -42,5 +42,5 @@ class CodecUnderTest(Protocol):
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         """Tell what it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""
 
-    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+    def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """Code and decode `wave` float32 [T] in [-1, 1]. Raises VqcodecError for what it cannot code."""

@@ -9,9 +9,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import Coded, Samples
+from vqcodec.evaluation.codecs.codec_under_test import Coded
 from vqcodec.evaluation.codecs.payloads import flac_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
 from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
@@ -46,7 +47,7 @@ class NeuralCodec:
         one = codebook_kbps(engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
         return nearest(asked, [round(count * one, 6) for count in range(1, engine.total_codebooks + 1)])
 
-    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+    def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """See `CodecUnderTest`."""
         check_wave(wave)
         start = time.perf_counter()
@@ -84,7 +85,7 @@ class _SoundFileCodec:
         """See `CodecUnderTest`."""
         return [None]
 
-    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+    def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """See `CodecUnderTest`."""
         check_wave(wave)
         coding_hz = self._coding_hz(rate_hz, kbps)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from vqcodec.arrays import Wave
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import Coded, Samples
+from vqcodec.evaluation.codecs.codec_under_test import Coded
 from vqcodec.evaluation.codecs.payloads import codec2_payload_bytes, lc3_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.codecs.processes import execute
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
@@ -70,7 +71,7 @@ class ProgramCodec:
             return clamped(asked, *self._program.limits_kbps)
         return [*sorted(set(asked))] if self._has_rates else [None]
 
-    def run(self, wave: Samples, rate_hz: int, kbps: float | None) -> Coded:
+    def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """See `CodecUnderTest`."""
         check_wave(wave)
         program = self._program
@@ -116,7 +117,7 @@ class ProgramCodec:
             raise AudioError(f"{self.name}: {self._encode[0]} wrote no {{bits}}")
         return path.read_bytes()
 
-    def _read_wave(self, path: str, coding_hz: int) -> tuple[Samples, int]:
+    def _read_wave(self, path: str, coding_hz: int) -> tuple[Wave, int]:
         """The decoded wave and the rate that its file says."""
         raw = {"samplerate": coding_hz, "channels": 1, "subtype": "PCM_16", "format": "RAW"}
         try:

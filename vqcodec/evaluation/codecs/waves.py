@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vqcodec.arrays import Wave
 from vqcodec.audio.resample import resample
 from vqcodec.errors import AudioError
-from vqcodec.evaluation.codecs.codec_under_test import Samples
 
 
-def check_wave(wave: Samples) -> None:
+def check_wave(wave: Wave) -> None:
     """Raise AudioError unless `wave` is floats [T], T > 0, without NaN: what any codec may be asked to code."""
     if wave.ndim != 1 or wave.dtype.kind != "f":
         raise AudioError(f"wave is {wave.dtype} {list(wave.shape)}; give floats [T] in [-1, 1]")
@@ -24,7 +24,7 @@ def fitting_hz(rate_hz: int, choices: Sequence[int]) -> int:
     return min((choice for choice in choices if choice >= rate_hz), default=max(choices))
 
 
-def resampled(wave: Samples, from_hz: int, to_hz: int) -> Samples:
+def resampled(wave: Wave, from_hz: int, to_hz: int) -> Wave:
     """`wave` [T] at another rate: float32 [ceil(T * to_hz / from_hz)]."""
-    wave_hat: Samples = resample(np.asarray(wave, np.float32)[None], from_hz, to_hz)[0]
+    wave_hat: Wave = resample(np.asarray(wave, np.float32)[None], from_hz, to_hz)[0]
     return wave_hat

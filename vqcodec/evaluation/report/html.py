@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from vqcodec.evaluation.codecs.codec_under_test import Samples
+from vqcodec.arrays import Wave
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
 from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
 from vqcodec.evaluation.report.tables import Rows
@@ -129,18 +129,18 @@ def _unit(name: str) -> str:
     return "" if unit == "MOS" else unit
 
 
-def _flac(wave: Samples, rate_hz: int) -> bytes:
+def _flac(wave: Wave, rate_hz: int) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
-def _low_pass(wave: Samples, rate_hz: int) -> Samples:
+def _low_pass(wave: Wave, rate_hz: int) -> Wave:
     from scipy.signal import butter, sosfiltfilt
 
     if rate_hz <= 2 * _ANCHOR_HZ or len(wave) < 64:
         return wave
-    filtered: Samples = sosfiltfilt(butter(8, _ANCHOR_HZ, fs=rate_hz, output="sos"), wave).astype(np.float32)
+    filtered: Wave = sosfiltfilt(butter(8, _ANCHOR_HZ, fs=rate_hz, output="sos"), wave).astype(np.float32)
     return filtered
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.evaluation.codecs.codec_under_test import Samples
+from vqcodec.arrays import Wave
 from vqcodec.evaluation.report.report_data import Point
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output, output_errors
@@ -88,7 +88,7 @@ def write_figure(path: Path, figure: "Figure") -> None:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
 
 
-def spectrogram_levels(wave: Samples, rate_hz: int) -> NDArray[np.float64]:
+def spectrogram_levels(wave: Wave, rate_hz: int) -> NDArray[np.float64]:
     """Levels in dB [mels, S] of a mel spectrogram up to half the rate, windows of 32 ms every 8 ms."""
     import torch
 

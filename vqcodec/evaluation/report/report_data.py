@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vqcodec.evaluation.codecs.codec_under_test import Samples
+from vqcodec.arrays import Wave
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Take:
     codec: str
     kbps_asked: float | None
     kbps: float
-    wave_hat: Samples
+    wave_hat: Wave
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -44,5 +44,5 @@ class Exhibit:
 
     clip: str
     rate_hz: int
-    wave: Samples
+    wave: Wave
     takes: list[Take]

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.errors import AudioError, ModelError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters.folder import ModelFolder
-from vqcodec.models.engine import ClipEngine, Codes, Scales, Wave
+from vqcodec.models.engine import ClipEngine
 from vqcodec.models.tensors import check_codes_tensor, checked_waves
 
 

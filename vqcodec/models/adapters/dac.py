@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
+from vqcodec.arrays import Scales
 from vqcodec.models.adapters.adapter import Adapter
-from vqcodec.models.engine import Scales
 
 
 class DacAdapter(Adapter):

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vqcodec.arrays import Scales
 from vqcodec.errors import ModelError
 from vqcodec.models.adapters.adapter import Adapter, lowest_bandwidth
 from vqcodec.models.adapters.folder import ModelFolder
-from vqcodec.models.engine import Scales
 
 
 class EncodecAdapter(Adapter):

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.errors import ConfigError
 from vqcodec.models.adapters.adapter import Adapter
-from vqcodec.models.engine import Codes, Scales, State, StreamEngine, Wave
+from vqcodec.models.engine import State, StreamEngine
 
 
 @dataclass

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
+from vqcodec.arrays import Scales
 from vqcodec.models.adapters.adapter import Adapter, lowest_bandwidth
-from vqcodec.models.engine import Scales
 
 
 class XcodecAdapter(Adapter):

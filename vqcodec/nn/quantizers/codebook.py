@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.frames import ceil_div
 from vqcodec.nn.linear import kept, linear
 from vqcodec.nn.processes import mean_over_processes, of_first_process, sum_over_processes
 from vqcodec.nn.quantizers.estimators import ESTIMATORS
@@ -231,7 +232,7 @@ class VectorCodebook(Codebook):
 def pick(vectors: Tensor, count: int) -> Tensor:
     """`count` random rows of `vectors` [N, dim], without repetition while N lasts."""
     rows = torch.randperm(len(vectors), device=vectors.device)
-    repeats = -(-count // len(vectors))
+    repeats = ceil_div(count, len(vectors))
     return vectors[rows.repeat(repeats)[:count]]
 
 

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from vqcodec.frames import ceil_div
 from vqcodec.nn.quantizers.codebook import Assigned, Learning
 from vqcodec.nn.quantizers.estimators import straight_through
 from vqcodec.nn.quantizers.projected import ProjectedCodebook
@@ -26,7 +27,7 @@ class FiniteScalar(ProjectedCodebook):
 
     def __init__(self, size: int, dim: int, _: Learning = Learning()) -> None:  # noqa: B008 - frozen
         bits = int(math.log2(size))
-        dims = min(dim, math.ceil(bits / _MOST_BITS))
+        dims = min(dim, ceil_div(bits, _MOST_BITS))
         each = [bits // dims + (number < bits % dims) for number in range(dims)]
         super().__init__(size, dim, dims)
         self.register_buffer("levels", torch.tensor([2.0**b for b in each]), persistent=False)

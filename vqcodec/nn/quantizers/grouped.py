@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.frames import ceil_div
 from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
 from vqcodec.nn.quantizers.residual import ResidualQuantizer
 
@@ -24,7 +25,7 @@ class GroupedQuantizer(Quantizer):
     def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
         """See `Quantizer`."""
         groups = len(self.stacks)
-        depth = -(-num_codebooks // groups)
+        depth = ceil_div(num_codebooks, groups)
         parts = latent.chunk(groups, dim=2)
         codes = [stack.encode(part, depth) for stack, part in zip(self.stacks, parts, strict=True)]
         return torch.stack(codes, dim=2).flatten(1, 2)[:, :num_codebooks]

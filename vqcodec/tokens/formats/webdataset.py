@@ -14,6 +14,7 @@ from typing import Any
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import TokensError
+from vqcodec.frames import ceil_div
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
@@ -53,7 +54,10 @@ class _TarWriter:
         member = tarfile.TarInfo(name)
         member.size = len(data)
         self._tar.addfile(member, io.BytesIO(data))
-        return {"offset": self._tar.offset - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, "bytes": len(data)}
+        return {
+            "offset": self._tar.offset - ceil_div(len(data), tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE,
+            "bytes": len(data),
+        }
 
 
 class _TarReader:

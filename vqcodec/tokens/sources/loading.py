@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vqcodec.audio.files import AudioReader, Wave
+from vqcodec.arrays import Wave
+from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
 from vqcodec.tokens.utterances import Utterance

@@ -10,17 +10,16 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from vqcodec.arrays import Wave
 from vqcodec.training.config import DataConfig
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """Recordings of noise and impulse responses of rooms, each [T] at the rate of the segments."""
 
-    noises: Sequence[Samples] = ()
-    rooms: Sequence[Samples] = ()
+    noises: Sequence[Wave] = ()
+    rooms: Sequence[Wave] = ()
 
 
 def draw_speed(random: np.random.Generator, config: DataConfig) -> float:
@@ -28,18 +27,18 @@ def draw_speed(random: np.random.Generator, config: DataConfig) -> float:
     return float(random.uniform(*config.speed)) if random.random() < config.speed_share else 1.0
 
 
-def change_speed(samples: Samples, speed: float) -> Samples:
+def change_speed(samples: Wave, speed: float) -> Wave:
     """`samples` [T] played `speed` times as fast, pitch included: about T / speed samples."""
     return np.asarray(soxr.resample(samples, speed, 1.0), dtype=np.float32) if speed != 1.0 else samples
 
 
 def augment(
-    samples: Samples,
+    samples: Wave,
     rate_hz: int,
     random: np.random.Generator,
     config: DataConfig,
     around: Surroundings = Surroundings(),
-) -> Samples:
+) -> Wave:
     """Equalize, put into a room, add noise, set the level; `samples` [T] -> [T] within [-1, 1]."""
     if random.random() < config.filter_share:
         samples = _equalize(samples, rate_hz, random, config.filter_db)
@@ -57,7 +56,7 @@ def augment(
     return samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
 
 
-def _equalize(samples: Samples, rate_hz: int, random: np.random.Generator, limit_db: float) -> Samples:
+def _equalize(samples: Wave, rate_hz: int, random: np.random.Generator, limit_db: float) -> Wave:
     """A random smooth gain curve, as microphones and rooms have: six bands a factor of about two apart."""
     spectrum = np.fft.rfft(samples)
     hz = np.fft.rfftfreq(len(samples), 1 / rate_hz)
@@ -67,7 +66,7 @@ def _equalize(samples: Samples, rate_hz: int, random: np.random.Generator, limit
     return np.fft.irfft(spectrum * 10 ** (curve_db / 20), n=len(samples)).astype(np.float32)
 
 
-def _reverberate(samples: Samples, response: Samples) -> Samples:
+def _reverberate(samples: Wave, response: Wave) -> Wave:
     """`samples` as heard in the room of `response`, as loud and as long; unchanged where its sound comes later."""
     length = len(samples) + len(response) - 1
     wet = np.fft.irfft(np.fft.rfft(samples, length) * np.fft.rfft(response, length), n=length)[: len(samples)]
@@ -84,13 +83,13 @@ def _gaussian(length: int, random: np.random.Generator) -> NDArray[np.float64]:
     return np.fft.irfft(white / np.maximum(1, np.arange(len(white))) ** tilt, n=length)
 
 
-def _excerpt(noise: Samples, length: int, random: np.random.Generator) -> Samples:
+def _excerpt(noise: Wave, length: int, random: np.random.Generator) -> Wave:
     """`length` samples from a random place of `noise`, which begins again where it ends."""
     start = int(random.integers(len(noise)))
     return noise.take(np.arange(start, start + length), mode="wrap")
 
 
-def _mix(samples: Samples, noise: NDArray[np.floating], snr_db: float) -> Samples:
+def _mix(samples: Wave, noise: NDArray[np.floating], snr_db: float) -> Wave:
     """`samples` and `noise`, `snr_db` below them."""
     level = _rms(samples) * 10 ** (-snr_db / 20)
     return (samples + noise * (level / max(1e-12, _rms(noise)))).astype(np.float32)

@@ -1,0 +1,15 @@
+"""Types of arrays, by what they hold. Shapes stand where they are used: [C, T] and the like."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Wave: TypeAlias = NDArray[np.float32]
+"""Samples, full scale at -1 and 1."""
+Codes: TypeAlias = NDArray[np.int64]
+"""Codes as models take and give them."""
+StoredCodes: TypeAlias = NDArray[np.uint16]
+"""Codes as files, packets and shards of tokens hold them."""
+Scales: TypeAlias = NDArray[np.float32]
+"""Levels that a model takes out of its input, of which codes say nothing."""
