@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 
 import vqcodec
 from vqcodec.evaluation.messages import run_jobs
@@ -73,6 +74,25 @@ def toy_weights(toy_config, tmp_path_factory):
     path = tmp_path_factory.mktemp("toy") / "toy.safetensors"
     save_weights(toy_config, Codec(toy_config).state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Function of a name and a function: the folder of that name, filled by it once for all processes of tests."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # that of the run; each process has one of its own in it
+
+    def make(name, fill):
+        folder = root / name
+        with FileLock(root / f"{name}.lock"):
+            if not folder.exists():
+                part = Path(tempfile.mkdtemp(dir=root))
+                fill(part)
+                part.rename(folder)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,16 @@ pytestmark = pytest.mark.slow  # torch's exporter takes its time
 
 
 @pytest.fixture(scope="module")
-def exported(toy_weights, tmp_path_factory):
+def exported(toy_weights, made_once):
     """The folder of an exported toy model, whose weights lay in it before."""
-    folder = tmp_path_factory.mktemp("exported")
-    shutil.copy(toy_weights, folder / "toy.safetensors")
-    paths = export_onnx(folder / "toy.safetensors", folder, force=True)
-    assert (folder / "toy.safetensors").read_bytes() == toy_weights.read_bytes()
-    assert [path.name for path in paths] == ["toy.safetensors", "toy.encoder.onnx", "toy.decoder.onnx"]
-    return folder
+
+    def export(folder):
+        shutil.copy(toy_weights, folder / "toy.safetensors")
+        paths = export_onnx(folder / "toy.safetensors", folder, force=True)
+        assert (folder / "toy.safetensors").read_bytes() == toy_weights.read_bytes()
+        assert [path.name for path in paths] == ["toy.safetensors", "toy.encoder.onnx", "toy.decoder.onnx"]
+
+    return made_once("exported", export)
 
 
 def test_any_model_runs_on_both_engines_alike(exported, toy_codec, noise):

@@ -63,16 +63,18 @@ def configs(toy_run, toy_config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(configs, tmp_path_factory):
+def trained(configs, made_once):
     """The folder in which two processes have trained all of `configs`."""
-    folder = tmp_path_factory.mktemp("two")
-    for name, config in configs.items():
-        (folder / f"{name}.json").write_text(config.model_dump_json())
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", PROGRAM, folder]
-    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
-    assert result.returncode == 0, f"{result.stdout[-500:]}\n{result.stderr[-5000:]}"
-    return folder
+
+    def train(folder):
+        for name, config in configs.items():
+            (folder / f"{name}.json").write_text(config.model_dump_json())
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", PROGRAM, folder]
+        variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+        assert result.returncode == 0, f"{result.stdout[-500:]}\n{result.stderr[-5000:]}"
+
+    return made_once("two-processes", train)
 
 
 @pytest.mark.slow
