@@ -107,10 +107,11 @@ def test_a_cut_flac_is_told_from_a_whole_one(tmp_path, speech_path):
 
 
 def test_a_header_that_says_no_samples_before_data_is_refused(tmp_path):
-    data = bytearray(wav_bytes(np.full(8000, 0.5), subtype="PCM_16"))
-    at = data.index(b"data") + 4
-    data[at : at + 4] = bytes(4)
-    path = tmp_path / "streamed.wav"
+    """Of a format other than WAV, which is read to its end."""
+    soundfile.write(tmp_path / "a.au", np.full(8000, 0.5), 16000, subtype="PCM_16")
+    data = bytearray((tmp_path / "a.au").read_bytes())
+    data[8:12] = bytes(4)
+    path = tmp_path / "streamed.au"
     path.write_bytes(bytes(data))
     with pytest.raises(AudioError, match="0 samples"):
         read(path)

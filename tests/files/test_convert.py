@@ -51,6 +51,16 @@ def test_a_file_goes_through_and_back(tmp_path, speech_path, speech):
     assert error < 0.6
 
 
+def test_a_cut_file_is_encoded_when_asked_for(tmp_path, speech, toy_codec):
+    whole, cut, coded = tmp_path / "whole.wav", tmp_path / "cut.wav", tmp_path / "cut.vqc"
+    soundfile.write(whole, speech, 16000)
+    cut.write_bytes(whole.read_bytes()[:16044])
+    with pytest.raises(AudioError, match=r"cut\.wav: is cut: by its header .* of which 16000 are there"):
+        encode_file(cut, coded, model=toy_codec)
+    assert not coded.exists()
+    assert encode_file(cut, coded, model=toy_codec, on_truncated="take").duration_seconds == 0.5
+
+
 def test_files_and_waves_give_the_same_bytes(tmp_path, speech_path, speech):
     encode_file(speech_path, tmp_path / "a.vqc", num_codebooks=2)
     assert (tmp_path / "a.vqc").read_bytes() == compress(speech, 16000, num_codebooks=2)

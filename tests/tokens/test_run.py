@@ -73,6 +73,19 @@ def test_bad_audio_among_good_is_listed(tmp_path, make_clips, tokenize_toy, spee
     assert all(line["error"] and line["source"] for line in failures)
 
 
+def test_what_is_cut_is_listed_and_taken_when_asked_for(tmp_path, make_clips, tokenize_toy):
+    folder = make_clips(tmp_path / "in", 2)
+    soundfile.write(tmp_path / "whole.wav", np.full(16000, 0.1), 16000)
+    (folder / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:16044])
+    assert tokenize_toy(folder, tmp_path / "out").failures == 1
+    assert "is cut" in (tmp_path / "out" / "failures.jsonl").read_text()
+    with pytest.raises(ConfigError, match="on_truncated 'all'"):
+        Workers(1, on_truncated="all")
+    again = tokenize_toy(folder, tmp_path / "out", on_truncated="take", resume=True, retry_failed=True)
+    assert again.failures == 0
+    assert vqcodec.tokens.open(tmp_path / "out")["cut"].samples == 8000
+
+
 def test_an_unreadable_file_is_a_failure(tmp_path, make_clips, tokenize_toy):
     folder = make_clips(tmp_path / "in", 3)
     tokenize_toy(folder, tmp_path / "out", plan_only=True)

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave
+from vqcodec.audio.extent import OnTruncated, find_fault, whole
 from vqcodec.errors import AudioError, OutputError
 from vqcodec.output import seekable_copy
 
@@ -26,30 +27,50 @@ _ENCODINGS = {
 _TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 """What libsndfile knows to read and write, under the same names."""
 _MAX_TAG_LENGTH = 4096
+_UNKNOWN_SAMPLES = 1 << 62
+"""A length that no file has: libsndfile says so where the header does not tell (FLAC written to a pipe)."""
+_COUNTED_SAMPLES = 1 << 18
 _MOST_HEADER_BYTES = 4096
 """A file without samples is not larger: some programs write 0 as the length when they cannot seek back."""
 _WAV_LIMIT_BYTES = 0xFFFF_FFFF - 1024
+
+
+_REMEDY = "fetch or convert it anew; encode and tokenize take what can be read with --on-truncated take"
+
+
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
+    """One that does not seek to where it is after each read, which fails where the length is unknown."""
+
+    def seekable(self) -> bool:
+        return bool(super().seekable()) and self.frames < _UNKNOWN_SAMPLES
 
 
 class AudioReader:
     """An audio file, opened; a context manager.
 
     `source` is a path or a binary file object; one that cannot seek (a pipe) is copied to a temporary file first.
-    `name` is what errors call it.
+    `name` is what errors call it. `on_truncated` says what becomes of a file that is cut, or that goes on where
+    libsndfile stops: "refuse" it, or "take" what can be read.
     `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3),
     more or fewer samples may come. `tags` are the file's title, artist and so on. Samples of float files beyond
     [-1, 1] are kept. Raises AudioError for anything that is no sound, or no sound that we code (4 to 192 kHz).
     """
 
-    def __init__(self, source: str | Path | BinaryIO, *, name: str | None = None) -> None:
+    def __init__(
+        self, source: str | Path | BinaryIO, *, name: str | None = None, on_truncated: OnTruncated = "refuse"
+    ) -> None:
         self.name = name or (str(source) if isinstance(source, str | Path) else "standard input")
+        self._on_truncated = on_truncated
         self._cleanup = contextlib.ExitStack()
         try:
-            self._file = self._cleanup.enter_context(self._open(source))
+            self._bytes = self._open_bytes(source)
+            self._file = self._open()
             self.rate_hz: int = self._file.samplerate
             self.channels: int = self._file.channels
             self.length_samples: int = self._file.frames
             self.is_length_exact = self._file.format != "MP3"
+            if self.length_samples >= _UNKNOWN_SAMPLES:
+                self._count()
             self.tags = self._read_tags()
             self._check()
         except BaseException:
@@ -57,7 +78,11 @@ class AudioReader:
             raise
 
     def blocks(self, block_samples: int) -> Iterator[Wave]:
-        """The samples from the beginning, as waves [C, n], n <= block_samples. Raises AudioError for NaN or Inf."""
+        """The samples from the beginning, as waves [C, n], n <= block_samples.
+
+        Raises AudioError for NaN or Inf, and for a file that is not whole, before its first block where that shows.
+        """
+        self.check_whole()
         done = 0
         while True:
             block = self._read(block_samples, done)
@@ -66,16 +91,25 @@ class AudioReader:
                 yield block
             if block.shape[1] < block_samples:
                 break
-        if done < self.length_samples and self.is_length_exact:
+        if done < self.length_samples and self.is_length_exact and self._on_truncated == "refuse":
             raise AudioError(
                 f"{self.name}: ends after {done / self.rate_hz:.2f} of {self.length_samples / self.rate_hz:.2f} s; "
-                "the file is cut or damaged"
+                f"the file is cut or damaged; {_REMEDY}"
             )
+
+    def check_whole(self) -> None:
+        """Raise AudioError if the file is cut, or goes on where libsndfile stops, unless such are taken."""
+        fault = self._fault() if self._on_truncated == "refuse" else None
+        if fault:
+            raise AudioError(f"{self.name}: {fault}; {_REMEDY}")
+
+    def _fault(self) -> str | None:
+        return find_fault(self._bytes, self._file.extra_info)
 
     def excerpt(self, block_samples: int, *, start_samples: int, length_samples: int | None) -> Iterator[Wave]:
         """Yield blocks from `start_samples` on, at most `length_samples`; nothing lies behind the end."""
         try:
-            done = self._file.seek(min(start_samples, self.length_samples))
+            done = self._seek(min(start_samples, self.length_samples))
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(
                 f"{self.name}: cannot be read from {start_samples / self.rate_hz:.2f} s ({_reason(error)})"
@@ -107,8 +141,8 @@ class AudioReader:
     ) -> None:
         self._cleanup.close()
 
-    def _open(self, source: str | Path | BinaryIO) -> soundfile.SoundFile:
-        """Open with libsndfile; every failure becomes an AudioError."""
+    def _open_bytes(self, source: str | Path | BinaryIO) -> BinaryIO:
+        """A file that can seek."""
         if isinstance(source, str | Path):
             source = self._open_path(Path(source))
         opened = source if source.seekable() else self._spool(source)
@@ -116,12 +150,34 @@ class AudioReader:
         opened.seek(0)
         if self._size_bytes == 0:
             raise AudioError(f"{self.name}: empty file; give an audio file")
+        return opened
+
+    def _open(self) -> soundfile.SoundFile:
+        """Open with libsndfile; every failure becomes an AudioError."""
+        source = whole(self._bytes)
+        source.seek(0)
         try:
-            return soundfile.SoundFile(opened)
+            return self._cleanup.enter_context(_SoundFile(source))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+            if fault := find_fault(self._bytes):
+                raise AudioError(f"{self.name}: {fault}; fetch or convert it anew") from None
             raise AudioError(
                 f"{self.name}: no audio that libsndfile reads ({_reason(error)}); give WAV, FLAC, Ogg or MP3"
             ) from None
+
+    def _count(self) -> None:
+        """Find the length of a file whose header does not tell it, by reading it once."""
+        self.length_samples = 0
+        while count := self._read(_COUNTED_SAMPLES, self.length_samples).shape[1]:
+            self.length_samples += count
+        self._file = self._open()
+
+    def _seek(self, sample: int) -> int:
+        if self._file.frames < _UNKNOWN_SAMPLES:
+            return int(self._file.seek(sample))
+        for done in range(0, sample, _COUNTED_SAMPLES):  # libFLAC cannot seek without a length
+            self._read(min(_COUNTED_SAMPLES, sample - done), done)
+        return sample
 
     def _open_path(self, path: Path) -> BinaryIO:
         """The file of `path`, or what can be read from a named pipe."""
@@ -146,7 +202,8 @@ class AudioReader:
         if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
             raise AudioError(f"{self.name}: rate {self.rate_hz} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}; resample it")
         if self.length_samples == 0 and self._size_bytes > _MOST_HEADER_BYTES:
-            raise AudioError(f"{self.name}: its header says 0 samples, yet it has {self._size_bytes} bytes; repair it")
+            fault = self._fault() or f"its header says 0 samples, yet it has {self._size_bytes} bytes"
+            raise AudioError(f"{self.name}: {fault}; fetch or convert it anew")
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise AudioError(f"{self.name}: {self.channels} channels, more than {MAX_CHANNELS}; split the file")
 

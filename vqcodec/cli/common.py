@@ -15,6 +15,13 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
 )
+on_truncated_option = click.option(
+    "--on-truncated",
+    type=click.Choice(["refuse", "take"]),
+    default="refuse",
+    show_default=True,
+    help="Audio that is cut or joined: an error, or what can be read of it.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 
 

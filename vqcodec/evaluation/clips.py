@@ -7,11 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
+from vqcodec.audio.files import AudioReader
 from vqcodec.errors import AudioError
+
+_BLOCK_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,11 @@ def read_clip(path: Path) -> tuple[Wave, int]:
 
     Raises AudioError for what cannot be read, holds no samples or holds NaN.
     """
-    try:
-        channels, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise AudioError(f"{path}: cannot read ({str(error).rstrip('.')}); give an audio file") from None
-    wave = np.ascontiguousarray(channels.mean(axis=1, dtype=np.float32))
-    if not len(wave):
+    with AudioReader(path) as audio:
+        blocks = [block.mean(axis=0, dtype=np.float32) for block in audio.blocks(_BLOCK_SAMPLES)]
+    if not blocks:
         raise AudioError(f"{path}: holds no samples; leave it out")
-    if not np.isfinite(wave).all():
-        raise AudioError(f"{path}: holds samples that are NaN or infinite; repair the file")
-    return wave, int(rate_hz)
+    return np.concatenate(blocks), audio.rate_hz
 
 
 def _name(path: Path, source: Path) -> str:

@@ -58,7 +58,7 @@ def encode_file(
     """
     request = EncodeRequest(**options)
     check_target(source, target, force=request.force)
-    with AudioReader(source) as audio:
+    with AudioReader(source, on_truncated=request.on_truncated) as audio:
         codec = request.codec()
         block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
         header = new_header(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
+from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
@@ -29,6 +30,7 @@ class EncodeOptions(TypedDict, total=False):
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
     num_codebooks: instead of `kbps`
     tags:          to be added, names of a-z, 0-9, "_", ".", "-"; an empty text removes one
+    on_truncated:  "refuse" audio that is cut, or goes on where its reader stops, or "take" what can be read
     force:         replaces a target that is there
     """
 
@@ -38,6 +40,7 @@ class EncodeOptions(TypedDict, total=False):
     kbps: float | None
     num_codebooks: int | None
     tags: Mapping[str, str] | None
+    on_truncated: OnTruncated
     force: bool
 
 
@@ -70,6 +73,7 @@ class EncodeRequest:
     kbps: float | None = None
     num_codebooks: int | None = None
     tags: Mapping[str, str] | None = None
+    on_truncated: OnTruncated = "refuse"
     force: bool = False
 
     def codec(self) -> Engine:

@@ -5,9 +5,10 @@ clip padded on the right keeps its first frames. What is longer than a batch goe
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
+from vqcodec.audio.extent import OnTruncated
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters import Adapter
@@ -41,14 +43,25 @@ Outcome = TokenizedUtterance | Failure
 
 
 def tokenize(
-    utterances: Sequence[Utterance], codec: Codec | Adapter, num_codebooks: int, *, batch_seconds: float
+    utterances: Sequence[Utterance],
+    codec: Codec | Adapter,
+    num_codebooks: int,
+    *,
+    batch_seconds: float,
+    on_truncated: OnTruncated = "refuse",
 ) -> Iterator[Outcome]:
     """The outcome of each utterance, in order; memory is bounded by some batches, however many or long they are.
 
     `batch_seconds` of audio, padding included, are computed at once; the codes do not depend on it.
+    `on_truncated` as in AudioReader.
     """
     most_samples = max(codec.hop_length, round(batch_seconds * codec.sample_rate_hz))
-    for window in _prefetched(_windows(utterances, codec, most_samples)):
+    block_seconds = _BLOCK_FRAMES / codec.frame_rate
+    opened = partial(load, block_seconds=block_seconds, on_truncated=on_truncated)
+    read = (
+        _read(utterance, partial(opened, utterance, codec.sample_rate_hz), most_samples) for utterance in utterances
+    )
+    for window in _prefetched(_windows(read, most_samples)):
         clips = [item for item in window if isinstance(item, _Clip)]
         codes = _encode_clips(clips, codec, num_codebooks, most_samples)
         for item in window:
@@ -84,14 +97,11 @@ def _outcome(utterance: Utterance, codes: NDArray[np.uint16], samples: int, rate
     return TokenizedUtterance(utterance.id, codes, samples, rate_hz, utterance.source, utterance.columns)
 
 
-def _windows(
-    utterances: Sequence[Utterance], codec: Codec | Adapter, most_samples: int
-) -> Iterator[list[_Clip | _Long | Failure]]:
+def _windows(items: Iterable[_Clip | _Long | Failure], most_samples: int) -> Iterator[list[_Clip | _Long | Failure]]:
     """Runs of utterances, read, each of some batches of clips."""
     window: list[_Clip | _Long | Failure] = []
     waiting = 0
-    for utterance in utterances:
-        item = _read(utterance, codec, most_samples)
+    for item in items:
         window.append(item)
         waiting += len(item.wave) if isinstance(item, _Clip) else most_samples
         if waiting >= _WINDOW_BATCHES * most_samples:
@@ -101,9 +111,9 @@ def _windows(
         yield window
 
 
-def _read(utterance: Utterance, codec: Codec | Adapter, most_samples: int) -> _Clip | _Long | Failure:
+def _read(utterance: Utterance, opened: Callable[[], Loaded], most_samples: int) -> _Clip | _Long | Failure:
     try:
-        loaded = load(utterance, codec.sample_rate_hz, block_seconds=_BLOCK_FRAMES / codec.frame_rate)
+        loaded = opened()
         waves: list[Wave] = []
         for wave in loaded.blocks:
             waves.append(wave)

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream, live_encode_options
-from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
+from vqcodec.cli.common import (
+    device_option,
+    engine_option,
+    force_option,
+    limit_threads,
+    on_truncated_option,
+    progress,
+    source_of,
+    target_of,
+)
 from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.models.zoo import DEFAULT_MODEL, EngineName
 
 if TYPE_CHECKING:
+    from vqcodec.audio.extent import OnTruncated
     from vqcodec.files.request import EncodeOptions
 
 
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, metavar="NAME=TEXT", help="Tag to add; the input's title etc. are kept.")
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the .vqc of several inputs.")
 @live_encode_options
+@on_truncated_option
 @engine_option
 @device_option
 @force_option
@@ -34,6 +45,7 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     out_dir: Path | None,
+    on_truncated: "OnTruncated",
     engine: EngineName,
     device: str,
     force: bool,
@@ -75,6 +87,7 @@ def encode(
         "kbps": kbps,
         "num_codebooks": codebooks,
         "tags": _parse_tags(tags),
+        "on_truncated": on_truncated,
         "force": force,
     }
     if live["live"]:

@@ -5,7 +5,8 @@ from typing import Any, TypedDict
 
 import click
 
-from vqcodec.cli.common import device_option
+from vqcodec.audio.extent import OnTruncated
+from vqcodec.cli.common import device_option, on_truncated_option
 from vqcodec.tokens.work.messages import RUNNERS, Runner, Workers
 
 Command = Callable[..., Any]
@@ -21,6 +22,7 @@ class WorkerOptions(TypedDict):
     engine: Runner | None
     ray_address: str | None
     on_error: str
+    on_truncated: OnTruncated
     run_commands: bool
     device: str
 
@@ -49,6 +51,7 @@ def workers_of(options: WorkerOptions) -> Workers:
         device=options["device"],
         batch_seconds=options["batch_seconds"],
         stop_on_error=options["on_error"] == "stop",
+        on_truncated=options["on_truncated"],
         run_commands=options["run_commands"],
     )
 
@@ -72,6 +75,7 @@ _OPTIONS = (
         show_default=True,
         help="Bad audio: go on and end with exit code 1, with 0, or stop at once.",
     ),
+    on_truncated_option,
     click.option("--run-commands", is_flag=True, help="Run the commands of a wav.scp."),
     device_option,
 )

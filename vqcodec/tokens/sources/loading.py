@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vqcodec.arrays import Wave
+from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
@@ -28,13 +29,16 @@ class Loaded:
     samples: int = 0
 
 
-def load(utterance: Utterance, sample_rate_hz: int, *, block_seconds: float) -> Loaded:
+def load(
+    utterance: Utterance, sample_rate_hz: int, *, block_seconds: float, on_truncated: OnTruncated = "refuse"
+) -> Loaded:
     """Open an utterance. Raises AudioError, also while its blocks are read: every problem of its audio is one.
 
     The blocks are the same samples whatever `block_seconds` is: ceil(samples * sample_rate_hz / rate_hz) in all.
+    `on_truncated` as in AudioReader.
     """
     source = _source_of(utterance)
-    audio = AudioReader(source, name=None if isinstance(source, Path) else utterance.source)
+    audio = AudioReader(source, name=None if isinstance(source, Path) else utterance.source, on_truncated=on_truncated)
     loaded = Loaded(audio.rate_hz, iter(()))
     loaded.blocks = _blocks(audio, utterance, loaded, sample_rate_hz, round(block_seconds * audio.rate_hz))
     return loaded

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from vqcodec.audio.extent import OnTruncated
 from vqcodec.errors import ConfigError
 
 Runner = Literal["local", "ray"]
@@ -14,7 +15,9 @@ _MOST_BATCH_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Workers:
-    """Who tokenizes, and how; on machines of one kind the shards do not depend on it. Raises ConfigError.
+    """Who tokenizes, and how; on machines of one kind the shards do not depend on it, but for what is taken of audio.
+
+    Raises ConfigError for values that cannot be.
 
     count:         processes, one thread each by default; None is one per core, or 1 on a GPU
     runner:        "local": processes of this machine; "ray": those of a cluster, which must share the output folder
@@ -22,6 +25,7 @@ class Workers:
     device:        that a model computes on, as torch names it
     batch_seconds: of audio that are computed at once, at most an hour
     stop_on_error: audio that fails ends the run, and is not only listed in failures.jsonl
+    on_truncated:  audio that is cut, or goes on where its reader stops: "refuse" it, or "take" what can be read
     run_commands:  runs the commands of a wav.scp, also those of a plan that is there already
     """
 
@@ -31,11 +35,14 @@ class Workers:
     device: str = "cpu"
     batch_seconds: float = 30.0
     stop_on_error: bool = False
+    on_truncated: OnTruncated = "refuse"
     run_commands: bool = False
 
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise ConfigError(f"runner {self.runner!r} is none of {', '.join(RUNNERS)}")
+        if self.on_truncated not in get_args(OnTruncated):
+            raise ConfigError(f"on_truncated {self.on_truncated!r} is none of {', '.join(get_args(OnTruncated))}")
         if not 0 < self.batch_seconds <= _MOST_BATCH_SECONDS:
             raise ConfigError(f"batch_seconds {self.batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")
         if self.count is not None and self.count < 1:

@@ -89,7 +89,8 @@ class Worker:
 
     def _outcomes(self, utterances: list[Utterance]) -> Iterator[Outcome]:
         count, seconds = self._plan.settings.num_codebooks, self._workers.batch_seconds
-        return tokenize(utterances, self._codec, count, batch_seconds=seconds)
+        truncated = self._workers.on_truncated
+        return tokenize(utterances, self._codec, count, batch_seconds=seconds, on_truncated=truncated)
 
     def _singly(self, utterances: list[Utterance], why_not: Callable[[int], str | None]) -> Iterator[Outcome]:
         for position, utterance in enumerate(utterances):

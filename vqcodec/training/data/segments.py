@@ -128,6 +128,7 @@ def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
     for found in find_audio(sources):
         try:
             with AudioReader(found.path) as reader:
+                reader.check_whole()
                 clip = _Clip(str(found.path), reader.rate_hz, reader.length_samples)
         except AudioError as error:
             failures.append(str(error))
