@@ -93,7 +93,10 @@ def test_two_files_joined_are_refused(sound, kind):
         assert len(read(data, on_truncated="take")) >= len(sound)
 
 
-@pytest.mark.parametrize("sizes", [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (36, 0), (0, 0xFFFFFFFF)])
+@pytest.mark.parametrize(
+    "sizes",
+    [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (36, 0), (0, 0xFFFFFFFF), (0x7FFFF024, 0x7FFFF000), (0x80000024, 0x80000000)],
+)
 def test_a_wav_of_unknown_length_is_read_to_its_end(sound, sizes):
     wave = read(with_sizes(coded(sound, "wav"), *sizes))
     np.testing.assert_allclose(wave, sound, atol=1e-4)

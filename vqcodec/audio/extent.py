@@ -16,8 +16,6 @@ from vqcodec.audio import mpeg
 OnTruncated = Literal["refuse", "take"]
 """What becomes of a file that is cut, or goes on where libsndfile stops."""
 
-_UNKNOWN = (0, 0xFFFFFFFF)
-"""Sizes that programs write who cannot seek back to write the right one."""
 _MOST_PREFIX_BYTES = 16 << 20
 _MOST_STRAY_BYTES = 4096
 """What may lie behind the sound without being anything: padding, tags of other programs."""
@@ -98,6 +96,14 @@ def _kind(file: BinaryIO) -> str | None:
     return named
 
 
+def _is_unknown(length: int) -> bool:
+    """Whether a size stands for none: programs write such that cannot seek back to write the right one.
+
+    ffmpeg 0xFFFFFFFF, sox 0x7FFFF000, arecord 0x7FFFFFFF, 0x80000000 and the like, less the header or not.
+    """
+    return length == 0 or 0x7FFF0000 <= length <= 0x80010000 or 0xFFFF0000 <= length <= 0xFFFFFFFF
+
+
 def _size(file: BinaryIO) -> int:
     return file.seek(0, io.SEEK_END)
 
@@ -169,10 +175,10 @@ class _Wave:
 
     def true_length(self, file: BinaryIO) -> int:
         """Bytes of sound: as claimed, or to the end where the claim is none, or has wrapped round."""
-        if not self.can_be_longer or (self.length > self.present and self.length != 0xFFFFFFFF):
+        if not self.can_be_longer:
             return self.length
-        if self.length == 0xFFFFFFFF:
-            return self.present
+        if self.length > self.present:
+            return self.present if _is_unknown(self.length) else self.length
         end = _end_of_chunks(file, self.start + self.length + self.length % 2, self.order)
         if end >= _size(file):
             return self.length
@@ -187,10 +193,11 @@ def _whole_wave(file: BinaryIO) -> BinaryIO:
     if length == wave.length:
         return file
     front = wave.front
-    copied = b""
+    parts = []
     for name, start, size in wave.chunks:
         file.seek(start)
-        copied += name + struct.pack(f"{wave.order}I", size) + file.read(size + size % 2)
+        parts.append(name + struct.pack(f"{wave.order}I", size) + file.read(size + size % 2))
+    copied = b"".join(parts)
     if length + front + 28 < 0xFFFFFFFF:
         sizes = (struct.pack(f"{wave.order}I", count) for count in (4 + front + 8 + length, length))
         head = wave.form.replace(b"RF64", b"RIFF") + next(sizes) + b"WAVE" + copied + b"data" + next(sizes)
@@ -212,7 +219,7 @@ def _wave_fault(file: BinaryIO) -> str | None:
     if not wave.start:
         return None
     length = wave.true_length(file)
-    if length != 0xFFFFFFFF and length > wave.present:
+    if length > wave.present and not _is_unknown(length):
         return _cut(length, wave.present)
     return None if length != wave.length else _after(file, wave.start + length + length % 2, wave.order)
 
@@ -297,6 +304,6 @@ def _mpeg_fault(file: BinaryIO) -> str | None:
 def _fault_in(log: str) -> str | None:
     """What libsndfile found in other formats, such as `Data Size : 64000 (should be 31988)`."""
     for claimed, present in re.findall(r"(\d+) \(?should be (\d+)", log):
-        if int(claimed) not in _UNKNOWN and (fault := _cut(int(claimed), int(present))):
+        if not _is_unknown(int(claimed)) and (fault := _cut(int(claimed), int(present))):
             return fault
     return None
