@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import resource
 
 import pytest
@@ -35,6 +37,77 @@ def test_an_existing_target_needs_force(tmp_path):
     with atomic_output(target, force=True) as path:
         path.write_bytes(b"new")
     assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_target_that_appears_meanwhile_is_kept(tmp_path, monkeypatch, has_links):
+    def link(*_):
+        raise OSError(errno.EPERM, "a file system without links")
+
+    if not has_links:
+        monkeypatch.setattr("os.link", link)
+    target = tmp_path / "a.bin"
+    with pytest.raises(OutputError, match="appeared meanwhile, and is kept"), atomic_output(target) as path:
+        path.write_bytes(b"new")
+        target.write_bytes(b"precious")
+    assert target.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [target]
+    with atomic_output(tmp_path / "b.bin") as path:
+        path.write_bytes(b"new")
+    assert (tmp_path / "b.bin").read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_link_that_leads_nowhere_exists_already(tmp_path):
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(OutputError, match="exists already"):
+        check_output(tmp_path / "link", force=False)
+
+
+def test_force_keeps_a_link_and_the_mode_of_what_it_replaces(tmp_path):
+    real, link = tmp_path / "real.bin", tmp_path / "link.bin"
+    real.write_bytes(b"old")
+    real.chmod(0o640)
+    link.symlink_to(real.name)
+    with atomic_output(link, force=True) as path:
+        path.write_bytes(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+    assert real.stat().st_mode & 0o777 == 0o640
+    (tmp_path / "dangling.bin").symlink_to("made.bin")
+    with atomic_output(tmp_path / "dangling.bin", force=True) as path:
+        path.write_bytes(b"made")
+    assert (tmp_path / "made.bin").read_bytes() == b"made"
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".bin", "é" * 125 + ".bin", "🎤" * 62 + ".bin"])
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path, name):
+    with atomic_output(tmp_path / name) as path:
+        path.write_bytes(b"new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_input_is_no_target(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"old")
+    (tmp_path / "link.bin").symlink_to("a.bin")
+    for target in ("a.bin", "link.bin"):
+        with pytest.raises(OutputError, match="is the input itself"):
+            check_output(tmp_path / target, force=True, source=tmp_path / "a.bin")
+    check_output(tmp_path / "b.bin", force=True, source=tmp_path / "a.bin")
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_at_the_end(tmp_path, monkeypatch):
+    target, synced = tmp_path / "a.bin", []
+    fsync = os.fsync
+
+    def seen(descriptor):
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", seen)
+    with atomic_output(target) as path:
+        path.write_bytes(b"new")
+    assert synced == [(str(path), False), (str(tmp_path), True)]
 
 
 def test_a_folder_and_a_missing_folder_are_refused(tmp_path):

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from vqcodec.errors import OutputError
 Target = str | Path | BinaryIO
 """What is written: a path, or a binary file object such as a pipe."""
 
+_MOST_STEM = 40
+"""Characters of a name that its temporary file has: names have up to 255 bytes."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -26,8 +29,10 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
     """Yield a temporary path; rename it to `target` on success, remove it on any exception.
 
     The temporary path has the suffix of `target`, or `suffix` if that is a file object. Raises OutputError if `target`
-    exists (without `force`), is a folder, or cannot be written, and when the disk fills up. A device or named pipe,
-    such as /dev/null, is written directly.
+    exists (without `force`), also if it appears meanwhile, is a folder, or cannot be written, and when the disk fills
+    up. With `force` a link stays one, and what it leads to is replaced; a file that is replaced hands its mode on.
+    What has its name has its content, also after a power cut. A device or named pipe, such as /dev/null, is written
+    directly.
     """
     if not isinstance(target, str | Path):
         with _copied_to(target, suffix) as path:
@@ -39,14 +44,57 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
         with output_errors(target):
             yield target
         return
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    replaced = Path(os.path.realpath(target)) if force else target
+    temporary = replaced.with_name(f".{replaced.stem[:_MOST_STEM]}.{secrets.token_hex(4)}{target.suffix}")
     try:
         with output_errors(target):
             yield temporary
-            os.replace(temporary, target)
+            _publish(temporary, replaced, force=force)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _publish(temporary: Path, target: Path, *, force: bool) -> None:
+    """Give a file that is complete its name. Raises OutputError if that is taken, without `force`."""
+    sync(temporary)
+    if force:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(temporary, target)
+    else:
+        try:
+            _rename_to_new(temporary, target)
+        except FileExistsError:
+            raise OutputError(f"{target}: appeared meanwhile, and is kept; use --force to replace it") from None
+    sync(target.parent)
+
+
+def _rename_to_new(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        raise
+    except (
+        OSError
+    ):  # a file system without links: between the look and the step another program has no time to speak of
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        path.rename(target)
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk, where it can."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems that have no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -59,8 +107,11 @@ def seekable_copy(source: BinaryIO) -> Iterator[BinaryIO]:
         yield copy
 
 
-def check_output(path: str | Path, *, force: bool) -> None:
-    """Raise the OutputError that writing `path` would end in, before any work is done for it."""
+def check_output(path: str | Path, *, force: bool, source: object = None) -> None:
+    """Raise the OutputError that writing `path` would end in, before any work is done for it.
+
+    `source`: what is read for it, which may not be `path` if that is a file.
+    """
     target = Path(path)
     if target.is_dir():
         raise OutputError(f"{target}: is a folder; give the name of a file")
@@ -68,8 +119,10 @@ def check_output(path: str | Path, *, force: bool) -> None:
         raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
     if _is_special(target):
         return
-    if target.exists() and not force:
+    if os.path.lexists(target) and not force:
         raise OutputError(f"{target}: exists already; use --force to replace it")
+    if isinstance(source, str | Path) and Path(source).is_file() and target.exists() and target.samefile(source):
+        raise OutputError(f"{target}: is the input itself; choose another target")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{target}: the folder {target.parent} is read-only; choose another")
 

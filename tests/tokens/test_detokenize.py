@@ -108,6 +108,19 @@ def test_a_length_that_the_codes_do_not_have_is_a_failure(tmp_path, tokens, toy_
         assert "contradicts itself" in done.failures[0][1]
 
 
+@pytest.mark.parametrize("order", [["a", "a.wav/b", "z"], ["a.wav/b", "a", "z"]])
+def test_an_id_that_is_a_file_where_another_needs_a_folder_stops_no_other(tmp_path, clips, toy_weights, order):
+    path = next(iter(clips.glob("*.flac")))
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps({"path": str(path), "id": one}) + "\n" for one in order))
+    vqcodec.tokens.tokenize(tmp_path / "m.jsonl", tmp_path / "out", model=toy_weights, workers=1, format="npy")
+    done = detokenize(tmp_path / "out", tmp_path / "audio", model=toy_weights)
+    assert done.utterances == 2
+    ((failed, why),) = done.failures
+    assert failed == "a.wav/b"
+    assert "rename one" in why
+    assert (tmp_path / "audio" / "z.wav").is_file()
+
+
 def test_an_id_cannot_lead_out_of_the_folder(tmp_path, make_output, toy_weights):
     make_output(tmp_path / "out", "parquet", count=3)
     index = tmp_path / "out" / "index" / "shard-000000.jsonl"

@@ -10,7 +10,7 @@ from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
-from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError
+from vqcodec.errors import BitstreamError, ConfigError, ModelError
 from vqcodec.models import zoo
 from vqcodec.models.engine import Engine
 from vqcodec.output import Target, check_output
@@ -173,7 +173,4 @@ def check_target(source: Source, target: Target, *, force: bool) -> None:
     """Refuse a bad target before any work is done."""
     if not isinstance(target, str | Path):
         return
-    check_output(target, force=force)
-    both = isinstance(source, str | Path) and Path(source).is_file() and Path(target).is_file()
-    if both and Path(target).samefile(str(source)):
-        raise OutputError(f"{target}: is the input itself; choose another target")
+    check_output(target, force=force, source=source)

@@ -61,8 +61,11 @@ def detokenize(
     with output_errors(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     done = Detokenized()
+    files = frozenset(targets)
     for position, target in enumerate(targets):
         try:
+            if not files.isdisjoint(target.parents):
+                raise TokensError("another id has a file where this one needs a folder; rename one")
             seconds = _write(dataset[position], target, dataset, codec, num_codebooks)
         except (AudioError, BitstreamError, TokensError) as error:
             done.failures.append((ids[position], str(error)))

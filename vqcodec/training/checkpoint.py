@@ -8,7 +8,6 @@ Nothing else is needed to go on: data and random numbers are functions of the st
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vqcodec.errors import TrainingError
+from vqcodec.output import sync
 
 KEEP = 2
 """Checkpoints kept in a run: the newest and one before it."""
@@ -36,10 +36,10 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], numbers: d
     )
     (temporary / "state.json").write_text(json.dumps({"step": step, **numbers}, indent=1), encoding="utf-8")
     for file in temporary.iterdir():
-        _sync(file)
+        sync(file)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     for old in _folders(run)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
@@ -98,12 +98,3 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 def _folders(run: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
     return sorted(folder for folder in (run / "checkpoints").glob("step-*") if folder.is_dir())
-
-
-def _sync(path: Path) -> None:
-    """Force a file or folder to the disk, so that a rename never precedes the data."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

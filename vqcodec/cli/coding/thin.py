@@ -28,7 +28,7 @@ def thin(source: str, target: str, kbps: float | None, codebooks: int | None, fo
     if (kbps is None) == (codebooks is None):
         raise click.UsageError("give --kbps or --codebooks")
     if target != "-":
-        check_output(target, force=force)
+        check_output(target, force=force, source=source)
     with open_vqc(source_of(source)) as reader:
         header = reader.header
         if codebooks is None:

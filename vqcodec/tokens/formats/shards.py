@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import TokensError
-from vqcodec.output import output_errors
+from vqcodec.output import output_errors, sync
 from vqcodec.tokens.formats import format_of
 from vqcodec.tokens.formats.shard_format import ShardReader, ShardWriter, reading
 from vqcodec.tokens.index import index_path, shard_name, shard_path
@@ -46,7 +46,9 @@ def write_shard(
             writer.close()
             if target.is_dir():  # finished but for its index, by a process that was then killed
                 shutil.rmtree(target)
+            _sync_all(temporary)
             os.replace(temporary, target)
+            sync(target.parent)
         except BaseException:
             if writer is not None:
                 with contextlib.suppress(OSError):
@@ -54,6 +56,13 @@ def write_shard(
             raise
         finally:
             _remove(temporary)
+
+
+def _sync_all(path: Path) -> None:
+    """Have a shard written to the disk, a file or a folder of files, before it gets its name."""
+    for file in path.rglob("*") if path.is_dir() else ():
+        sync(file)
+    sync(path)
 
 
 def _remove(path: Path) -> None:
