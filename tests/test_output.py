@@ -2,6 +2,7 @@ import errno
 import io
 import os
 import resource
+import subprocess
 
 import pytest
 
@@ -144,9 +145,20 @@ def test_a_pipe_gets_everything_or_nothing():
     assert pipe.getvalue() == b"whole"
 
 
-def test_a_device_is_written_directly():
+def test_a_device_takes_anything():
     with atomic_output("/dev/null") as path:
         path.write_bytes(b"anything")
+
+
+def test_a_named_pipe_gets_all_of_it_at_the_end(tmp_path):
+    pipe = tmp_path / "pipe.bin"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        with atomic_output(pipe) as path:
+            path.write_bytes(b"new")
+            assert path.stat().st_size == 3
+        assert reader.communicate()[0] == b"new"
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_a_copy_holds_what_was_not_yet_read():

@@ -31,8 +31,8 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
     The temporary path has the suffix of `target`, or `suffix` if that is a file object. Raises OutputError if `target`
     exists (without `force`), also if it appears meanwhile, is a folder, or cannot be written, and when the disk fills
     up. With `force` a link stays one, and what it leads to is replaced; a file that is replaced hands its mode on.
-    What has its name has its content, also after a power cut. A device or named pipe, such as /dev/null, is written
-    directly.
+    What has its name has its content, also after a power cut. A device or named pipe, such as /dev/null, gets all of
+    it at the end.
     """
     if not isinstance(target, str | Path):
         with _copied_to(target, suffix) as path:
@@ -41,8 +41,8 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
     target = Path(target)
     check_output(target, force=force)
     if _is_special(target):
-        with output_errors(target):
-            yield target
+        with _copied_to(target, target.suffix or suffix) as path:
+            yield path
         return
     replaced = Path(os.path.realpath(target)) if force else target
     temporary = replaced.with_name(f".{replaced.stem[:_MOST_STEM]}.{secrets.token_hex(4)}{target.suffix}")
@@ -142,13 +142,15 @@ def output_errors(target: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _copied_to(file: BinaryIO, suffix: str) -> Iterator[Path]:
-    """Yield a temporary path; copy it to `file` on success."""
+def _copied_to(target: Target, suffix: str) -> Iterator[Path]:
+    """Yield a temporary path; copy it on success to a file object, or a device or pipe by its path."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"output{suffix}"
         with output_errors(path):
             yield path
-        with path.open("rb") as written, output_errors("standard output"):
+        name = target if isinstance(target, str | Path) else "standard output"
+        with path.open("rb") as written, output_errors(name), contextlib.ExitStack() as opened:
+            file = opened.enter_context(open(target, "wb")) if isinstance(target, str | Path) else target
             shutil.copyfileobj(written, file)
             file.flush()
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import unicodedata
 
 import pytest
 
@@ -92,6 +93,22 @@ def test_only_utf8_is_read_with_a_mark_or_without(tree, name):
         (tree / name).write_text(text, encoding=encoding)
         with pytest.raises(AudioError, match=rf"{name}: is not UTF-8; save it as UTF-8$"):
             find_audio([tree / name])
+
+
+def test_sound_that_cannot_be_read_is_found_to_be_told_of(tree):
+    for name in ("b.m4a", "c.WEBM"):
+        (tree / name).touch()
+    assert names(find_audio([tree])) == ["a.flac", "b.flac", "b.m4a", "c.WEBM", "c.flac"]
+    assert names(find_audio([tree / "*.m4a"])) == ["b.m4a"]
+
+
+@pytest.mark.parametrize(("written", "named"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_may_be_in_the_other_spelling_of_unicode(tmp_path, written, named):
+    (tmp_path / unicodedata.normalize(written, "été.wav")).touch()
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path\n" + unicodedata.normalize(named, "été.wav") + "\n", encoding="utf-8")
+    (clip,) = find_audio([manifest])
+    assert clip.path.is_file()
 
 
 def test_nothing_found_is_an_error(tree):

@@ -117,6 +117,28 @@ def test_a_header_that_says_no_samples_before_data_is_refused(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize("scale", [32768, 2**31])
+def test_integers_written_as_floats_are_refused_and_loud_floats_are_not(tmp_path, speech, scale):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech * scale, 16000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"a peak of \d+, where full scale is 1; divide"):
+        read(path)
+    soundfile.write(path, speech * 8, 16000, subtype="FLOAT")
+    assert np.abs(read(path)[0]).max() > 1
+
+
+def test_what_a_library_prints_about_a_file_has_its_name(tmp_path, speech, capfd):
+    path = tmp_path / "two.mp3"
+    with AudioWriter(path, rate_hz=16000, channels=1) as audio:
+        audio.write(speech[None])
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(AudioError, match="joined"):
+        read(path)
+    printed = capfd.readouterr().err.splitlines()
+    assert printed, "libmpg123 wonders about the length that the header says"
+    assert all(line.startswith(f"{path}: ") for line in printed)
+
+
 def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(AudioError, match="cannot read"):
         read(tmp_path / "none.wav")

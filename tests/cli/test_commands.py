@@ -127,6 +127,14 @@ def test_one_bad_file_of_many_does_not_stop_the_others(tmp_path, run, speech_pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.vqc"]
 
 
+def test_one_input_in_two_spellings_is_encoded_once(tmp_path, run, speech_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(speech_path, tmp_path / "in" / "a.flac")
+    twice = (tmp_path / "in" / "a.flac", tmp_path / "in" / ".." / "in" / "a.flac")
+    run("encode", *twice, "--out-dir", tmp_path / "out", "--codebooks", 1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.vqc"]
+
+
 def test_two_inputs_of_one_name_are_refused(tmp_path, run, speech_path):
     for name in ("a.flac", "a.ogg"):
         shutil.copy(speech_path, tmp_path / name)

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -84,6 +85,22 @@ def test_what_is_cut_is_listed_and_taken_when_asked_for(tmp_path, make_clips, to
     again = tokenize_toy(folder, tmp_path / "out", on_truncated="take", resume=True, retry_failed=True)
     assert again.failures == 0
     assert vqcodec.tokens.open(tmp_path / "out")["cut"].samples == 8000
+
+
+def test_what_would_be_passed_over_or_become_silence_is_listed(tmp_path, make_clips, tokenize_toy, speech):
+    folder = make_clips(tmp_path / "in", 1)
+    (folder / "phone.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    soundfile.write(folder / "inverted.wav", np.stack([speech[:8000], -speech[:8000]], axis=1), 16000)
+    name = unicodedata.normalize("NFD", "été.wav")
+    soundfile.write(tmp_path / name, speech[:8000], 16000)
+    assert tokenize_toy(folder, tmp_path / "out").failures == 2
+    listed = (tmp_path / "out" / "failures.jsonl").read_text()
+    assert "phone.m4a" in listed
+    assert "channels cancel each other" in listed
+    rows = [{"path": "in/inverted.wav", "channel": 1}, {"path": unicodedata.normalize("NFC", name)}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    totals = tokenize_toy(tmp_path / "m.jsonl", tmp_path / "again")
+    assert (totals.utterances, totals.failures) == (2, 0)
 
 
 def test_an_unreadable_file_is_a_failure(tmp_path, make_clips, tokenize_toy):

@@ -4,6 +4,7 @@ import csv
 import glob
 import json
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,30 @@ from vqcodec.errors import AudioError
 
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".aif", ".oga", ".opus"}
 """Suffixes of the formats that libsndfile reads."""
+
+UNREAD_SUFFIXES = (
+    frozenset(
+        {
+            ".m4a",
+            ".m4b",
+            ".mp4",
+            ".m4v",
+            ".mov",
+            ".3gp",
+            ".webm",
+            ".mkv",
+            ".mka",
+            ".aac",
+            ".ac3",
+            ".wma",
+            ".amr",
+            ".ape",
+        }
+        | {".wv", ".tta", ".mpc", ".spx", ".dsf", ".dff"}
+    )
+    - SUFFIXES
+)
+"""Suffixes of sound that libsndfile does not read. Such files are found, so that each is told of, not passed over."""
 
 MANIFESTS = (".csv", ".jsonl")
 """Suffixes of the manifests that `read_manifest` reads."""
@@ -73,8 +98,26 @@ def _find(source: Path) -> Iterator[Clip]:
         yield from _clips(source) if source.suffix.lower() in MANIFESTS else [Clip(source)]
     else:
         for match in sorted(glob.glob(str(source), recursive=True)):
-            if Path(match).is_dir() or Path(match).suffix.lower() in SUFFIXES:
+            if Path(match).is_dir() or is_audio(Path(match)):
                 yield from _find(Path(match))
+
+
+def is_audio(path: Path) -> bool:
+    """Tell by its suffix whether a file is sound, also such as cannot be read."""
+    return path.suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
+
+
+def spelled(path: Path) -> Path:
+    """Find the file of a name in another spelling of Unicode, as another system writes it; else return `path`.
+
+    The same letters can be one character (NFC) or a letter and its accent (NFD).
+    """
+    if not path.exists():
+        for form in ("NFC", "NFD"):
+            other = Path(unicodedata.normalize(form, str(path)))
+            if other.exists():
+                return other
+    return path
 
 
 def walk_audio(root: Path) -> Iterator[Path]:
@@ -90,7 +133,7 @@ def _walk(folder: Path, real_root: str, seen: set[str]) -> Iterator[Path]:
     for entry in _entries(folder):
         path, real = Path(entry.path), os.path.realpath(entry.path)
         if not path.is_dir():
-            if path.suffix.lower() in SUFFIXES:
+            if is_audio(path):
                 yield path
         elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
             seen.add(real)
@@ -109,7 +152,7 @@ def _clips(manifest: Path) -> Iterator[Clip]:
     """The clips of a manifest; each must exist."""
     for row in read_manifest(manifest):
         column = row.path_column()
-        path = manifest.parent / str(row.values[column])
+        path = spelled(manifest.parent / str(row.values[column]))
         if not path.is_file():
             raise AudioError(f"{row.where} names {path}, which does not exist")
         texts = {name: "" if value is None else str(value) for name, value in row.values.items()}

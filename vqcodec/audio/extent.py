@@ -68,6 +68,11 @@ def whole(file: BinaryIO) -> BinaryIO:
     return file
 
 
+def is_mpeg(file: BinaryIO) -> bool:
+    """Tell whether `file` begins as MPEG audio, such as MP3."""
+    return _kind(file) == "mpeg"
+
+
 def find_fault(file: BinaryIO, log: str = "") -> str | None:
     """Tell what is wrong with the length of `file`: it is cut, or goes on where libsndfile stops; None: nothing.
 

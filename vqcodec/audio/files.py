@@ -11,7 +11,8 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave
-from vqcodec.audio.extent import OnTruncated, find_fault, whole
+from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
+from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError, OutputError
 from vqcodec.output import seekable_copy
 
@@ -29,6 +30,8 @@ _TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "l
 _MAX_TAG_LENGTH = 4096
 _UNKNOWN_SAMPLES = 1 << 62
 """A length that no file has: libsndfile says so where the header does not tell (FLAC written to a pipe)."""
+_MOST_PEAK = 100.0
+"""40 dB beyond full scale: no recording is so loud, but integers written as floats are."""
 _COUNTED_SAMPLES = 1 << 18
 _MOST_HEADER_BYTES = 4096
 """A file without samples is not larger: some programs write 0 as the length when they cannot seek back."""
@@ -125,13 +128,19 @@ class AudioReader:
     def _read(self, samples: int, first: int) -> Wave:
         """The next samples [C, n], of which sample `first` is the first."""
         try:
-            block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
+            with self._named():
+                block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(
                 f"{self.name}: unreadable after {first / self.rate_hz:.2f} s ({_reason(error)}); the file is damaged"
             ) from None
         check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
+        check_peak(block, self.name)
         return block
+
+    def _named(self) -> contextlib.AbstractContextManager[None]:
+        """While libmpg123 works, which prints what it thinks of a file without its name."""
+        return named_stderr(self.name) if self._prints else contextlib.nullcontext()
 
     def __enter__(self) -> "AudioReader":
         return self
@@ -155,9 +164,11 @@ class AudioReader:
     def _open(self) -> soundfile.SoundFile:
         """Open with libsndfile; every failure becomes an AudioError."""
         source = whole(self._bytes)
+        self._prints = is_mpeg(self._bytes)
         source.seek(0)
         try:
-            return self._cleanup.enter_context(_SoundFile(source))
+            with self._named():
+                return self._cleanup.enter_context(_SoundFile(source))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             if fault := find_fault(self._bytes):
                 raise AudioError(f"{self.name}: {fault}; fetch or convert it anew") from None
@@ -312,3 +323,12 @@ def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
     if bad < wave.shape[1]:
         second = (first + bad) / rate_hz
         raise AudioError(f"{name}: a sample at {second:.3f} s is NaN or infinite; repair the file")
+
+
+def check_peak(wave: Wave, name: str) -> None:
+    """Raise the AudioError of `name` if samples of `wave` [C, n] are in the range of integers; full scale is 1."""
+    peak = float(np.abs(wave).max(initial=0.0))
+    if peak > _MOST_PEAK:
+        raise AudioError(
+            f"{name}: a peak of {peak:.0f}, where full scale is 1; divide integers in float by 32768 or so"
+        )

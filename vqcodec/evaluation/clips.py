@@ -10,6 +10,7 @@ import numpy as np
 
 from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
+from vqcodec.audio.downmix import Downmix
 from vqcodec.audio.files import AudioReader
 from vqcodec.errors import AudioError
 
@@ -58,8 +59,10 @@ def read_clip(path: Path) -> tuple[Wave, int]:
 
     Raises AudioError for what cannot be read, holds no samples or holds NaN.
     """
+    downmix = Downmix(str(path))
     with AudioReader(path) as audio:
-        blocks = [block.mean(axis=0, dtype=np.float32) for block in audio.blocks(_BLOCK_SAMPLES)]
+        blocks = [downmix.push(block)[0] for block in audio.blocks(_BLOCK_SAMPLES)]
+    downmix.check()
     if not blocks:
         raise AudioError(f"{path}: holds no samples; leave it out")
     return np.concatenate(blocks), audio.rate_hz

@@ -10,7 +10,15 @@ from typing import Unpack
 import numpy as np
 
 from vqcodec.arrays import Wave
-from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, AudioWriter, check_format
+from vqcodec.audio.files import (
+    MAX_CHANNELS,
+    MAX_RATE_HZ,
+    MIN_RATE_HZ,
+    AudioReader,
+    AudioWriter,
+    check_format,
+    check_peak,
+)
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.reader import OnDamage
@@ -172,6 +180,7 @@ def _checked_wave(wave: Wave, rate_hz: int) -> Wave:
         raise AudioError(f"rate {rate_hz} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}; resample it")
     if not np.isfinite(wave).all():
         raise AudioError("wave has samples that are NaN or infinite; repair it")
+    check_peak(wave, "wave")
     return wave
 
 

@@ -141,7 +141,7 @@ def _jobs(sources: tuple[str, ...], out_dir: Path) -> list[tuple[str, str]]:
         for clip in find_audio([source]):
             root = Path(source) if Path(source).is_dir() else clip.path.parent
             target = out_dir / clip.path.relative_to(root).with_suffix(".vqc")
-            if inputs.setdefault(target, clip.path) != clip.path:
+            if not inputs.setdefault(target, clip.path).samefile(clip.path):
                 raise OutputError(f"{clip.path} and {inputs[target]} would both become {target}; rename one")
     try:
         for target in inputs:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vqcodec.audio.discover import MANIFESTS, SUFFIXES, Row, read_manifest, walk_audio
+from vqcodec.audio.discover import MANIFESTS, Row, is_audio, read_manifest, walk_audio
 from vqcodec.errors import AudioError
 from vqcodec.tokens.sources import huggingface, kaldi, tar
 from vqcodec.tokens.sources import lhotse as cuts
@@ -117,7 +117,7 @@ def _of_glob(pattern: str) -> Iterator[Utterance]:
     root = _absolute(Path(*parts[:fixed]))
     for match in matches:
         for path in walk_audio(_absolute(match)) if match.is_dir() else [_absolute(match)]:
-            if path.suffix.lower() in SUFFIXES:
+            if is_audio(path):
                 yield _whole_file(path, path.relative_to(root))
 
 

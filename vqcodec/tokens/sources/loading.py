@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vqcodec.arrays import Wave
+from vqcodec.audio.discover import spelled
+from vqcodec.audio.downmix import Downmix
 from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
@@ -48,10 +50,12 @@ def _blocks(
     audio: AudioReader, utterance: Utterance, loaded: Loaded, sample_rate_hz: int, block_samples: int
 ) -> Iterator[Wave]:
     resampler = Resampler(audio.rate_hz, sample_rate_hz, channels=1)
+    downmix = Downmix(utterance.source)
     with audio:
         for wave in _read(audio, utterance, block_samples):
             loaded.samples += wave.shape[1]
-            yield resampler.push(_mono(wave, utterance))
+            yield resampler.push(_mono(wave, utterance, downmix))
+        downmix.check()
         _check_length(audio, utterance, loaded.samples)
     yield resampler.flush()
 
@@ -91,10 +95,10 @@ def _check_length(audio: AudioReader, utterance: Utterance, samples: int) -> Non
         )
 
 
-def _mono(wave: Wave, utterance: Utterance) -> Wave:
+def _mono(wave: Wave, utterance: Utterance, downmix: Downmix) -> Wave:
     """The channel that is asked for, or the mean of all, [1, n]."""
     if utterance.channel is None:
-        return wave if wave.shape[0] == 1 else wave.mean(axis=0, keepdims=True)
+        return downmix.push(wave)
     if utterance.channel >= wave.shape[0]:
         there = "0, or none" if wave.shape[0] == 1 else f"0 to {wave.shape[0] - 1}"
         raise AudioError(f"{utterance.source}: has no channel {utterance.channel}; give {there}")
@@ -108,7 +112,7 @@ def _source_of(utterance: Utterance) -> Path | BinaryIO:
         return _member_of(utterance, *utterance.member)
     if utterance.row is not None:
         return _row_of(utterance, utterance.row)
-    return _regular(Path(utterance.path))
+    return _regular(spelled(Path(utterance.path)))
 
 
 def _regular(path: Path) -> Path:
