@@ -160,6 +160,7 @@ def test_an_adapter_is_one_file_and_one_line(folder, noise, monkeypatch):
 @pytest.mark.slow
 def test_the_commands_of_the_command_line_run(tmp_path, speech, speech_path):
     soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "speech.wav").read_bytes()[:50000])
     (tmp_path / "recordings").mkdir()
     shutil.copy(speech_path, tmp_path / "recordings")
     np.save(tmp_path / "codes.npy", np.zeros((6, 50), int))
