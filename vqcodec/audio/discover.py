@@ -17,28 +17,8 @@ from vqcodec.errors import AudioError
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".aif", ".oga", ".opus"}
 """Suffixes of the formats that libsndfile reads."""
 
-UNREAD_SUFFIXES = (
-    frozenset(
-        {
-            ".m4a",
-            ".m4b",
-            ".mp4",
-            ".m4v",
-            ".mov",
-            ".3gp",
-            ".webm",
-            ".mkv",
-            ".mka",
-            ".aac",
-            ".ac3",
-            ".wma",
-            ".amr",
-            ".ape",
-        }
-        | {".wv", ".tta", ".mpc", ".spx", ".dsf", ".dff"}
-    )
-    - SUFFIXES
-)
+_UNREAD = "m4a m4b mp4 m4v mov 3gp webm mkv mka aac ac3 wma amr ape wv tta mpc spx dsf dff"
+UNREAD_SUFFIXES = frozenset(f".{name}" for name in _UNREAD.split()) - SUFFIXES
 """Suffixes of sound that libsndfile does not read. Such files are found, so that each is told of, not passed over."""
 
 MANIFESTS = (".csv", ".jsonl")
