@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import io
 import os
@@ -6,7 +7,9 @@ import subprocess
 
 import pytest
 
-from vqcodec.errors import OutputError
+from vqcodec.audio.files import AudioReader
+from vqcodec.bitstream.open_vqc import open_vqc
+from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.output import atomic_output, check_output, seekable_copy
 
 
@@ -164,5 +167,29 @@ def test_a_named_pipe_gets_all_of_it_at_the_end(tmp_path):
 def test_a_copy_holds_what_was_not_yet_read():
     source = io.BytesIO(b"0123456789")
     source.read(3)
-    with seekable_copy(source) as copy:
+    with seekable_copy(source, lambda head: None) as copy:
         assert copy.read() == b"3456789"
+
+
+class Endless(io.RawIOBase):
+    """A pipe that never ends, of which more than a megabyte is not wanted by anybody."""
+
+    name = "pipe"
+
+    def __init__(self):
+        self.taken = 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        self.taken += len(buffer)
+        assert self.taken < 1 << 20
+        buffer[:] = b"y" * len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize("opened", [open_vqc, lambda pipe: contextlib.closing(AudioReader(pipe))])
+def test_a_pipe_is_looked_at_before_it_is_copied(opened):
+    with pytest.raises(VqcodecError, match=r"standard input: (not a \.vqc|no audio)"), opened(Endless()):
+        pass

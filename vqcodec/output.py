@@ -10,7 +10,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,7 @@ Target = str | Path | BinaryIO
 
 _MOST_STEM = 40
 """Characters of a name that its temporary file has: names have up to 255 bytes."""
+_LOOK_BYTES = 1 << 16
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -98,10 +99,17 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def seekable_copy(source: BinaryIO) -> Iterator[BinaryIO]:
-    """A copy of the rest of `source` on the disk, so that memory does not grow with the length of a pipe."""
+def seekable_copy(source: BinaryIO, look: Callable[[bytes], None]) -> Iterator[BinaryIO]:
+    """A copy of the rest of `source` on the disk, so that memory does not grow with the length of a pipe.
+
+    `look` gets its first 64 KiB, or all of it, and raises an error if they are nothing that is worth a copy: a pipe may
+    have no end.
+    """
+    head = source.read(_LOOK_BYTES)
+    look(head)
     with tempfile.TemporaryFile() as copy:
         with output_errors("temporary file"):
+            copy.write(head)
             shutil.copyfileobj(source, copy)
         copy.seek(0)
         yield copy

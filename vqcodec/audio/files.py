@@ -32,6 +32,8 @@ _UNKNOWN_SAMPLES = 1 << 62
 """A length that no file has: libsndfile says so where the header does not tell (FLAC written to a pipe)."""
 _MOST_PEAK = 100.0
 """40 dB beyond full scale: no recording is so loud, but integers written as floats are."""
+_UNRECOGNIZED = 1
+"""SF_ERR_UNRECOGNISED_FORMAT"""
 _COUNTED_SAMPLES = 1 << 18
 _MOST_HEADER_BYTES = 4096
 """A file without samples is not larger: some programs write 0 as the length when they cannot seek back."""
@@ -172,9 +174,7 @@ class AudioReader:
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             if fault := find_fault(self._bytes):
                 raise AudioError(f"{self.name}: {fault}; fetch or convert it anew") from None
-            raise AudioError(
-                f"{self.name}: no audio that libsndfile reads ({_reason(error)}); give WAV, FLAC, Ogg or MP3"
-            ) from None
+            raise AudioError(f"{self.name}: {_no_audio(error)}") from None
 
     def _count(self) -> None:
         """Find the length of a file whose header does not tell it, by reading it once."""
@@ -201,7 +201,15 @@ class AudioReader:
 
     def _spool(self, source: BinaryIO) -> BinaryIO:
         """A copy that can seek, as libsndfile must."""
-        return self._cleanup.enter_context(seekable_copy(source))
+        return self._cleanup.enter_context(seekable_copy(source, self._look))
+
+    def _look(self, head: bytes) -> None:
+        """Raise AudioError for the first bytes of a pipe that begin no format which libsndfile knows."""
+        try:
+            soundfile.SoundFile(io.BytesIO(head)).close()
+        except soundfile.LibsndfileError as error:
+            if head and error.code == _UNRECOGNIZED and not head.startswith(b"ID3"):
+                raise AudioError(f"{self.name}: {_no_audio(error)}") from None
 
     def _read_tags(self) -> dict[str, str]:
         """Tags by name, each a text without control characters but for line ends and tabs."""
@@ -304,6 +312,10 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
         raise AudioError(
             f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"
         ) from None
+
+
+def _no_audio(error: Exception) -> str:
+    return f"no audio that libsndfile reads ({_reason(error)}); give WAV, FLAC, Ogg or MP3"
 
 
 def _reason(error: Exception) -> str:

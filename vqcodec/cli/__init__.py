@@ -19,6 +19,7 @@ from vqcodec.cli.coding.import_codes import import_codes
 from vqcodec.cli.coding.info import info
 from vqcodec.cli.coding.thin import thin
 from vqcodec.cli.coding.verify import verify
+from vqcodec.cli.common import shown
 from vqcodec.cli.datasets.detokenize import detokenize
 from vqcodec.cli.datasets.tokenize import tokenize
 from vqcodec.cli.datasets.tokens import tokens
@@ -40,11 +41,11 @@ class _Group(click.Group):
             with _unwound_by_signals():
                 return super().invoke(ctx)
         except VqcodecError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(shown(str(error))) from None
         except BrokenPipeError:  # the reader of a pipe went away: click ends quietly
             raise
         except OSError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(shown(str(error))) from None
 
 
 @contextlib.contextmanager

@@ -25,6 +25,16 @@ on_truncated_option = click.option(
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 
 
+def shown(text: str) -> str:
+    """Escape what a terminal would obey or hide: control characters, marks of direction, also line ends."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines, also of what stands in files, escaped but for their ends."""
+    click.echo("\n".join(map(shown, text.split("\n"))), err=err)
+
+
 def source_of(path: str) -> str | BinaryIO:
     """The path itself, or standard input for "-". Raises ClickException if that is closed."""
     return _standard(sys.stdin, "input") if path == "-" else path

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from vqcodec.cli.coding.live import LiveDecodeOptions, check_live, decode_stream, live_decode_options
-from vqcodec.cli.common import device_option, engine_option, force_option, limit_threads, progress, source_of, target_of
+from vqcodec.cli.common import (
+    device_option,
+    echo,
+    engine_option,
+    force_option,
+    limit_threads,
+    progress,
+    source_of,
+    target_of,
+)
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.models.zoo import EngineName
 
@@ -83,9 +92,9 @@ def decode(
             **options,
         )
     speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
-    click.echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)
+    echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)
 
 
 def _warn(error: BitstreamError) -> None:
     concealed = isinstance(error, DamagedError) and error.start_seconds != error.end_seconds
-    click.echo(f"Warning: {error}" + ("; concealed by a fade to silence" if concealed else ""), err=True)
+    echo(f"Warning: {error}" + ("; concealed by a fade to silence" if concealed else ""), err=True)

@@ -10,6 +10,7 @@ import click
 from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream, live_encode_options
 from vqcodec.cli.common import (
     device_option,
+    echo,
     engine_option,
     force_option,
     limit_threads,
@@ -106,7 +107,7 @@ def _encode_all(jobs: list[tuple[str, str]], options: "EncodeOptions") -> None:
             if len(jobs) == 1:
                 raise
             failures += 1
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
     if failures:
         raise click.ClickException(f"{failures} of {len(jobs)} files failed")
 
@@ -121,7 +122,7 @@ def _encode_one(source: str, target: str, options: "EncodeOptions") -> None:
     seconds = summary.duration_seconds
     rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
     speed = seconds / max(1e-9, time.monotonic() - started)
-    click.echo(f"{target}: {seconds:.2f} s, {summary.file_bytes} bytes{rate}, {speed:.0f} x real time", err=True)
+    echo(f"{target}: {seconds:.2f} s, {summary.file_bytes} bytes{rate}, {speed:.0f} x real time", err=True)
 
 
 def _parse_tags(tags: tuple[str, ...]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import click
 
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.spec import VERSION
-from vqcodec.cli.common import source_of
+from vqcodec.cli.common import echo, source_of
 from vqcodec.models.zoo import find
 
 
@@ -23,14 +23,14 @@ def info(path: str, as_json: bool) -> None:
     """
     facts = _facts(path)
     if as_json:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     width = max(map(len, facts))
     for name, value in facts.items():
         if name != "tags":
-            click.echo(f"{name:{width}}  {'unknown' if value is None else value}")
+            echo(f"{name:{width}}  {'unknown' if value is None else value}")
     for name, text in facts["tags"].items():
-        click.echo(f"{name:{width}}  {json.dumps(text, ensure_ascii=False)}")
+        echo(f"{name:{width}}  {json.dumps(text, ensure_ascii=False)}")
 
 
 def _facts(path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from vqcodec.bitstream.reader import OnDamage
-from vqcodec.cli.common import source_of, target_of
+from vqcodec.cli.common import echo, source_of, target_of
 from vqcodec.pipes import Stop
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ _QUIET = click.option("--quiet", is_flag=True, help="A live stream says neither 
 
 def _teller(line: str, *, quiet: bool) -> Callable[[], None]:
     """What prints `line` on stderr, or nothing."""
-    return lambda: None if quiet else click.echo(line, err=True)
+    return lambda: None if quiet else echo(line, err=True)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import click
 
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.thin import thin as thin_file
-from vqcodec.cli.common import force_option, source_of, target_of
+from vqcodec.cli.common import echo, force_option, source_of, target_of
 from vqcodec.errors import ConfigError
 from vqcodec.frames import codebooks_for_kbps
 from vqcodec.output import atomic_output, check_output
@@ -46,4 +46,4 @@ def thin(source: str, target: str, kbps: float | None, codebooks: int | None, fo
             with path.open("wb") as file:
                 thin_file(reader, file, codebooks)
             size = path.stat().st_size
-    click.echo(f"{target}: {codebooks} of {header.num_codebooks} codebooks, {size} bytes", err=True)
+    echo(f"{target}: {codebooks} of {header.num_codebooks} codebooks, {size} bytes", err=True)

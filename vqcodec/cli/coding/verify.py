@@ -3,7 +3,7 @@
 import click
 
 from vqcodec.bitstream.open_vqc import open_vqc
-from vqcodec.cli.common import source_of
+from vqcodec.cli.common import echo, source_of
 from vqcodec.errors import BitstreamError
 
 
@@ -31,10 +31,10 @@ def _verify_one(path: str) -> bool:
             chunks = sum(record.frames > 0 for record in reader.records(on_damage=damage.append))
             seconds = (reader.samples or 0) / reader.header.original_rate_hz
     except BitstreamError as error:  # the header itself; its message names the file
-        click.echo(str(error))
+        echo(str(error))
         return False
     for found in damage:
-        click.echo(f"{path}: {found}")
+        echo(f"{path}: {found}")
     if not damage:
-        click.echo(f"{path}: whole, {chunks} chunks, {seconds:.2f} s")
+        echo(f"{path}: whole, {chunks} chunks, {seconds:.2f} s")
     return not damage

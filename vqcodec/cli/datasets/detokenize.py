@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vqcodec.cli.common import device_option, force_option, limit_threads, progress
+from vqcodec.cli.common import device_option, echo, force_option, limit_threads, progress
 
 _FORMATS = ("wav", "flac", "ogg", "mp3")
 
@@ -43,7 +43,7 @@ def detokenize(
             force=force,
             on_progress=report,
         )
-    click.echo(f"{folder}: {done.utterances} utterances, {done.seconds / 3600:.2f} h", err=True)
+    echo(f"{folder}: {done.utterances} utterances, {done.seconds / 3600:.2f} h", err=True)
     _tell_failures(done.failures)
     if done.failures:
         raise click.ClickException(f"{len(done.failures)} of {done.utterances + len(done.failures)} utterances failed")
@@ -56,4 +56,4 @@ def _tell_failures(failures: list[tuple[str, str]]) -> None:
         ids.setdefault(error, []).append(utterance_id)
     for error, own in ids.items():
         more = f" and {len(own) - 1} more" if len(own) > 1 else ""
-        click.echo(f"Error: {own[0]}{more}: {error}", err=True)
+        echo(f"Error: {own[0]}{more}: {error}", err=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
+from vqcodec.cli.common import echo
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
 from vqcodec.models.zoo import DEFAULT_MODEL
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
@@ -103,13 +104,13 @@ def tokenize(
 def _tell(totals: "Totals", out: Path, plan_only: bool, on_error: str) -> None:
     """The last line, and exit code 1 where audio failed."""
     if plan_only:
-        click.echo(f"{out}: planned", err=True)
+        echo(f"{out}: planned", err=True)
         return
     done = f"{totals.utterances} utterances, {totals.seconds / 3600:.2f} h, {totals.tokens} tokens"
-    click.echo(f"{out}: {done}", err=True)
+    echo(f"{out}: {done}", err=True)
     if totals.failures:
         why = f"{out}/failures.jsonl says why, --resume --retry-failed tries again"
         message = f"{totals.failures} utterances failed; {why}"
         if on_error != "skip":
             raise click.ClickException(message)
-        click.echo(message, err=True)
+        echo(message, err=True)

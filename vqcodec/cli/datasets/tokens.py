@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqcodec.cli.common import force_option
+from vqcodec.cli.common import echo, force_option
 from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.output import atomic_output, check_output
 
@@ -47,7 +47,7 @@ def info(out: Path, as_json: bool, picture: Path | None, model: str | None, forc
     statistics = measure(out, model=model)
     facts = _facts(statistics)
     if as_json:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
     else:
         _print(facts)
     if picture is not None:
@@ -68,7 +68,7 @@ def merge(out: Path) -> None:
     from vqcodec.tokens.plan import open_plan
 
     totals = merge_index(open_plan(out))
-    click.echo(
+    echo(
         f"{out}: {totals.utterances} utterances, {totals.seconds / 3600:.2f} h, {totals.tokens} tokens, "
         f"{totals.failures} failures",
         err=True,
@@ -100,15 +100,15 @@ def _facts(statistics: "Statistics") -> dict[str, Any]:
 
 def _print(facts: dict[str, Any]) -> None:
     if facts["shards"] < facts["all_shards"]:
-        click.echo(f"unfinished: {facts['shards']} of {facts['all_shards']} shards; what follows is of those")
+        echo(f"unfinished: {facts['shards']} of {facts['all_shards']} shards; what follows is of those")
     width = max(map(len, facts))
     for name, value in facts.items():
         if not isinstance(value, list):
-            click.echo(f"{name:{width}}  {'unknown' if value is None else value}")
-    click.echo("codebook  entropy_bits  perplexity  used")
+            echo(f"{name:{width}}  {'unknown' if value is None else value}")
+    echo("codebook  entropy_bits  perplexity  used")
     columns = (facts["entropy_bits"], facts["perplexity"], facts["used_share"])
     for number, (bits, perplexity, used) in enumerate(zip(*columns, strict=True)):
-        click.echo(f"{number:8}  {bits:12.3f}  {perplexity:10.1f}  {used:4.0%}")
+        echo(f"{number:8}  {bits:12.3f}  {perplexity:10.1f}  {used:4.0%}")
 
 
 def _check_picture(picture: Path, force: bool) -> None:

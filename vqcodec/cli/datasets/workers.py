@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 import click
 
 from vqcodec.audio.extent import OnTruncated
-from vqcodec.cli.common import device_option, on_truncated_option
+from vqcodec.cli.common import device_option, echo, on_truncated_option
 from vqcodec.tokens.work.messages import RUNNERS, Runner, Workers
 
 Command = Callable[..., Any]
@@ -38,7 +38,7 @@ def workers_of(options: WorkerOptions) -> Workers:
     """Make the Workers that are asked for; warns of the former name of --runner. Raises UsageError."""
     runner, engine = options["runner"], options["engine"]
     if engine is not None:
-        click.echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
+        echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
         if runner not in (None, engine):
             raise click.UsageError(f"--engine {engine} is the former name of --runner {runner}; give one")
     runner = engine or runner or "local"

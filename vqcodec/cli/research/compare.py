@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from vqcodec.cli.common import force_option, progress
+from vqcodec.cli.common import echo, force_option, progress
 from vqcodec.cli.research.evaluate import Names, Rates
 from vqcodec.errors import OutputError, VqcodecError
 
@@ -50,6 +50,6 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
     except VqcodecError:
         shutil.rmtree(out, ignore_errors=True)  # made here; nothing in it is worth keeping
         raise
-    click.echo(text)
+    echo(text)
     if opens:
         click.launch(str(out / "report.html"))

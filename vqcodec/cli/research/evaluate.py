@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vqcodec.cli.common import progress
+from vqcodec.cli.common import echo, progress
 from vqcodec.workers import usable_cores
 
 
@@ -138,7 +138,7 @@ def _present(folder: Path, *, by: str | None, anchor: str | None, is_new: bool) 
         if is_new and (by or anchor):  # hours of work should not end without a report
             present(folder)
         raise
-    click.echo(text)
+    echo(text)
     failed = [result.failures[0] for result in read_results(folder) if result.failures]
     if failed:
         raise click.ClickException(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from vqcodec.cli.common import force_option
+from vqcodec.cli.common import echo, force_option
 from vqcodec.models.zoo import DEFAULT_MODEL
 
 
@@ -39,4 +39,4 @@ def export(onnx_folder: Path | None, hub_folder: Path | None, model: str, force:
 
         paths += export_hub(model, hub_folder, force=force)
     for path in dict.fromkeys(paths):
-        click.echo(str(path))
+        echo(str(path))

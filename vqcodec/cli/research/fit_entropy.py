@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from vqcodec.cli.common import device_option, force_option
+from vqcodec.cli.common import device_option, echo, force_option
 from vqcodec.models.zoo import DEFAULT_MODEL
 
 
@@ -59,15 +59,15 @@ def fit_entropy(
     clips = [clip.path for clip in find_audio(inputs)]
     held_out = [clip.path for clip in find_audio(valid)] if valid else []
     codes = list(collect_codes(codec, clips, shifts=[shift / shifts for shift in range(shifts)]))
-    click.echo(f"{len(clips)} clips, {sum(clip.shape[1] for clip in codes)} frames of codes", err=True)
+    echo(f"{len(clips)} clips, {sum(clip.shape[1] for clip in codes)} frames of codes", err=True)
     config = EntropyFit(layers=codebooks, epochs=epochs, hidden=hidden)
-    tensors = fit_entropy(codec, codes, config, report=lambda line: click.echo(line, err=True))
+    tensors = fit_entropy(codec, codes, config, report=lambda line: echo(line, err=True))
     if held_out:
         width = bits_per_code(codec.codebook_size)
         bits = measured_bits(tensors, list(collect_codes(codec, held_out)))
-        click.echo("codebook  bits per code  saving of all so far")
+        echo("codebook  bits per code  saving of all so far")
         for number, one in enumerate(bits):
             saving = 1 - sum(bits[: number + 1]) / width / (number + 1)
-            click.echo(f"{number + 1:8}  {one:13.3f}  {saving:.1%}")
+            echo(f"{number + 1:8}  {one:13.3f}  {saving:.1%}")
     save_weights(codec.config, codec.state_dict(), target, entropy=tensors)
-    click.echo(f"{target}: {target.stat().st_size} bytes", err=True)
+    echo(f"{target}: {target.stat().st_size} bytes", err=True)

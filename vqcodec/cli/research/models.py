@@ -2,6 +2,7 @@
 
 import click
 
+from vqcodec.cli.common import echo
 from vqcodec.frames import codebook_kbps
 from vqcodec.models.zoo import MODELS
 
@@ -16,5 +17,5 @@ def models() -> None:
     for card in MODELS.values():
         one = codebook_kbps(card.sample_rate_hz, card.hop_length, card.codebook_size)
         rates = f"{one:g} to {one * card.total_codebooks:g} kbps in steps of {one:g}"
-        click.echo(f"{card.name}  {card.sample_rate_hz} Hz, {rates}, fingerprint {card.fingerprint.hex()}")
-        click.echo(f"    {card.description}")
+        echo(f"{card.name}  {card.sample_rate_hz} Hz, {rates}, fingerprint {card.fingerprint.hex()}")
+        echo(f"    {card.description}")
