@@ -171,6 +171,17 @@ def test_a_copy_holds_what_was_not_yet_read():
         assert copy.read() == b"3456789"
 
 
+def test_a_pipe_that_comes_in_drops_is_looked_at_as_a_whole():
+    class Drops(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, 3) if size > 0 else size)
+
+    looks = []
+    with seekable_copy(Drops(b"0123456789"), looks.append) as copy:
+        assert copy.read() == b"0123456789"
+    assert looks == [b"0123456789"]
+
+
 class Endless(io.RawIOBase):
     """A pipe that never ends, of which more than a megabyte is not wanted by anybody."""
 

@@ -105,7 +105,9 @@ def seekable_copy(source: BinaryIO, look: Callable[[bytes], None]) -> Iterator[B
     `look` gets its first 64 KiB, or all of it, and raises an error if they are nothing that is worth a copy: a pipe may
     have no end.
     """
-    head = source.read(_LOOK_BYTES)
+    head = b""
+    while len(head) < _LOOK_BYTES and (part := source.read(_LOOK_BYTES - len(head))):
+        head += part
     look(head)
     with tempfile.TemporaryFile() as copy:
         with output_errors("temporary file"):

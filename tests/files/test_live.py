@@ -15,6 +15,7 @@ from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, 
 from vqcodec.files.convert import compress, decode_file
 from vqcodec.files.live import decode_live, encode_live
 from vqcodec.pipes import Stop
+from vqcodec.sessions.stream import DecodeSession
 
 
 class Chopped(io.RawIOBase):
@@ -86,6 +87,15 @@ def test_any_chopping_and_chunk_gives_the_codes_and_the_sound_of_the_whole_file(
         got = decoded(data, most=most, model=toy_codec)
         assert got.shape == wave.shape
         assert np.abs(got - expected).max() <= 1  # frames come in other blocks: float rounding
+
+
+def test_the_small_chunks_of_a_recorded_stream_are_decoded_together(toy_codec, noise, monkeypatch):
+    data = encoded(noise(1, 16000), 16000, model=toy_codec, chunk_ms=20)
+    assert VqcReader(io.BytesIO(data)).scan().chunks == 50
+    pushed, push = [], DecodeSession.push
+    monkeypatch.setattr(DecodeSession, "push", lambda self, codes: pushed.append(codes.shape[2]) or push(self, codes))
+    offline(data, model=toy_codec)
+    assert pushed == [50]
 
 
 def test_the_bundled_model_says_the_same_live(codec, speech):

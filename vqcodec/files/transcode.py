@@ -129,7 +129,8 @@ def decode_span(
         first_frame=first,
         conceal=on_damage is not None,
     )
-    for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
+    joined = _joined(chunks, lambda: True, block_frames(header.channels))
+    for wave in _resampled(_synthesized(joined, session, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
         if begin < end:
