@@ -41,6 +41,16 @@ def test_every_truncation_is_an_error(known):
             VqcReader(io.BytesIO(data[:length])).scan()
 
 
+@pytest.mark.parametrize("junk", [0, 12, 1000])
+def test_no_more_frames_are_lost_than_the_bytes_can_have_held(junk):
+    """A header may claim 2**40 samples; whoever conceals would write silence until the disk is full."""
+    header = Header(b"test", 16000, 320, 16000, 1, (1 << 40) - 1, 2, 1024)
+    damage = []
+    chunks = VqcReader(io.BytesIO(header.to_bytes() + bytes(junk))).chunks(on_damage=damage.append)
+    assert sum(chunk.codes.shape[2] for chunk in chunks) <= 256 + 8 * junk
+    assert damage
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_every_flipped_byte_gives_the_right_codes_or_names_the_damage(known):
     data, codes = make_file(known=known)

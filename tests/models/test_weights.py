@@ -42,6 +42,16 @@ def test_a_wrong_hash_is_refused(toy_weights):
         WeightsFile(toy_weights, expected_sha256="0" * 64)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(toy_config, tmp_path, value):
+    state = Codec(toy_config).state_dict()
+    name = next(iter(state))
+    state[name] = torch.full_like(state[name], value)
+    save_weights(toy_config, state, tmp_path / "a.safetensors")
+    with pytest.raises(ModelError, match=rf"a\.safetensors: {name} has values that are NaN or infinite"):
+        load_weights(tmp_path / "a.safetensors")
+
+
 def test_what_is_no_weights_file_is_refused(tmp_path, toy_weights):
     text = tmp_path / "a.safetensors"
     text.write_text("not weights")

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,7 +187,7 @@ def _csv_fields(manifest: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _check_header(header: list[str], where: str) -> None:
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
     if repeated:
         raise AudioError(f"{where} names the column {repeated[0]!r} twice; name each column once")
     for mark, name in _SEPARATORS.items():

@@ -29,6 +29,8 @@ _BEYOND_ANY_FRAME = 1 << 63
 _SHORTEST_RECORD_BYTES = spec.HEAD_BYTES + spec.CRC_BYTES
 _MOST_MISSING_FRAMES = 1 << 16
 """Frames that missing bytes may have held; more, and what looks like a chunk behind them is chance."""
+_MOST_LAST_FRAMES = 256
+"""Frames that may be lost at the end beside those that the bytes there can have held, at a bit each."""
 
 OnDamage = Callable[[BitstreamError], None]
 """Told of damage that is passed over: a DamagedError with its seconds, a TruncatedError, or bytes after the end."""
@@ -224,22 +226,24 @@ class VqcReader:
     def _recover(self, position: int, error: BitstreamError, on_damage: OnDamage) -> Record | None:
         """After `error` in the record behind `position` frames: what is lost up to the next whole chunk.
 
-        None where nothing whole follows and the number of lost frames is unknown.
+        None where nothing whole follows and the number of lost frames is unknown, or more than the bytes can have held.
         """
         self._source.back(0)
         head = head_from_bytes(read_head_bytes(self._source))
         self._source.back(0)
-        end = self._resync(position)
+        end, passed = self._resync(position)
         if end is None and not isinstance(error, DamagedError):
             on_damage(error)
             return None
         if end is None:
             end = self.header.frames if head is None else position + head.frames
+            if end is not None and end > position + _MOST_LAST_FRAMES + 8 * passed:
+                end = None
         on_damage(self._damaged(position, end))
         return None if end is None else Record(position, end - position)
 
-    def _resync(self, position: int) -> int | None:
-        """Go to the next whole chunk and return its position, which is `position` or later; None if there is none.
+    def _resync(self, position: int) -> tuple[int | None, int]:
+        """Go to the next whole chunk; returns its position, `position` or later, or None, and how many bytes it passed.
 
         What stands here for `position` is not taken: reading it has failed, whatever its checksum says.
         """
@@ -269,9 +273,9 @@ class VqcReader:
                     continue
                 if position <= found <= most and (total is None or found + head.frames <= total):
                     self._source.give_back(data[place:])
-                    return found
+                    return found, passed + place
             if searched == kept:
-                return None
+                return None, passed + searched
             first = max(0, searched - spec.HEAD_BYTES - spec.SIZE_BYTES + 1)
             data, passed = data[first:], passed + first
 

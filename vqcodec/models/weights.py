@@ -86,6 +86,9 @@ class _NoInit(TorchFunctionMode):
 
 def load_state(codec: Codec, state: dict[str, Tensor], *, where: str) -> None:
     """Load exported weights into `codec`; only training statistics may be absent. Raises ModelError."""
+    broken = next((name for name, tensor in state.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise ModelError(f"{where}: {broken} has values that are NaN or infinite; take an earlier checkpoint")
     try:
         missing, unexpected = codec.load_state_dict(state, strict=False)
     except RuntimeError as error:  # a tensor of another shape
