@@ -13,3 +13,6 @@ StoredCodes: TypeAlias = NDArray[np.uint16]
 """Codes as files, packets and shards of tokens hold them."""
 Scales: TypeAlias = NDArray[np.float32]
 """Levels that a model takes out of its input, of which codes say nothing."""
+
+MOST_PEAK = 100.0
+"""40 dB beyond full scale: no recording is so loud, but integers that are taken for floats are."""

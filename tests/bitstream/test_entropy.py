@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqcodec.bitstream import Header, VqcReader, VqcWriter
+from vqcodec.bitstream import Header, VqcReader, VqcWriter, spec
 from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.bitstream.payload import layer_bytes, pack_codes, split_layers, unpack_codes
+from vqcodec.bitstream.rangecoder import RangeDecoder
 from vqcodec.errors import BitstreamError, ModelError
 
 
@@ -25,6 +27,35 @@ def test_codes_come_back(entropy, channels, frames, number, seed):
     codes = np.random.default_rng(seed).integers(0, 32, (channels, 2, frames)).astype(np.uint16)
     data = entropy.encode_layer(codes[:, number], codes[:, :number])
     assert np.array_equal(entropy.decode_layer(data, codes[:, :number]), codes[:, number])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_first_frames_alone_are_those_of_the_whole(entropy, channels):
+    codes = skewed_codes((channels, 2, 60))
+    coding, payload = pack_codes(codes, 5, entropy)
+    assert coding == spec.CODING_ENTROPY
+    layers = split_layers(payload, coding, 2, layer_bytes(channels * 60, 5))
+    for until in range(62):
+        got = unpack_codes(layers, 5, channels=channels, frames=60, until=until, entropy=entropy)
+        assert np.array_equal(got[:, :, :until], codes[:, :, :until])
+
+
+def test_no_more_is_decoded_than_the_first_frames_need(entropy, monkeypatch):
+    """65,535 frames of an entropy-coded chunk may take no bytes at all."""
+    decoded = []
+    monkeypatch.setattr(
+        RangeDecoder,
+        "take",
+        lambda self, start, width, take=RangeDecoder.take: (decoded.append(1), take(self, start, width)),
+    )
+    unpack_codes([b"", b""], 5, channels=1, frames=65535, until=5, entropy=entropy)
+    assert 10 <= len(decoded) <= 10 + max(entropy.tensors["1.lags"])
+
+
+def test_tables_that_lack_a_layer_are_told_before_any_is_decoded(entropy, monkeypatch):
+    monkeypatch.setattr(RangeDecoder, "__init__", lambda self, data: pytest.fail("decoded"))
+    with pytest.raises(ModelError, match="tables that this model does not have"):
+        unpack_codes([b""] * (entropy.num_layers + 1), 5, channels=1, frames=65535, entropy=entropy)
 
 
 def test_many_blocks_of_frames_are_one_stream(entropy, monkeypatch):

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqcodec.bitstream import Header, VqcReader, VqcWriter
+from vqcodec.bitstream import Header, VqcReader, VqcWriter, records, resync
+from vqcodec.bitstream.binary import crc32, crc32_ahead_of, crc32_backwards
 from vqcodec.bitstream.records import Head, checksum, head_from_bytes, position_of
+from vqcodec.bitstream.spec import MAX_LOST_FRAMES
 from vqcodec.errors import BitstreamError, TruncatedError
 
 FRAMES, PER_CHUNK, LAYERS = 100, 25, 3
@@ -142,7 +144,116 @@ def test_mutations_give_only_right_codes(data):
 def test_a_checksum_tells_the_position(position, body, frames):
     head = Head(0x40, frames)
     stored = checksum(head, body, position=position)
-    assert position_of(head, body, stored, near=position >> 32 << 32) == position
+    record = head.to_bytes() + body
+    of_position = crc32_ahead_of(int.from_bytes(stored, "little"), start=0, end=crc32(record), length_bytes=len(record))
+    assert of_position == crc32(position.to_bytes(8, "little"))
+    assert position_of(of_position, near=position >> 32 << 32) == position
+
+
+@given(st.binary(), st.binary(), st.binary(max_size=3000))
+def test_what_stands_ahead_of_known_bytes_follows_from_their_ends(one, other, data):
+    found = crc32_ahead_of(crc32(one + data), start=crc32(other), end=crc32(other + data), length_bytes=len(data))
+    assert found == crc32(one)
+
+
+def test_many_megabytes_may_lie_between():
+    data = np.random.default_rng(0).bytes((1 << 24) - 1)
+    found = crc32_ahead_of(crc32(b"one" + data), start=crc32(b""), end=crc32(data), length_bytes=len(data))
+    assert found == crc32(b"one")
+
+
+class Counted(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    taken = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+def count_checked(monkeypatch):
+    """Counts bytes of which a CRC-32 is computed: forwards in [0], backwards in [1]."""
+    counts = [0, 0]
+
+    def forwards(data, *before):
+        counts[0] += len(data)
+        return crc32(data, *before)
+
+    def backwards(crc, data):
+        counts[1] += len(data)
+        return crc32_backwards(crc, data)
+
+    for module in (records, resync):
+        monkeypatch.setattr(module, "crc32", forwards)
+    monkeypatch.setattr(records, "crc32_backwards", backwards)
+    return counts
+
+
+@pytest.mark.parametrize("frames", [1, 1000, 65535])
+def test_heads_that_are_none_cost_what_their_bytes_cost(monkeypatch, frames):
+    """Each claims a body that ends where another head begins, so that only the checksums tell."""
+    header = Header(b"test", 16000, 320, 16000, 1, None, 12, 1024)
+    frames = next(count for count in range(frames, 0, -1) if header.payload_bytes(count) % 4 == 0 or count == 1)
+    heads = Head(0x40, frames).to_bytes() * 30_000
+    file = Counted(header.to_bytes() + bytes(8) + heads)
+    counts, errors = count_checked(monkeypatch), []
+    assert [chunk.start_frame for chunk in VqcReader(file).chunks(on_damage=errors.append)] == []
+    assert len(errors) == 1
+    assert file.taken < 4 * len(heads)
+    assert counts[0] < 4 * len(heads)
+    assert counts[1] <= 16 * 30_000
+
+
+@pytest.mark.parametrize("damaged", ["body", "head"])
+def test_damage_everywhere_costs_what_its_bytes_cost(monkeypatch, damaged):
+    """Every third of many small chunks is damaged, and claims 82,000 bytes."""
+    header = Header(b"test", 16000, 320, 16000, 1, None, 1, 1024)
+    body, data = bytes(header.payload_bytes(1)), header.to_bytes()
+    for position in range(4200):
+        head = Head(0x40, 1).to_bytes()
+        record = head + body + checksum(Head(0x40, 1), body, position=position)
+        if position % 3 == 1 and damaged == "body":
+            record = Head(0x40, 65535).to_bytes() + record[4:]
+        elif position % 3 == 1:
+            record = b"\x40\xff\xff\x00" + record[4:]
+        data += record
+    file = Counted(data)
+    counts, errors = count_checked(monkeypatch), []
+    chunks = list(VqcReader(file).chunks(on_damage=errors.append))
+    assert sum(chunk.codes.shape[1] for chunk in chunks) == 2800
+    assert counts[0] < (1 << 26) + 100 * len(data)
+    assert file.taken < (1 << 26) + 1400 * (1 << 17)
+
+
+def test_a_jump_is_believed_within_bounds():
+    """Chunks that are whole by themselves, each far behind the one before: silence for hours out of nothing."""
+    header = Header(b"test", 16000, 320, 16000, 1, None, 1, 1024)
+    body = bytes(header.payload_bytes(1))
+    far = [record_at(position, body) for position in range(0, 40 * 65_500, 65_500)]
+    errors = []
+    chunks = list(VqcReader(io.BytesIO(header.to_bytes() + b"".join(far))).chunks(on_damage=errors.append))
+    lost = sum(chunk.codes.shape[2] for chunk in chunks if not chunk.codes.shape[1])
+    assert 65_500 <= lost + 1 <= MAX_LOST_FRAMES + 8 * 40 * len(far[0])
+    assert errors
+
+
+def test_a_loss_that_many_bytes_explain_is_believed():
+    """After an hour that is whole, a chunk of an hour is lost."""
+    header = Header(b"test", 16000, 320, 16000, 1, None, 1, 1024)
+    hour = bytes(header.payload_bytes(60_000))
+    parts = [record_at(position, hour, frames=60_000) for position in range(0, 8 * 60_000, 60_000)]
+    kept = b"".join([*parts[:3], *parts[5:]])  # 120,000 frames
+    errors = []
+    chunks = list(VqcReader(io.BytesIO(header.to_bytes() + kept)).chunks(on_damage=errors.append))
+    whole = [chunk.start_frame for chunk in chunks if chunk.codes.shape[1]]
+    assert whole == [0, 60_000, 120_000, *range(300_000, 480_000, 60_000)]
+
+
+def record_at(position, body, *, frames=1):
+    head = Head(0x40, frames)
+    return head.to_bytes() + body + checksum(head, body, position=position)
 
 
 class Unseekable(io.RawIOBase):

@@ -57,6 +57,20 @@ def test_encode_prints_the_rate_of_the_file(tmp_path, run, speech_path):
     assert f"{kbps:.2f} kbps" in line
 
 
+@pytest.mark.parametrize(
+    ("kbps", "told"),
+    [
+        (12, ["12 kbps is more than this model has: all 12 codebooks, 6 kbps"]),
+        (6, []),
+        (0.5, []),
+        (0.2, ["0.2 kbps is less than this model has: one codebook, 0.5 kbps"]),
+    ],
+)
+def test_a_rate_that_the_model_does_not_have_is_told(tmp_path, run, speech_path, kbps, told):
+    *before, _ = run("encode", speech_path, tmp_path / "a.vqc", "--kbps", kbps).output.splitlines()
+    assert before == told
+
+
 def test_info_tells_every_fact(run, coded, codec, speech):
     facts = json.loads(run("info", coded, "--json").output)
     kbps = facts.pop("kbps")

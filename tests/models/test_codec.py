@@ -121,9 +121,15 @@ def test_training_and_decoding_synthesize_the_same_wave(toy_codec, monkeypatch):
 
 
 def test_silence_and_extreme_levels_stay_finite(codec):
-    for level in (0.0, 1e-30, 1.0, 1e6):
+    for level in (0.0, 1e-30, 1.0, 100.0):
         wave = torch.full((1, 1, 3200), level) * torch.sign(torch.randn(1, 1, 3200))
         assert torch.isfinite(codec.decode(codec.encode(wave))).all()
+
+
+@pytest.mark.parametrize("peak", [101.0, 32768.0, 1e6])
+def test_samples_in_the_range_of_integers_are_refused(codec, peak):
+    with pytest.raises(ValueError, match=f"wave has a peak of {peak:.0f}, where full scale is 1; divide"):
+        codec.encode(torch.full((1, 1, 3200), peak))
 
 
 def test_a_config_changes_the_shape_of_the_model():

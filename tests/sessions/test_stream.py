@@ -53,6 +53,14 @@ def test_encoding_in_any_split_equals_one_push(toy_codec, noise, cuts):
     assert np.array_equal(codes, encoded(toy_codec, wave, num_codebooks=2))
 
 
+@pytest.mark.parametrize("peak", [101, 32768])
+def test_samples_in_the_range_of_integers_are_refused(toy_codec, peak):
+    session = EncodeSession(toy_codec)
+    session.push(np.full((1, 100), 100, np.float32))
+    with pytest.raises(ValueError, match=f"wave has a peak of {peak}, where full scale is 1; divide"):
+        session.push(np.full((1, 1), -peak, np.float64))
+
+
 @given(st.lists(st.integers(0, 20), max_size=5).map(sorted))
 @settings(max_examples=30, deadline=None)
 def test_decoding_in_any_split_equals_one_push(toy_codec, cuts):

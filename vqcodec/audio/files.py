@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from vqcodec.arrays import Wave
+from vqcodec.arrays import MOST_PEAK, Wave
 from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError, OutputError
@@ -30,8 +30,6 @@ _TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "l
 _MAX_TAG_LENGTH = 4096
 _UNKNOWN_SAMPLES = 1 << 62
 """A length that no file has: libsndfile says so where the header does not tell (FLAC written to a pipe)."""
-_MOST_PEAK = 100.0
-"""40 dB beyond full scale: no recording is so loud, but integers written as floats are."""
 _UNRECOGNIZED = 1
 """SF_ERR_UNRECOGNISED_FORMAT"""
 _COUNTED_SAMPLES = 1 << 18
@@ -340,7 +338,7 @@ def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
 def check_peak(wave: Wave, name: str) -> None:
     """Raise the AudioError of `name` if samples of `wave` [C, n] are in the range of integers; full scale is 1."""
     peak = float(np.abs(wave).max(initial=0.0))
-    if peak > _MOST_PEAK:
+    if peak > MOST_PEAK:
         raise AudioError(
             f"{name}: a peak of {peak:.0f}, where full scale is 1; divide integers in float by 32768 or so"
         )

@@ -88,20 +88,33 @@ class EntropyModel:
                     coder.encode(last - weight, weight, total)
         return coder.finish()
 
-    def decode_layer(self, data: bytes, lower: StoredCodes) -> StoredCodes:
-        """The codes [C, F] of a layer's bytes above `lower` [C, k, F]. Raises BitstreamError for impossible bytes."""
+    def decode_layer(self, data: bytes, lower: StoredCodes, *, until: int | None = None) -> StoredCodes:
+        """The codes [C, F] of a layer's bytes above `lower` [C, k, F]. Raises BitstreamError for impossible bytes.
+
+        Of the last channel the codes from frame `until` on (None: nowhere) are zeros, not decoded.
+        """
         coder = RangeDecoder(data)
         channels, number, frames = lower.shape
         codes = np.zeros((channels, frames), np.uint16)
-        for channel, below in zip(codes, lower, strict=True):
+        for place, below in enumerate(lower):
+            end = frames if until is None or place < channels - 1 else min(frames, until)
+            channel = codes[place, :end]
             if number == 0:
                 self._decode_first(coder, channel)
                 continue
             contexts = self._contexts(number, below)
-            for rows in self._blocks(frames):
+            for rows in self._blocks(end):
                 ends = np.cumsum(self._weights(number, contexts[rows]), axis=1, dtype=np.int64)
                 channel[rows] = [_decode_code(coder, row) for row in ends]
         return codes
+
+    def frames_needed(self, depth: int, until: int) -> list[int]:
+        """Tell of each of the first `depth` layers how many frames all of them need to have frames 0 to `until`."""
+        needed = [until] * depth
+        for number in range(depth - 1, 0, -1):
+            below = needed[number] + max([0, *self._layers[number].lags.tolist()])
+            needed[:number] = [max(below, frames) for frames in needed[:number]]
+        return needed
 
     def _decode_first(self, coder: RangeDecoder, codes: StoredCodes) -> None:
         """Fill `codes` [F] of the first layer, whose contexts are the codes before."""

@@ -35,22 +35,35 @@ def pack_codes(codes: StoredCodes, bits: int, entropy: EntropyModel | None = Non
 
 
 def unpack_codes(
-    layers: list[bytes], bits: int, *, channels: int, frames: int, entropy: EntropyModel | None = None
+    layers: list[bytes],
+    bits: int,
+    *,
+    channels: int,
+    frames: int,
+    until: int | None = None,
+    entropy: EntropyModel | None = None,
 ) -> StoredCodes:
     """Codes uint16 `[C, len(layers), F]` of the first layers of a payload, from `split_layers`.
 
-    Raises BitstreamError if they are not what a writer makes, ModelError if the layers need an entropy model and
-    `entropy` is none of theirs.
+    From frame `until` on (None: nowhere) the codes may be zeros: of the last channel of an entropy-coded layer no more
+    is decoded than that, and the layers above, ask for. Raises BitstreamError if they are not what a writer makes,
+    ModelError if the layers need an entropy model and `entropy` is none of theirs.
     """
     size = layer_bytes(channels * frames, bits)
     codes = np.zeros((channels, len(layers), frames), np.uint16)
+    coded = [number for number, layer in enumerate(layers) if len(layer) != size]
+    if not coded:
+        needed: list[int] = []
+    elif entropy is None or coded[-1] >= entropy.num_layers or entropy.codebook_size != 1 << bits:
+        raise ModelError("the .vqc is entropy-coded with tables that this model does not have")
+    else:
+        needed = entropy.frames_needed(coded[-1] + 1, frames if until is None else min(until, frames))
     for number, layer in enumerate(layers):
-        if len(layer) == size:
-            codes[:, number] = _unpack_fixed(layer, bits, channels=channels, frames=frames)
-        elif entropy is None or number >= entropy.num_layers or entropy.codebook_size != 1 << bits:
-            raise ModelError("the .vqc is entropy-coded with tables that this model does not have")
+        if number in coded:
+            assert entropy is not None
+            codes[:, number] = entropy.decode_layer(layer, codes[:, :number], until=needed[number])
         else:
-            codes[:, number] = entropy.decode_layer(layer, codes[:, :number])
+            codes[:, number] = _unpack_fixed(layer, bits, channels=channels, frames=frames)
     return codes
 
 

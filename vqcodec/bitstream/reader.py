@@ -16,21 +16,17 @@ from vqcodec.bitstream.payload import split_layers, unpack_codes
 from vqcodec.bitstream.records import (
     Head,
     checksum,
-    find_chunks,
     head_from_bytes,
-    position_of,
     read_head_bytes,
     repaired_heads,
 )
+from vqcodec.bitstream.resync import SHORTEST_RECORD_BYTES, find_whole_chunks
 from vqcodec.bitstream.tags import parse_tags
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
 
 _BEYOND_ANY_FRAME = 1 << 63
-_SHORTEST_RECORD_BYTES = spec.HEAD_BYTES + spec.CRC_BYTES
-_MOST_MISSING_FRAMES = 1 << 16
-"""Frames that missing bytes may have held; more, and what looks like a chunk behind them is chance."""
-_MOST_LAST_FRAMES = 256
-"""Frames that may be lost at the end beside those that the bytes there can have held, at a bit each."""
+_MOST_REPAIR_BYTES = 1 << 26
+"""Bytes that are read to find which byte of a head is damaged, beside 64 for each byte before it."""
 
 OnDamage = Callable[[BitstreamError], None]
 """Told of damage that is passed over: a DamagedError with its seconds, a TruncatedError, or bytes after the end."""
@@ -78,6 +74,7 @@ class VqcReader:
     def __init__(self, file: IO[bytes]) -> None:
         self._source = ByteSource(file)
         self.header = read_header(self._source)
+        self._record_at = self._lost_frames = self._repair_bytes = 0
         self.samples = self.header.samples
         self.tags: Mapping[str, str] = self._read_tags()
         self._source.mark()
@@ -143,10 +140,11 @@ class VqcReader:
     def _records(self, start_frame: int, end: int | None, *, on_damage: OnDamage | None) -> Iterator[Record]:
         """Records up to frame `end`; the bodies of chunks that end at or before `start_frame` are passed over."""
         position, total = 0, self.header.frames
+        self._lost_frames = self._repair_bytes = 0
         while total is None or position < total:
             if end is not None and position >= end:
                 return
-            self._source.hold()
+            self._record_at = self._source.hold()
             try:
                 record = self._next(position, start_frame)
             except BitstreamError as error:
@@ -185,14 +183,17 @@ class VqcReader:
         head = head_from_bytes(data)
         if head is not None:
             return head
-        data += self._source.read(_SHORTEST_RECORD_BYTES - len(data))
-        if len(data) < _SHORTEST_RECORD_BYTES:
+        data += self._source.read(SHORTEST_RECORD_BYTES - len(data))
+        if len(data) < SHORTEST_RECORD_BYTES:
             raise self._truncated(position)
-        self._source.back(0)
+        self._source.go_to(self._record_at)
         # The shortest first: a pipe may take long to give the bytes that a long one asks for.
         for length_bytes, candidate in sorted(self._possible(repaired_heads(data)), key=lambda pair: pair[0]):
+            self._repair_bytes += length_bytes
+            if self._repair_bytes > _MOST_REPAIR_BYTES + 64 * self._record_at:
+                break
             rest = self._source.read(candidate.head_bytes + length_bytes)[candidate.head_bytes :]
-            self._source.back(0)
+            self._source.go_to(self._record_at)
             body = rest[: -spec.CRC_BYTES]
             if len(rest) == length_bytes and rest[len(body) :] == checksum(candidate, body, position=position):
                 self._source.read(candidate.head_bytes)
@@ -228,56 +229,41 @@ class VqcReader:
 
         None where nothing whole follows and the number of lost frames is unknown, or more than the bytes can have held.
         """
-        self._source.back(0)
+        self._source.go_to(self._record_at)
         head = head_from_bytes(read_head_bytes(self._source))
-        self._source.back(0)
-        end, passed = self._resync(position)
+        self._source.go_to(self._record_at)
+        end = self._resync(position)
         if end is None and not isinstance(error, DamagedError):
             on_damage(error)
             return None
         if end is None:
             end = self.header.frames if head is None else position + head.frames
-            if end is not None and end > position + _MOST_LAST_FRAMES + 8 * passed:
+            passed = self._source.position - self._record_at
+            if end is not None and end > position + spec.DEFAULT_FRAMES_PER_CHUNK + 8 * passed:
                 end = None
         on_damage(self._damaged(position, end))
-        return None if end is None else Record(position, end - position)
+        if end is None:
+            return None
+        self._lost_frames += end - position
+        return Record(position, end - position)
 
-    def _resync(self, position: int) -> tuple[int | None, int]:
-        """Go to the next whole chunk; returns its position, `position` or later, or None, and how many bytes it passed.
+    def _resync(self, position: int) -> int | None:
+        """Go to the next whole chunk, or to the end; returns the chunk's position, `position` or later, or None.
 
         What stands here for `position` is not taken: reading it has failed, whatever its checksum says.
         """
-        data, passed = b"", 0
-        while True:
-            self._source.hold()
-            kept = len(data)
-            data += self._source.read_ahead(_SHORTEST_RECORD_BYTES)
-            searched = len(data)
-            for place, head in find_chunks(data):
-                try:
-                    end = place + head.head_bytes + head.body_bytes(self.header) + spec.CRC_BYTES
-                    self._check_chunk(head, position)
-                except BitstreamError:
-                    continue
-                # The record and the head after it, which must be one as well.
-                missing = end + spec.HEAD_BYTES + spec.SIZE_BYTES - len(data)
-                if missing > 0:
-                    data += self._source.read_ahead(missing)
-                if end > len(data) or (end < len(data) and head_from_bytes(data[end:]) is None):
-                    continue
-                body, stored = data[place + head.head_bytes : end - spec.CRC_BYTES], data[end - spec.CRC_BYTES : end]
-                found = position_of(head, body, stored, near=position)
-                total = self.header.frames
-                most = position + _MOST_MISSING_FRAMES + 8 * (passed + place)  # a frame takes a bit or more
-                if passed + place == 0 and found == position:
-                    continue
-                if position <= found <= most and (total is None or found + head.frames <= total):
-                    self._source.give_back(data[place:])
-                    return found, passed + place
-            if searched == kept:
-                return None, passed + searched
-            first = max(0, searched - spec.HEAD_BYTES - spec.SIZE_BYTES + 1)
-            data, passed = data[first:], passed + first
+        total = self.header.frames
+        for start, head, found in find_whole_chunks(self._source, self.header, near=position):
+            if start == self._record_at and found == position:
+                continue
+            if total is not None and (head.is_last or found + head.frames > total):
+                continue
+            # More than the bytes can have held, and what looks like a chunk behind them is chance, or an attack.
+            most_lost = spec.MAX_LOST_FRAMES + 8 * start
+            if 0 <= found - position <= most_lost - self._lost_frames:
+                self._source.go_to(start)
+                return found
+        return None
 
     def _take_samples(self, body: bytes, frames: int) -> None:
         """Set `samples` from the start of the last chunk's body."""
@@ -295,6 +281,7 @@ class VqcReader:
         try:
             while data := read_head_bytes(self._source):
                 head = head_from_bytes(data)
+                self._source.hold()
                 if head is None or not head.is_skippable:
                     raise BitstreamError("the .vqc goes on after the end of its audio; remove what was appended")
                 yield Record(position, 0, head, self._body(head, position))
@@ -305,30 +292,30 @@ class VqcReader:
 
     def _read_tags(self) -> Mapping[str, str]:
         """The tags that follow the header; none where there are none, or where their record is damaged."""
-        self._source.hold()
+        start = self._source.hold()
         head = head_from_bytes(read_head_bytes(self._source))
         try:
             return parse_tags(self._body(head, 0)) if head is not None and head.tag == spec.TAG_TAGS else {}
         except BitstreamError:
             return {}  # whoever reads the records is told
         finally:
-            self._source.back(0)
+            self._source.go_to(start)
 
     def _cut(
         self, record: Record, start_frame: int, *, end: int | None, depth: int, entropy: EntropyModel | None
     ) -> Chunk:
         """The frames of `record` inside the span, unpacked; of a lost one, no layers."""
         header = self.header
+        last = record.frames if end is None else min(record.frames, end - record.position)
         layers: list[bytes] = []
         if record.head is not None and record.body is not None:
             payload = record.body[spec.MAX_SAMPLES_BYTES if record.head.is_last else 0 :]
             size = header.payload_bytes(record.frames, 1)
             layers = split_layers(payload, record.head.coding, header.num_codebooks, size)[:depth]
         codes = unpack_codes(
-            layers, header.bits_per_code, channels=header.channels, frames=record.frames, entropy=entropy
+            layers, header.bits_per_code, channels=header.channels, frames=record.frames, until=last, entropy=entropy
         )
         first = max(0, start_frame - record.position)
-        last = record.frames if end is None else min(record.frames, end - record.position)
         return Chunk(record.position + first, codes[:, :, first:last])
 
     def _damaged(self, start_frame: int, end_frame: int | None) -> DamagedError:

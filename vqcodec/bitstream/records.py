@@ -9,8 +9,8 @@ from vqcodec.bitstream.binary import ByteSource, bytes_to_uint, crc8, crc32, crc
 from vqcodec.bitstream.header import Header
 from vqcodec.errors import BitstreamError, VersionError
 
-_POSITION_BYTES = 8
-_LONGEST_HEAD_BYTES = spec.HEAD_BYTES + spec.SIZE_BYTES
+POSITION_BYTES = 8
+LONGEST_HEAD_BYTES = spec.HEAD_BYTES + spec.SIZE_BYTES
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def head_from_bytes(data: bytes) -> Head | None:
 
 def repaired_heads(data: bytes) -> Iterator[Head]:
     """Every head that differs in exactly one byte from what 4 or 7 damaged bytes begin with: at most eleven."""
-    for place in range(min(len(data), _LONGEST_HEAD_BYTES)):
+    for place in range(min(len(data), LONGEST_HEAD_BYTES)):
         for value in range(256):
             candidate = data[:place] + bytes([value]) + data[place + 1 :]
             head = head_from_bytes(candidate)
@@ -112,28 +112,27 @@ def repaired_heads(data: bytes) -> Iterator[Head]:
 def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
     """Places in `data` that look like the head of a chunk, with that head."""
     for match in re.finditer(rb"[\x40-\x43]", data):
-        head = head_from_bytes(data[match.start() : match.start() + _LONGEST_HEAD_BYTES])
+        head = head_from_bytes(data[match.start() : match.start() + LONGEST_HEAD_BYTES])
         if head is not None:
             yield match.start(), head
 
 
 def checksum(head: Head, body: bytes, *, position: int) -> bytes:
     """CRC-32 of a record that stands after `position` frames, as in the file."""
-    checked = uint_to_bytes(position, _POSITION_BYTES) + head.to_bytes() + body
+    checked = uint_to_bytes(position, POSITION_BYTES) + head.to_bytes() + body
     return uint_to_bytes(crc32(checked), spec.CRC_BYTES)
 
 
-def position_of(head: Head, body: bytes, stored: bytes, *, near: int) -> int:
-    """The position below the next multiple of 2 ** 32 after `near` with which the checksum of a record is `stored`.
+def position_of(crc_of_position: int, *, near: int) -> int:
+    """The position whose 8 bytes have this CRC-32, below the next multiple of 2 ** 32 after `near`.
 
     A CRC of 32 bits takes each value for one such position, so this says where a record belongs if it is whole.
     """
-    high = uint_to_bytes(near >> 32, _POSITION_BYTES - 4)
-    low = crc32_backwards(bytes_to_uint(stored), high + head.to_bytes() + body)
+    low = crc32_backwards(crc_of_position, uint_to_bytes(near >> 32, POSITION_BYTES - 4))
     return near >> 32 << 32 | low
 
 
 def _head_bytes(tag: int) -> int:
     """Chunks of any coding but the fixed-width one store their size."""
     sized = tag & 0x80 == 0 and tag & spec.TAG_CHUNK and tag >> 1 & 31
-    return _LONGEST_HEAD_BYTES if sized else spec.HEAD_BYTES
+    return LONGEST_HEAD_BYTES if sized else spec.HEAD_BYTES

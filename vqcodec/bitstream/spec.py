@@ -95,6 +95,12 @@ End of the file. Samples known: the chunks hold exactly the frames that the head
 no chunk). Samples unknown: the last chunk ends the audio and its samples ask for exactly the frames present.
 After that only skippable records may follow. Anything else after the end of the audio makes the file invalid.
 
+Bounds. A reader's work is in proportion to the bytes. A head claims no more than a chunk of 1048576 bytes. A record of
+8 + K bytes can hold 65535 frames (an entropy-coded layer may have no bytes), and who needs fewer decodes no more than
+those. Lost frames: the whole chunk behind them says how many there were, its head, its checksum and the head after it
+being right; in all at most 65536 and one for every bit of the file before it. Where no chunk follows, at most 256 and
+one for every bit that is left.
+
 Example. Fingerprint 01 23 45 67, model 16000 Hz, hop 320, original 16000 Hz, 1 channel, 900 samples (3 frames), 2
 codebooks of 1024; codes of codebook 0: 1, 2, 3; of codebook 1: 1023, 0, 512.
 
@@ -129,6 +135,8 @@ MAX_SAMPLES_BYTES = 5
 MAX_SAMPLES = 256**MAX_SAMPLES_BYTES - 1
 MAX_CHUNK_FRAMES = 65535
 MAX_PAYLOAD_BYTES = 1 << 20
+MAX_LOST_FRAMES = 1 << 16
+"""Frames that may be lost beside one for every bit of the file before the next whole chunk."""
 
 HEAD_BYTES = 4
 CRC_BYTES = 4

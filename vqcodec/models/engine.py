@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
-from vqcodec.frames import ceil_div, codebooks_for_kbps
+from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps
 
 State = Any
 """What the layers remember of a stream; None starts one. Each engine has a form of its own."""
@@ -201,3 +201,16 @@ def codebooks_for(facts: CodebookFacts, *, kbps: float | None = None, num_codebo
     if not 1 <= count <= facts.total_codebooks:
         raise ConfigError(f"num_codebooks {count} is not in 1..{facts.total_codebooks}, what this model has")
     return count
+
+
+def rate_note(facts: CodebookFacts, kbps: float | None) -> str | None:
+    """Say what is used instead of `kbps` where it is above or below every nominal rate of a model; else None."""
+    if kbps is None:
+        return None
+    lowest = codebook_kbps(facts.sample_rate_hz, facts.hop_length, facts.codebook_size)
+    highest = facts.total_codebooks * lowest
+    if kbps > highest:
+        return f"{kbps:g} kbps is more than this model has: all {facts.total_codebooks} codebooks, {highest:g} kbps"
+    if kbps < lowest:
+        return f"{kbps:g} kbps is less than this model has: one codebook, {lowest:g} kbps"
+    return None

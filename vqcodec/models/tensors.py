@@ -1,7 +1,11 @@
 """What a caller hands to a model as a tensor, checked before it computes plausible nonsense."""
 
+import math
+
 import torch
 from torch import Tensor
+
+from vqcodec.arrays import MOST_PEAK
 
 
 def checked_waves(wave: Tensor) -> Tensor:
@@ -19,8 +23,12 @@ def checked_waves(wave: Tensor) -> Tensor:
         raise ValueError(f"wave is {kind}, expected floats in [-1, 1]; of 16-bit samples, wave.float() / 32768")
     # What is compiled or only has a shape has no values to look at.
     is_known = not torch.compiler.is_compiling() and wave.device.type != "meta"
-    if is_known and not torch.isfinite(wave).all():
-        raise ValueError("wave has samples that are NaN or infinite")
+    if is_known and wave.numel():
+        peak = float(wave.abs().amax())
+        if not math.isfinite(peak):
+            raise ValueError("wave has samples that are NaN or infinite")
+        if peak > MOST_PEAK:
+            raise ValueError(f"wave has a peak of {peak:.0f}, where full scale is 1; divide integers by 32768 or so")
     return wave.float()
 
 

@@ -6,13 +6,14 @@ in thousands may be another. A session keeps the past that the causal layers nee
 not grow.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.arrays import Codes, Wave
+from vqcodec.arrays import MOST_PEAK, Codes, Wave
 from vqcodec.errors import ConfigError
 from vqcodec.models.engine import Engine, State, StreamEngine
 
@@ -50,8 +51,11 @@ class EncodeSession:
         if wave.ndim != 2 or len(wave) != self.batch or wave.dtype.kind != "f":
             raise ValueError(f"wave is {wave.dtype} {list(wave.shape)}, expected floats [{self.batch}, T]")
         waiting = np.concatenate((self._waiting, wave.astype(np.float32, copy=False)), axis=1)
-        if not np.isfinite(waiting).all():
+        peak = float(np.abs(waiting).max(initial=0.0))
+        if not math.isfinite(peak):
             raise ValueError("wave has samples that are NaN or infinite")
+        if peak > MOST_PEAK:
+            raise ValueError(f"wave has a peak of {peak:.0f}, where full scale is 1; divide integers by 32768 or so")
         hop, codes = self.engine.hop_length, [np.zeros((self.batch, self.num_codebooks, 0), np.int64)]
         full = waiting.shape[1] // hop * hop
         for start in range(0, full, _MOST_FRAMES * hop):

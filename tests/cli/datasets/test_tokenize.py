@@ -30,6 +30,11 @@ def run(*arguments):
     return result
 
 
+def test_a_rate_that_the_model_does_not_have_is_told(tmp_path, clips, toy_weights):
+    result = run(clips, tmp_path / "out", "--model", toy_weights, "--plan-only", "--kbps", 7)
+    assert result.output.splitlines()[0] == "7 kbps is more than this model has: all 3 codebooks, 0.6 kbps"
+
+
 @pytest.mark.parametrize(("on_error", "code"), [("report", 1), ("skip", 0), ("stop", 1)])
 def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, in_process, on_error, code):
     options = ("--model", toy_weights, "--workers", 1, "--on-error", on_error)

@@ -224,7 +224,7 @@ def shards(tmp_path, speech_path):
 
 
 def test_one_tar_gives_keys_and_places(shards, speech_path):
-    first, second = found(shards / "s-000.tar")
+    first, second, _ = found(shards / "s-000.tar")
     assert (first.id, second.id) == ("000", "001")
     assert first.columns == {"speaker": "ada", "scores": "[1, 2]", "text": "hello"}
     offset, size = first.member
@@ -233,7 +233,59 @@ def test_one_tar_gives_keys_and_places(shards, speech_path):
 
 @pytest.mark.parametrize("pattern", ["s-{000..001}.tar", "s-*.tar", "s-00{0,1}.tar"])
 def test_several_tars_give_ids_with_their_names(shards, pattern):
-    assert [one.id for one in found(shards / pattern)] == ["s-000/000", "s-000/001", "s-001/000", "s-001/001"]
+    ids = [one.id for one in found(shards / pattern)]
+    assert ids == [f"s-00{shard}/00{number}" for shard in (0, 1) for number in (0, 1, 2)]
+
+
+def test_a_sample_without_audio_is_not_passed_over(shards):
+    """It comes with its text, which fails as audio when its turn comes."""
+    *_, last = found(shards / "s-000.tar")
+    assert (last.id, last.source) == ("002", "s-000.tar/./002.txt")
+    assert last.columns == {"text": "no audio"}
+
+
+def tar_of(path, *members):
+    with tarfile.open(path, "w") as archive:
+        for name, data in members:
+            add(archive, name, data)
+    return path
+
+
+def test_members_of_a_sample_may_lie_apart(tmp_path):
+    path = tar_of(tmp_path / "x.tar", ("a.wav", b"RIFF"), ("b.wav", b"RIFF"), ("b.txt", b"two"), ("a.txt", b"one"))
+    assert [(one.id, one.columns) for one in found(path)] == [("a", {"text": "one"}), ("b", {"text": "two"})]
+
+
+def test_texts_of_names_with_dots_are_carried(tmp_path):
+    path = tar_of(
+        tmp_path / "x.tar",
+        *(("a.v1.wav", b"RIFF"), ("a.v1.txt", b"one"), ("a.json", b'{"speaker": "ada"}')),
+        *(("b.wav", b"RIFF"), ("b.normalized.txt", b"two"), ("b.txt", b"2"), ("b.raw.json", b'{"snr": 3}')),
+    )
+    first, second = found(path)
+    assert (first.id, first.columns) == ("a", {"text": "one", "speaker": "ada"})
+    assert second.columns == {"text": "2", "normalized.text": "two", "raw.snr": 3}
+
+
+@pytest.mark.parametrize("text", ["one", "two"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_text_and_a_field_of_one_name_are_both_carried(tmp_path, text, order):
+    members = [("a.wav", b"RIFF"), ("a.json", b'{"text": "two"}'), ("a.txt", text.encode())]
+    (one,) = found(tar_of(tmp_path / "x.tar", *members[::order]))
+    assert one.columns == {"text": text} | ({"json.text": "two"} if text == "one" else {})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"x" * ((1 << 20) + 1), "has 1048577 bytes, over 1048576"), ("é".encode("latin-1"), "is not UTF-8; save it")],
+)
+def test_a_text_that_cannot_be_carried_whole_is_named(tmp_path, data, message):
+    with pytest.raises(AudioError, match=rf"x\.tar: a\.txt {message}"):
+        found(tar_of(tmp_path / "x.tar", ("a.wav", b"RIFF"), ("a.txt", data)))
+
+
+def test_audio_of_a_kind_that_is_not_read_is_not_passed_over(tmp_path):
+    assert [one.source for one in found(tar_of(tmp_path / "x.tar", ("a.m4a", b"...")))] == ["x.tar/a.m4a"]
 
 
 def test_a_member_that_is_there_twice_is_named(tmp_path):

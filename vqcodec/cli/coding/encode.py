@@ -68,6 +68,7 @@ def encode(
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
     from vqcodec.models import zoo
+    from vqcodec.models.engine import rate_note
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
@@ -83,6 +84,8 @@ def encode(
     limit_threads()
     codec = zoo.load_engine(model, engine=engine, device=device)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
+    if note := rate_note(codec, kbps):
+        echo(note, err=True)
     options: EncodeOptions = {
         "model": codec,
         "kbps": kbps,

@@ -7,7 +7,7 @@ import click
 
 from vqcodec.cli.common import echo
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
-from vqcodec.models.zoo import DEFAULT_MODEL
+from vqcodec.models.zoo import DEFAULT_MODEL, card_of
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
 if TYPE_CHECKING:
@@ -76,11 +76,14 @@ def tokenize(
     vqcodec tokenize recordings/ tokens --runner ray --ray-address auto
     """
     from vqcodec.cli.progress import Display
+    from vqcodec.models.engine import rate_note
     from vqcodec.tokens.run import tokenize as run
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
     workers = workers_of(who)
+    if note := rate_note(card_of(model), kbps):
+        echo(note, err=True)
     with Display() as display:
         totals = run(
             source,

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from vqcodec.audio.discover import SUFFIXES
+from vqcodec.audio.discover import is_audio
 from vqcodec.errors import AudioError
 from vqcodec.tokens.utterances import ColumnValue, Utterance, printable
 
@@ -22,9 +22,12 @@ def is_pattern(source: str) -> bool:
 
 
 def utterances(pattern: str) -> Iterator[Utterance]:
-    """Yield one per sample with audio, in the order of the archives; of several, ids begin with the archive's name.
+    """Yield one per sample, in the order of the archives; of several, ids begin with the archive's name.
 
-    Fields of .json and the texts of .txt and .cls are carried. Raises AudioError for what is no tar archive.
+    Fields of .json and the texts of .txt and .cls are carried: those with the name of the audio under their own names,
+    those of a longer one with that before (a.wav and a.normalized.txt: normalized.text), fields of .json that differ
+    from a text of the same name as json.text. A sample without audio comes with its first member, which then fails as
+    audio. Raises AudioError for what is no tar archive, and for texts that cannot be carried whole.
     """
     archives = sorted(match for one in _expand(os.path.expanduser(pattern)) for match in glob.glob(one) or [one])
     for archive in archives:
@@ -51,18 +54,17 @@ def _samples(archive: str, prefix: str) -> Iterator[Utterance]:
     """Samples of one archive; only headers and small texts are read."""
     try:
         with tarfile.open(archive, "r:") as file:
-            key, members = "", dict[str, tarfile.TarInfo]()
+            samples: dict[str, dict[str, tarfile.TarInfo]] = {}
             for member in file:
                 if not member.isfile():
                     continue
-                own, suffix = _split(member.name)
-                if own != key:
-                    yield from _sample(file, archive, prefix, key, members)
-                    key, members = own, {}
+                key, suffix = _split(member.name)
+                members = samples.setdefault(key, {})  # which may lie apart
                 if suffix in members:
                     raise AudioError(f"{archive}: {member.name} is there twice; keep one")
                 members[suffix] = member
-            yield from _sample(file, archive, prefix, key, members)
+            for key, members in samples.items():
+                yield _sample(file, archive, prefix, key, members)
     except FileNotFoundError:
         raise AudioError(f"{archive}: there is no such archive; correct the name or the pattern") from None
     except (OSError, tarfile.TarError) as error:
@@ -78,36 +80,53 @@ def _split(name: str) -> tuple[str, str]:
 
 def _sample(
     file: tarfile.TarFile, archive: str, prefix: str, key: str, members: dict[str, tarfile.TarInfo]
-) -> Iterator[Utterance]:
-    audio = [suffix for suffix in members if f".{suffix.rpartition('.')[2]}".lower() in SUFFIXES]
-    if not audio:
-        return
+) -> Utterance:
+    audio = [suffix for suffix in members if is_audio(Path(key + suffix))]
     if len(audio) > 1:
         raise AudioError(f"{archive}: sample {key} has several audio files ({', '.join(audio)}); keep one")
-    member = members[audio[0]]
+    own = audio[0] if audio else next(iter(members))
     columns: dict[str, ColumnValue] = {}
-    for suffix, other in members.items():
-        if suffix == ".json":
-            columns |= _json_columns(_text(file, other), archive, key)
-        elif suffix in _TEXTS:
-            columns[_TEXTS[suffix]] = _text(file, other).strip()
-    source = printable(f"{Path(archive).name}/{member.name}")
-    place = (member.offset_data, member.size)
-    yield Utterance(printable(prefix + key), os.path.abspath(archive), source, member=place, columns=columns)
+    for suffix in sorted(members, key=lambda suffix: suffix.endswith(".json")):
+        # In a name with dots what is behind the first is of the suffix, as webdataset has it.
+        stem = "" if _stem(suffix) in ("", _stem(own)) else f"{_stem(suffix)}."
+        for name, value in _columns(file, archive, members[suffix]).items():
+            is_new = columns.get(stem + name, value) == value
+            columns[stem + name if is_new else f"json.{stem}{name}"] = value
+    source = printable(f"{Path(archive).name}/{members[own].name}")
+    place = (members[own].offset_data, members[own].size)
+    return Utterance(printable(prefix + key), os.path.abspath(archive), source, member=place, columns=columns)
 
 
-def _text(file: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+def _stem(suffix: str) -> str:
+    """Tell what stands between the dots: normalized of .normalized.txt, nothing of .txt."""
+    return suffix.rpartition(".")[0].lstrip(".")
+
+
+def _columns(file: tarfile.TarFile, archive: str, member: tarfile.TarInfo) -> dict[str, ColumnValue]:
+    """Columns that a member holds."""
+    extension = f".{member.name.rpartition('.')[2]}"
+    if extension == ".json":
+        return _json_columns(_text(file, archive, member), f"{archive}: {member.name}")
+    return {_TEXTS[extension]: _text(file, archive, member).strip()} if extension in _TEXTS else {}
+
+
+def _text(file: tarfile.TarFile, archive: str, member: tarfile.TarInfo) -> str:
+    if member.size > _MAX_TEXT_BYTES:
+        raise AudioError(f"{archive}: {member.name} has {member.size} bytes, over {_MAX_TEXT_BYTES}; shorten that text")
     data = file.extractfile(member)
     assert data is not None  # a regular file
-    return data.read(_MAX_TEXT_BYTES).decode("utf-8", "replace")
+    try:
+        return data.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise AudioError(f"{archive}: {member.name} is not UTF-8; save it as UTF-8") from None
 
 
-def _json_columns(text: str, archive: str, key: str) -> dict[str, ColumnValue]:
+def _json_columns(text: str, name: str) -> dict[str, ColumnValue]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise AudioError(f"{archive}: the .json of sample {key} is no JSON object")
+        raise AudioError(f"{name}: is no JSON object; correct it")
     plain = (str, int, float, bool, type(None))
     return {n: v if isinstance(v, plain) else json.dumps(v, ensure_ascii=False) for n, v in values.items() if n != "id"}
