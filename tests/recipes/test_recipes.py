@@ -62,6 +62,7 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         *("steps=150", "model.channels=24", "model.stft_channels=16", "model.latent_dim=16", "model.codebook_size=32"),
         *("model.total_codebooks=4", "model.encoder_blocks=1", "model.decoder_blocks=1", "model.decoder_stft_blocks=1"),
         *("quantizer.start_step=50", "quantizer.kmeans_batches=8", "data.batch_size=4", "data.workers=0"),
+        "data.segment_seconds=0.5",
         *(
             "optimizer.warmup_steps=10",
             "optimizer.ema_decay=0.9",

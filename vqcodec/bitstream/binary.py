@@ -124,6 +124,11 @@ def crc8(data: bytes) -> int:
     return crc ^ 0xFF
 
 
+def crc8_step_back(difference: int) -> int:
+    """The difference of a byte that makes this difference of the CRC-8 behind it."""
+    return _CRC8_BYTES[difference]
+
+
 def crc16(data: bytes) -> int:
     """CRC-16/IBM-3740."""
     return binascii.crc_hqx(data, 0xFFFF)
@@ -201,5 +206,6 @@ def _crc8_step(byte: int) -> int:
 
 
 _CRC8_TABLE = [_crc8_step(byte) for byte in range(256)]
+_CRC8_BYTES = {entry: byte for byte, entry in enumerate(_CRC8_TABLE)}
 _CRC32_TABLE = [_crc32_step(byte) for byte in range(256)]
 _CRC32_INDEX = {entry >> 24: byte for byte, entry in enumerate(_CRC32_TABLE)}

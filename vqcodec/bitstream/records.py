@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.binary import ByteSource, bytes_to_uint, crc8, crc32, crc32_backwards, uint_to_bytes
+from vqcodec.bitstream.binary import (
+    ByteSource,
+    bytes_to_uint,
+    crc8,
+    crc8_step_back,
+    crc32,
+    crc32_backwards,
+    uint_to_bytes,
+)
 from vqcodec.bitstream.header import Header
 from vqcodec.errors import BitstreamError, VersionError
 
@@ -101,12 +109,17 @@ def head_from_bytes(data: bytes) -> Head | None:
 
 def repaired_heads(data: bytes) -> Iterator[Head]:
     """Every head that differs in exactly one byte from what 4 or 7 damaged bytes begin with: at most eleven."""
-    for place in range(min(len(data), LONGEST_HEAD_BYTES)):
-        for value in range(256):
-            candidate = data[:place] + bytes([value]) + data[place + 1 :]
+    for length in (spec.HEAD_BYTES, LONGEST_HEAD_BYTES):
+        if len(data) < length:
+            return
+        difference = crc8(data[: length - 1]) ^ data[length - 1]
+        for place in range(length - 1, -1, -1):
+            # The one change of this byte that mends the checksum: each byte further back is a step of the CRC more.
+            candidate = data[:place] + bytes([data[place] ^ difference]) + data[place + 1 : length]
             head = head_from_bytes(candidate)
-            if head is not None and place < head.head_bytes:
+            if head is not None and head.head_bytes == length:
                 yield head
+            difference = crc8_step_back(difference)
 
 
 def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
