@@ -100,6 +100,26 @@ def toy_codec(toy_weights):
     return load_weights(toy_weights)
 
 
+@pytest.fixture(scope="session")
+def wavtokenizer(tmp_path_factory):
+    """A tiny WavTokenizer of transformers with random weights, which docs/extending.md adapts, and its folder."""
+    transformers = pytest.importorskip("transformers")
+    if not hasattr(transformers, "WavTokenizerModel"):
+        pytest.skip("this transformers has no WavTokenizer")
+    torch.manual_seed(0)
+    config = transformers.WavTokenizerConfig(
+        num_filters=4, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1, decoder_hidden_size=32,
+        decoder_intermediate_size=32, decoder_num_layers=1, decoder_attention_num_groups=4,
+    )  # fmt: skip
+    model = transformers.WavTokenizerModel(config).eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith("embed"):
+            torch.nn.init.normal_(buffer)
+    folder = tmp_path_factory.mktemp("transformers") / "wavtokenizer"
+    model.save_pretrained(folder)
+    return model, folder
+
+
 @pytest.fixture
 def read_only_folder():
     """A folder that nobody may write to; root, who may write anywhere, is another user meanwhile."""

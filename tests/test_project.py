@@ -11,7 +11,7 @@ import yaml
 import vqcodec
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("CONTRIBUTING.md", "SECURITY.md", "docs/policy.md")
+PAGES = ("CONTRIBUTING.md", "SECURITY.md", "docs/policy.md", "docs/where.md")
 PATH = r"`((?:vqcodec|tests|tools|recipes|docs)/[\w./-]+|[A-Z]+\.(?:md|cff)|pyproject\.toml)`"
 
 
@@ -29,15 +29,17 @@ def test_the_files_that_a_page_names_exist_and_have_in_them_what_it_says(page):
         assert (ROOT / name).exists(), name
     for name, word in re.findall(rf"{PATH}[:,]? `(\w+)`", text):
         assert re.search(rf"\b{word}\b", text_of(name)), f"{name} has no {word}"
-    for link in re.findall(r"\]\(([^)]+)\)", text):
+    for link in re.findall(r"\]\(([^)#]+)", text):
         assert (ROOT / page).parent.joinpath(link).exists(), link
 
 
-def test_contributing_has_the_paths_that_it_promises():
-    sections = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text_of("CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)
-    adding = {title: body for title, body in sections if title.startswith("Adding")}
-    assert {title.split()[-1] for title in adding} == {"loss", "option", "tokens", "test"}
-    for title, body in adding.items():
+def test_where_has_the_paths_that_contributing_promises():
+    promised = text_of("CONTRIBUTING.md").split("## Adding something\n")[1].split("\n## ")[0]
+    sections = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text_of("docs/where.md"), re.MULTILINE | re.DOTALL)
+    kinds = ("a loss", "an option", "a format of tokens", "a codec under test", "a metric", "a quantizer", "an adapter")
+    assert [title.lower().removesuffix(" of a command") for title, _ in sections] == list(kinds)
+    assert all(kind in " ".join(promised.split()) for kind in kinds)
+    for title, body in sections:
         assert len(re.findall(rf"{PATH} `\w+`", body)) >= 3, title
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.arrays import Codes, Wave
 from vqcodec.bitstream.entropy import EntropyModel
@@ -43,7 +44,7 @@ class Reconstruction:
 
 
 class Codec(nn.Module, StreamEngine):
-    """A neural audio codec: encoder, quantizer, decoder. The engine that runs on torch."""
+    """A neural audio codec: encoder, quantizer, decoder. On torch; states are lists of tensors."""
 
     def __init__(self, config: ModelConfig, learning: Learning | None = None) -> None:
         super().__init__()
@@ -71,27 +72,27 @@ class Codec(nn.Module, StreamEngine):
         self.decoder = Decoder(decoder, sample_rate_hz=config.sample_rate_hz, source_hz=config.source_hz)
         self.quantizer = make_quantizer(config, learning)
 
+    @override
     @property
     def delay_samples(self) -> int:
-        """See `StreamEngine`."""
         return self.decoder.delay_samples
 
+    @override
     @property
     def decoder_context_frames(self) -> int:
-        """See `StreamEngine`."""
         remembering = CausalConv1d | WindowedAttention
         contexts = [layer.context for layer in self.decoder.modules() if isinstance(layer, remembering)]
         head = num_frames(self.decoder.head.context_samples, self.hop_length)
         return ceil_div(sum(contexts), self.quantizer.steps) + head
 
+    @override
     @property
     def encoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `StreamEngine`."""
         return self.encoder.past_shapes
 
+    @override
     @property
     def decoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `StreamEngine`."""
         return self.decoder.past_shapes
 
     @property
@@ -134,29 +135,29 @@ class Codec(nn.Module, StreamEngine):
         more = codes[:, :, -1:].expand(-1, -1, self.finishing_frames)
         return self._synthesize(self.quantizer.decode(torch.cat((codes, more), dim=2)))[:, :, :length]
 
+    @override
     @torch.inference_mode()
     def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
-        """See `StreamEngine.encode_block`; the state is a list of tensors."""
         latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
         return self.quantizer.encode(latent, num_codebooks).cpu().numpy(), state
 
+    @override
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
-        """See `StreamEngine.decode_block`."""
         indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
 
+    @override
     def start_decoding(self, batch: int, start_frame: int) -> State:
-        """See `StreamEngine.start_decoding`."""
         return self.decoder.start(batch, start_frame * self.quantizer.steps)
 
+    @override
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """See `StreamEngine.arrays_of`."""
         return [past.cpu().numpy() for past in state]
 
+    @override
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
-        """See `StreamEngine.state_of`."""
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
     def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:

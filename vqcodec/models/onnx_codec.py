@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
@@ -34,8 +35,9 @@ class OnnxCodec(StreamEngine):
     """A neural audio codec on onnxruntime: sessions, files and `compress` take it as they take a Codec.
 
     `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`
-    of the runtime: by default what OMP_NUM_THREADS says, or one. Raises ModelError if a file is missing, damaged, or
-    not of the others, ConfigError for impossible values in its config and where onnxruntime is missing.
+    of the runtime: by default what OMP_NUM_THREADS says, or one. States are lists of arrays. Raises ModelError if a
+    file is missing, damaged, or not of the others, ConfigError for impossible values in its config and where
+    onnxruntime is missing.
     """
 
     def __init__(self, weights: WeightsFile | str | Path, *, threads: int | None = None) -> None:
@@ -54,40 +56,40 @@ class OnnxCodec(StreamEngine):
     def _decoder(self) -> "_Graph":
         return _Graph(self._weights, "decoder", self._threads, self.fingerprint)
 
+    @override
     @property
     def delay_samples(self) -> int:
-        """See `StreamEngine`."""
         delay: int = self._decoder.facts["delay_samples"]
         return delay
 
+    @override
     @property
     def decoder_context_frames(self) -> int:
-        """See `StreamEngine`."""
         frames: int = self._decoder.facts["decoder_context_frames"]
         return frames
 
+    @override
     @property
     def encoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `StreamEngine`."""
         return self._encoder.past_shapes
 
+    @override
     @property
     def decoder_shapes(self) -> list[tuple[int, ...]]:
-        """See `StreamEngine`."""
         return self._decoder.past_shapes
 
+    @override
     def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
-        """See `StreamEngine.encode_block`; the state is a list of arrays."""
         codes, *new_state = self._encoder.run(wave, state)
         return codes[:, :num_codebooks], new_state
 
+    @override
     def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
-        """See `StreamEngine.decode_block`."""
         wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
         return wave, new_state
 
+    @override
     def start_decoding(self, batch: int, start_frame: int) -> State | None:
-        """See `StreamEngine.start_decoding`."""
         noise = self._decoder.facts["noise"]
         if noise is None:
             return None
@@ -96,12 +98,12 @@ class OnnxCodec(StreamEngine):
         state[-1][:, 0] = start_frame * per_frame % period
         return state
 
+    @override
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """See `StreamEngine.arrays_of`."""
         return list(state)
 
+    @override
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
-        """See `StreamEngine.state_of`."""
         return list(arrays)
 
 

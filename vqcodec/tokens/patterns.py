@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
 
 Tokens = NDArray[np.int64]
 
@@ -104,12 +105,12 @@ class Interleaved(_Flat):
     The "flattening" pattern of Copet et al.; AudioLM (Borsos et al. 2022) models its coarse codes in this order.
     """
 
+    @override
     def flatten(self, codes: ArrayLike) -> Tokens:
-        """See Pattern."""
         return (self._checked_codes(codes) + self._offsets()).T.ravel()
 
+    @override
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        """See Pattern."""
         tokens = np.asarray(tokens)
         frames = self._frames(tokens)
         codes = self._checked_tokens(tokens, np.tile(np.arange(self.num_codebooks), frames))
@@ -123,12 +124,12 @@ class ByCodebook(_Flat):
     From coarse to fine, the order in which VALL-E (Wang et al. 2023) predicts codebooks.
     """
 
+    @override
     def flatten(self, codes: ArrayLike) -> Tokens:
-        """See Pattern."""
         return (self._checked_codes(codes) + self._offsets()).ravel()
 
+    @override
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        """See Pattern."""
         tokens = np.asarray(tokens)
         frames = self._frames(tokens)
         codes = self._checked_tokens(tokens, np.repeat(np.arange(self.num_codebooks), frames))
@@ -153,8 +154,8 @@ class Delayed(Pattern):
         """Of each row: codebook_size + 1, with `pad`."""
         return self.codebook_size + 1
 
+    @override
     def flatten(self, codes: ArrayLike) -> Tokens:
-        """See Pattern."""
         rows = self._checked_codes(codes)
         frames = rows.shape[1]
         tokens = np.full((self.num_codebooks, frames + self.num_codebooks - 1), self.pad, np.int64)
@@ -162,8 +163,8 @@ class Delayed(Pattern):
             tokens[codebook, codebook : codebook + frames] = row
         return tokens
 
+    @override
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        """See Pattern."""
         tokens = np.asarray(tokens)
         late = self.num_codebooks - 1
         if tokens.ndim != 2 or len(tokens) != self.num_codebooks or tokens.dtype.kind not in "iu":

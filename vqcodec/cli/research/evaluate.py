@@ -90,13 +90,13 @@ def evaluate(
     and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
     is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
 
-    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
-    hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
-    skipped; one that does not have a rate runs at its nearest. Clips of several channels are mixed to one. Delays up to
-    half a second are taken out.
+    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
+    where installed; hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
+    One that is not installed is skipped; one that does not have a rate runs at its nearest.
+    Clips of several channels are mixed to one. Delays up to half a second are taken out.
 
-    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, si_sdr, lsd, mel_distance, f0_rmse, voicing_error,
-    loudness_difference, wer.
+    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio,
+    si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
 
     \b
     vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from vqcodec.arrays import Wave
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import Coded
+from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded
 from vqcodec.evaluation.codecs.rates import nearest, settled
 from vqcodec.evaluation.codecs.waves import check_wave, resampled
 from vqcodec.frames import ceil_div
@@ -25,7 +26,7 @@ _FRAME_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61)
 _MAGIC = b"#!AMR-WB\n"
 
 
-class AmrWbCodec:
+class AmrWbCodec(CodecUnderTest):
     """AMR-WB in its nine modes, without discontinuous transmission."""
 
     name = "amr-wb"
@@ -37,12 +38,13 @@ class AmrWbCodec:
         self._decoder = _library("libopencore-amrwb.so.0", "libopencore-amrwb0")
         self._decoder.D_IF_init.restype = ctypes.c_void_p
 
+    @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`."""
         return nearest(asked, _MODES_KBPS)
 
+    @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
-        """See `CodecUnderTest`. The wave is padded to whole frames."""
+        """Code and decode the wave, padded to whole frames."""
         check_wave(wave)
         mode = _MODES_KBPS.index(settled(self, kbps))
         given = resampled(wave, rate_hz, _RATE_HZ)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from vqcodec.arrays import Wave
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import Coded
+from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded
 from vqcodec.evaluation.codecs.payloads import flac_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
 from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
@@ -22,7 +23,7 @@ from vqcodec.models import zoo
 from vqcodec.models.hub import PREFIX
 
 
-class NeuralCodec:
+class NeuralCodec(CodecUnderTest):
     """A neural model: a bundled one by name, a weights file, a folder with a model.safetensors, one of a hub (`hf:`).
 
     With `fixed_width`, files are written without entropy coding, which shows what it saves.
@@ -41,14 +42,14 @@ class NeuralCodec:
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None
 
+    @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`."""
         engine = self._engine
         one = codebook_kbps(engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
         return nearest(asked, [round(count * one, 6) for count in range(1, engine.total_codebooks + 1)])
 
+    @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
-        """See `CodecUnderTest`."""
         check_wave(wave)
         start = time.perf_counter()
         data = compress(wave, rate_hz, model=self._engine, kbps=settled(self, kbps))
@@ -68,7 +69,7 @@ class NeuralCodec:
         return payload_bytes, np.concatenate(chunks, axis=1)
 
 
-class _SoundFileCodec:
+class _SoundFileCodec(CodecUnderTest):
     """What libsndfile codes to and from memory; subclasses say how. 16 bits, as the programs get: soundfile clips."""
 
     name: str
@@ -81,12 +82,12 @@ class _SoundFileCodec:
             raise UnavailableError(f"{self.name} needs a newer libsndfile: pip install --upgrade soundfile")
         self.version = f"libsndfile {soundfile.__libsndfile_version__}"
 
+    @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`."""
         return [None]
 
+    @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
-        """See `CodecUnderTest`."""
         check_wave(wave)
         coding_hz = self._coding_hz(rate_hz, kbps)
         given = resampled(wave, rate_hz, coding_hz)
@@ -124,8 +125,8 @@ class OpusCodec(_SoundFileCodec):
     name, format, subtype = "opus", "OGG", "OPUS"
     rates_hz = (8000, 12000, 16000, 24000, 48000)
 
+    @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`."""
         return clamped(asked, 6, 256)
 
     def _options(self, coding_hz: int, kbps: float | None) -> Mapping[str, float | str]:
@@ -149,8 +150,8 @@ class Mp3Codec(_SoundFileCodec):
 
     name, format, subtype = "mp3", "MP3", "MPEG_LAYER_III"
 
+    @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`."""
         return nearest(asked, sorted({kbps for modes in _MP3_KBPS.values() for kbps in modes}))
 
     def _coding_hz(self, rate_hz: int, kbps: float | None) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from typing_extensions import override
 
 from vqcodec.arrays import Wave
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import Coded
+from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded
 from vqcodec.evaluation.codecs.payloads import codec2_payload_bytes, lc3_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.codecs.processes import execute
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
@@ -49,7 +50,7 @@ class Program:
     payload_bytes: Callable[[bytes], int] | None = None
 
 
-class ProgramCodec:
+class ProgramCodec(CodecUnderTest):
     """A codec of two programs, each run once per clip; its files lie in a temporary folder of their own meanwhile."""
 
     def __init__(self, program: Program, *, limit_seconds: float = TIME_LIMIT_SECONDS) -> None:
@@ -63,16 +64,17 @@ class ProgramCodec:
                 remedy = f"apt install {program.package}" if program.package else "install it or correct its path"
                 raise UnavailableError(f"{self.name} needs the program {command[0]}; {remedy}")
 
+    @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
-        """See `CodecUnderTest`. A template with {kbps} or {bps} has every rate, one without has none."""
+        """Take every rate for a template with {kbps} or {bps}, and none for one without."""
         if self._program.modes:
             return nearest(asked, list(self._program.modes))
         if self._program.limits_kbps:
             return clamped(asked, *self._program.limits_kbps)
         return [*sorted(set(asked))] if self._has_rates else [None]
 
+    @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
-        """See `CodecUnderTest`."""
         check_wave(wave)
         program = self._program
         coding_hz = fitting_hz(rate_hz, program.rates_hz) if program.rates_hz else rate_hz

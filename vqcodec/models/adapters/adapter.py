@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.errors import AudioError, ModelError
@@ -117,9 +118,10 @@ class Adapter(ClipEngine):
 
     # What files need
 
+    @override
     @torch.inference_mode()
     def encode_clip(self, wave: Wave, num_codebooks: int) -> tuple[Codes, Scales | None]:
-        """See `ClipEngine`. Raises AudioError for an odd number of channels, above one, of a model of two."""
+        """Encode a clip. Raises AudioError for an odd number of channels, above one, of a model of two."""
         channels, samples = wave.shape
         frames = num_frames(samples, self.hop_length)
         if frames == 0:
@@ -138,9 +140,9 @@ class Adapter(ClipEngine):
             scales += [] if levels is None else [levels]
         return np.concatenate(codes), np.concatenate(scales) if scales else None
 
+    @override
     @torch.inference_mode()
     def decode_clip(self, codes: NDArray[Any], scales: Scales | None) -> Wave:
-        """See `ClipEngine`."""
         channels, count, frames = codes.shape
         length = frames * self.hop_length
         if length == 0:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.arrays import Scales
 from vqcodec.models.adapters.adapter import Adapter
@@ -13,21 +14,21 @@ class DacAdapter(Adapter):
 
     most_seconds = 30.0  # some 130 MB a second
 
+    @override
     def find_hop_length(self, config: Any) -> int:
-        """See `Adapter`."""
         return int(config.hop_length)
 
+    @override
     def count_codebooks(self, config: Any) -> int:
-        """See `Adapter`."""
         return int(config.n_codebooks)
 
+    @override
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
-        """See `Adapter`."""
         padded = self.whole_frames(wave)
         codes: Tensor = self.model.encode(padded[None], n_quantizers=num_codebooks).audio_codes[0]
         return codes, None
 
+    @override
     def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
-        """See `Adapter`."""
         wave: Tensor = self.model.decode(audio_codes=codes[None]).audio_values
         return wave.reshape(1, -1)

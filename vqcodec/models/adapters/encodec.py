@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.arrays import Scales
 from vqcodec.errors import ModelError
@@ -24,20 +25,20 @@ class EncodecAdapter(Adapter):
         if chunk % self.hop_length or (self.is_scaled and not chunk):
             raise ModelError(f"{folder.name}: chunks of {chunk} samples are no whole frames of {self.hop_length}")
 
+    @override
     def find_hop_length(self, config: Any) -> int:
-        """See `Adapter`."""
         return int(config.hop_length)
 
+    @override
     def count_codebooks(self, config: Any) -> int:
-        """See `Adapter`."""
         return int(config.num_quantizers)
 
+    @override
     def load_model(self) -> Any:
-        """See `Adapter`."""
         return self.folder.model(overlap=0.0 if self.folder.config.chunk_length_s else None)
 
+    @override
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
-        """See `Adapter`."""
         out = self.model.encode(wave[None], bandwidth=lowest_bandwidth(self.model, num_codebooks))
         codes = out.audio_codes[:, 0, :num_codebooks].transpose(0, 1).flatten(1)  # [chunks, K, F] -> [K, chunks * F]
         codes = codes[:, : codes.shape[1] - out.last_frame_pad_length]
@@ -45,8 +46,8 @@ class EncodecAdapter(Adapter):
             return codes, None
         return codes, np.array([[float(scale) for scale in out.audio_scales]], np.float32)
 
+    @override
     def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
-        """See `Adapter`."""
         frames = codes.shape[1] if self.chunk_frames == 1 else self.chunk_frames
         chunks = [chunk[None] for chunk in torch.split(codes, frames, dim=1)]
         levels: list[Tensor | None] = [None] * len(chunks)

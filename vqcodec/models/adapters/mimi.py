@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.errors import ConfigError
@@ -33,40 +34,42 @@ class MimiAdapter(Adapter, StreamEngine):
     A stream has the codes and the wave of the whole but for its last frame, which is filled up with silence.
     """
 
+    @override
     @property
     def delay_samples(self) -> int:
-        """See `StreamEngine`: a frame of codes gives all of its samples."""
+        """Count none: a frame of codes gives all of its samples."""
         return 0
 
+    @override
     @property
     def decoder_context_frames(self) -> int:
-        """See `StreamEngine`: all of the past, which attention sees; no session begins in the middle of a file."""
+        """Count all of the past, which attention sees: no session begins in the middle of a file."""
         raise ConfigError(f"{self.model_name} decodes a stream from its beginning; decode the file as a whole")
 
+    @override
     def find_hop_length(self, config: Any) -> int:
-        """See `Adapter`."""
         return int(config.frame_size)
 
+    @override
     def count_codebooks(self, config: Any) -> int:
-        """See `Adapter`."""
         return int(config.num_quantizers)
 
+    @override
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
-        """See `Adapter`."""
         count = max(num_codebooks, self.folder.config.num_semantic_quantizers)  # it has no fewer
         codes: Tensor = self.model.encode(wave[None], num_quantizers=count).audio_codes[0, :num_codebooks]
         return codes, None
 
+    @override
     def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
-        """See `Adapter`."""
         wave: Tensor = self.model.decode(codes[None]).audio_values[0]
         return wave
 
     # Streams
 
+    @override
     @torch.inference_mode()
     def encode_block(self, wave: Wave, num_codebooks: int, state: State = None) -> tuple[Codes, State]:
-        """See `StreamEngine.encode_block`."""
         past = state or _Past()
         out = self.model.encode(
             torch.from_numpy(wave)[:, None].to(self.device),
@@ -79,9 +82,9 @@ class MimiAdapter(Adapter, StreamEngine):
             attention=out.encoder_cache, padding=out.padding_cache
         )
 
+    @override
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: State = None) -> tuple[Wave, State]:
-        """See `StreamEngine.decode_block`."""
         past = state or _Past()
         decoder = self.model.decoder
         x = self.model.quantizer.decode(torch.from_numpy(codes.astype(np.int64)).to(self.device))

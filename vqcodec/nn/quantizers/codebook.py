@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.frames import ceil_div
 from vqcodec.nn.linear import kept, linear
@@ -140,8 +141,9 @@ class VectorCodebook(Codebook):
         self.size, self.dim, self.learning = size, dim, learning
         self.register_buffer("count", torch.ones(size))
 
+    @override
     def scores(self, vectors: Tensor) -> Tensor:
-        """See `Codebook`: -|r - e|^2 / 2 + |r|^2 / 2, whose last term is the same for all codes."""
+        """Score by -|r - e|^2 / 2 + |r|^2 / 2, whose last term is the same for all codes."""
         return linear(vectors, self.weight, self._bias())
 
     def _bias(self) -> Tensor:
@@ -151,16 +153,17 @@ class VectorCodebook(Codebook):
             return -0.5 * weight.square().sum(1)
         return kept(weight, "bias", lambda: -0.5 * weight.square().sum(1))
 
+    @override
     def lookup(self, codes: Tensor) -> Tensor:
-        """See `Codebook`."""
         return F.embedding(codes, self.weight)
 
+    @override
     def vectors(self) -> Tensor:
-        """See `Codebook`."""
         return self.weight
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
-        """See `Codebook`: a hard choice; `learning.estimator` says how gradients pass it."""
+        """Choose hard; `learning.estimator` says how gradients pass the choice."""
         detached = vectors.detach()
         codes = self.encode(detached)
         # Looked up before the codebook learns: the decoder must see the vectors that made the codes.
@@ -180,9 +183,10 @@ class VectorCodebook(Codebook):
         """Set the table to `weight` [size, dim]."""
         self.weight.copy_(weight)
 
+    @override
     @torch.no_grad()
     def start_from(self, vectors: Tensor, *, iterations: int = 15) -> None:
-        """See `Codebook`; k-means is Lloyd's algorithm."""
+        """Start by k-means (Lloyd's algorithm), or by draws with the mean and deviation of the latents."""
         if self.learning.start == "kmeans":
             self._k_means(vectors, iterations)
         else:
@@ -203,8 +207,9 @@ class VectorCodebook(Codebook):
         """The scores that k-means goes by: Euclidean, also where a kind chooses otherwise."""
         return VectorCodebook.scores(self, vectors)
 
+    @override
     def forget_use(self) -> None:
-        """See `Codebook`: all used alike."""
+        """Count all codes as used alike."""
         self.count.fill_(1.0)
 
     def _sums(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

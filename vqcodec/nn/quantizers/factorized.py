@@ -2,6 +2,7 @@
 
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.errors import ConfigError
 from vqcodec.nn.linear import linear
@@ -28,20 +29,20 @@ class FactorizedCodebook(ProjectedCodebook):
         """Cosines; see `ProjectedCodebook`."""
         return linear(F.normalize(z, dim=1), F.normalize(self.table.weight, dim=1), None)
 
+    @override
     def points(self, codes: Tensor) -> Tensor:
-        """See `ProjectedCodebook`."""
         return self.table.lookup(codes)
 
+    @override
     def start_points(self, z: Tensor) -> None:
-        """See `ProjectedCodebook`."""
         self.table.start_from(z)
 
+    @override
     def forget_use(self) -> None:
-        """See `Codebook`."""
         self.table.forget_use()
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
-        """See `Codebook`."""
         z = self.down(vectors)
         codes = self.inner_scores(z.detach()).argmax(1)
         chosen = self.points(codes).detach()

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.frames import ceil_div
 from vqcodec.nn.quantizers.codebook import Assigned, Learning
@@ -41,8 +42,9 @@ class FiniteScalar(ProjectedCodebook):
         shift = torch.where(self.levels > 2, torch.atanh(0.5 / half), 0.0)
         return torch.tanh(z + shift) * half - 0.5
 
+    @override
     def encode(self, vectors: Tensor) -> Tensor:
-        """See `Codebook`: rounding gives the best score, at less cost."""
+        """Round: that gives the best score, at less cost."""
         return self._codes(self.bounded(self.down(vectors)).round())
 
     def _codes(self, rounded: Tensor) -> Tensor:
@@ -54,13 +56,13 @@ class FiniteScalar(ProjectedCodebook):
         bounded = self.bounded(z) / (self.levels / 2)
         return bounded @ points.T - 0.5 * points.square().sum(1)
 
+    @override
     def points(self, codes: Tensor) -> Tensor:
-        """See `ProjectedCodebook`."""
         digits = (codes[..., None] // self.place) % self.levels.long()
         return digits / (self.levels / 2) - 1
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
-        """See `Codebook`."""
         bounded = self.bounded(self.down(vectors))
         rounded = straight_through(bounded, bounded.detach().round())
         zero = vectors.new_zeros(())

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.frames import ceil_div
 from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
@@ -22,16 +23,17 @@ class GroupedQuantizer(Quantizer):
         self.stacks = cast(list[ResidualQuantizer], nn.ModuleList(stacks))  # typed by what it holds
         self.total_codebooks = sum(stack.total_codebooks for stack in stacks)
 
+    @override
     def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
-        """See `Quantizer`."""
         groups = len(self.stacks)
         depth = ceil_div(num_codebooks, groups)
         parts = latent.chunk(groups, dim=2)
         codes = [stack.encode(part, depth) for stack, part in zip(self.stacks, parts, strict=True)]
         return torch.stack(codes, dim=2).flatten(1, 2)[:, :num_codebooks]
 
+    @override
     def decode(self, codes: Tensor) -> Tensor:
-        """See `Quantizer`; a group without a code is zero."""
+        """Decode each group by itself; a group without a code is zero."""
         groups = len(self.stacks)
         parts = []
         for group, stack in enumerate(self.stacks):
@@ -41,8 +43,8 @@ class GroupedQuantizer(Quantizer):
             parts.append(stack.decode(own) if own.shape[1] else empty)
         return torch.cat(parts, dim=2)
 
+    @override
     def forward(self, latent: Tensor, draw: Draw) -> Quantized:
-        """See `Quantizer`."""
         groups = len(self.stacks)
         results: list[Quantized] = []
         for group, (stack, part) in enumerate(zip(self.stacks, latent.chunk(groups, dim=2), strict=True)):
@@ -72,13 +74,13 @@ class GroupedQuantizer(Quantizer):
             usage_entropy=mean("usage_entropy"),
         )
 
+    @override
     def start_from(self, latent: Tensor) -> None:
-        """See `Quantizer`."""
         for stack, part in zip(self.stacks, latent.chunk(len(self.stacks), dim=1), strict=True):
             stack.start_from(part)
 
+    @override
     def table(self) -> Tensor:
-        """See `Quantizer`."""
         groups, rows = len(self.stacks), []
         for depth in range(self.total_codebooks // groups):
             for group, stack in enumerate(self.stacks):

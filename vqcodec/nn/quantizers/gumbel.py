@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.processes import mean_over_processes
 from vqcodec.nn.quantizers.codebook import Assigned, Learning
@@ -28,8 +29,8 @@ class GumbelCodebook(GradientCodebook):
         super().__init__(size, dim, learning)
         self.log_sharpness = nn.Parameter(torch.zeros(()))
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
-        """See `Codebook`."""
         scores = self.scores(vectors)
         if not self.training:
             codes = scores.detach().argmax(1)
@@ -39,9 +40,10 @@ class GumbelCodebook(GradientCodebook):
         loss = F.mse_loss(self.lookup(codes), vectors.detach())
         return Assigned(codes, choice @ self.weight, None, loss, self.revive(vectors.detach(), codes))
 
+    @override
     @torch.no_grad()
     def start_from(self, vectors: Tensor, *, iterations: int = 15) -> None:
-        """See `Codebook`; s makes the logits `_SHARPNESS` wide."""
+        """Start the vectors, then choose s so that the logits are `_SHARPNESS` wide."""
         super().start_from(vectors, iterations=iterations)
         spread = float(mean_over_processes(self.scores(vectors).std(1).mean()))
         self.log_sharpness.fill_(math.log(_SHARPNESS / max(spread, 1e-3)))

@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.nn.quantizers.codebook import Assigned, Learning
 from vqcodec.nn.quantizers.estimators import ESTIMATORS
@@ -24,8 +25,9 @@ class LookupFree(ProjectedCodebook):
         self.learning = learning
         self.register_buffer("place", 2 ** torch.arange(bits), persistent=False)
 
+    @override
     def encode(self, vectors: Tensor) -> Tensor:
-        """See `Codebook`: the signs give the best score, at less cost."""
+        """Take the signs: they give the best score, at less cost."""
         return self._codes(self.down(vectors))
 
     def _codes(self, z: Tensor) -> Tensor:
@@ -35,12 +37,12 @@ class LookupFree(ProjectedCodebook):
         """Products with the points, all of one length; see `ProjectedCodebook`."""
         return z @ self.points(torch.arange(self.size, device=z.device)).T
 
+    @override
     def points(self, codes: Tensor) -> Tensor:
-        """See `ProjectedCodebook`."""
         return 2.0 * ((codes[..., None] // self.place) % 2) - 1
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
-        """See `Codebook`."""
         z = self.down(vectors)
         codes = self._codes(z.detach())
         signs = self.points(codes)

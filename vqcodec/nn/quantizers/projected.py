@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.processes import of_first_process
@@ -30,18 +31,19 @@ class ProjectedCodebook(Codebook):
     def start_points(self, z: Tensor) -> None:
         """Fit the points to z [N, inner_dim], if they are learned."""
 
+    @override
     def scores(self, vectors: Tensor) -> Tensor:
-        """See `Codebook`."""
         return self.inner_scores(self.down(vectors))
 
+    @override
     def lookup(self, codes: Tensor) -> Tensor:
-        """See `Codebook`."""
         vectors: Tensor = self.up(self.points(codes))
         return vectors
 
+    @override
     @torch.no_grad()
     def start_from(self, vectors: Tensor) -> None:
-        """See `Codebook`: down to the whitened principal components; back by least squares from what is chosen."""
+        """Set `down` to the whitened principal components, and `up` by least squares from what is chosen."""
         mean = vectors.mean(0)
         variances, directions = torch.linalg.eigh(torch.cov(vectors.T).reshape(self.dim, self.dim))
         inner = self.down.out_features

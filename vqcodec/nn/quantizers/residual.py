@@ -11,6 +11,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.quantizers.codebook import Codebook
 from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
@@ -30,8 +31,9 @@ class ResidualQuantizer(Quantizer):
         self.steps = max(self.strides)
         self.total_codebooks = sum(self.steps // stride for stride in self.strides)
 
+    @override
     def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
-        """See `Quantizer`: by beam search where that is possible, otherwise as in training, each codebook in turn."""
+        """Search by beams where that is possible, otherwise choose as in training, one codebook after the other."""
         if self.steps == 1 and all(codebook.is_euclidean for codebook in self.codebooks):
             found = beam_search(latent.flatten(0, 1), self.codebooks, _BEAMS)
             return found.view(*latent.shape[:2], self.total_codebooks)[:, :, :num_codebooks].transpose(1, 2)
@@ -44,8 +46,9 @@ class ResidualQuantizer(Quantizer):
             codes.append(self._by_frame(code, len(latent), stride))
         return torch.cat(codes, dim=1)[:, :num_codebooks]
 
+    @override
     def decode(self, codes: Tensor) -> Tensor:
-        """See `Quantizer`: the sum of the codebook vectors."""
+        """Sum the codebook vectors."""
         parts = []
         for first, codebook, stride in self._layers():
             if first >= codes.shape[1]:
@@ -56,8 +59,8 @@ class ResidualQuantizer(Quantizer):
             parts.append(_held(vectors, stride))
         return torch.stack(parts).sum(0)
 
+    @override
     def forward(self, latent: Tensor, draw: Draw) -> Quantized:
-        """See `Quantizer`."""
         batch, length, dim = latent.shape
         variance = latent.detach().flatten(0, 1).var(dim=0).sum().clamp(min=1e-8)
         residual, quantized = latent, torch.zeros_like(latent)
@@ -96,17 +99,17 @@ class ResidualQuantizer(Quantizer):
             usage_entropy=mean_entropies[1],
         )
 
+    @override
     @torch.no_grad()
     def start_from(self, latent: Tensor) -> None:
-        """See `Quantizer`."""
         residual = latent[None]
         for _, codebook, stride in self._layers():
             vectors = _means(residual, stride)[0]
             codebook.start_from(vectors)
             residual = residual - _held(codebook.lookup(codebook.encode(vectors))[None], stride)
 
+    @override
     def table(self) -> Tensor:
-        """See `Quantizer`."""
         rows = []
         for _, codebook, stride in self._layers():
             vectors = codebook.vectors()

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.linear import kept
 from vqcodec.nn.quantizers.codebook import Learning, VectorCodebook
@@ -29,8 +30,9 @@ class SimVqCodebook(VectorCodebook):
         """The codebook loss of this batch."""
         return F.mse_loss(self.lookup(codes), vectors), codes.new_zeros(())
 
+    @override
     @torch.no_grad()
     def replace(self, weight: Tensor) -> None:
-        """See `VectorCodebook`: the fixed table becomes `weight`, the matrix the identity."""
+        """Set the fixed table to `weight` [size, dim], and the matrix to the identity."""
         self.fixed.copy_(weight)
         self.turn.copy_(torch.eye(self.dim))

@@ -5,6 +5,7 @@ Agustsson et al. 2017 (soft-to-hard vector quantization), with the logits of att
 
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from vqcodec.nn.quantizers.codebook import Assigned, soft_assignments
 from vqcodec.nn.quantizers.vector import GradientCodebook
@@ -17,8 +18,8 @@ class SoftCodebook(GradientCodebook):
     deviations of the distances, falls during the run (`quantizer.temperature`), so that both become one.
     """
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
-        """See `Codebook`."""
         weights = soft_assignments(self.scores(vectors), temperature)
         codes = weights.detach().argmax(1)
         mixed = weights @ self.weight

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.processes import of_first_process, sum_over_processes
 from vqcodec.nn.quantizers.codebook import Learning, VectorCodebook, pick
@@ -21,8 +22,9 @@ class EmaCodebook(VectorCodebook):
         self.register_buffer("weight", torch.randn(size, dim))
         self.register_buffer("sums", self.weight.clone())
 
+    @override
     def forget_use(self) -> None:
-        """See `Codebook`: the running sums are the vectors."""
+        """Set the running sums to the vectors, each used alike."""
         super().forget_use()
         self.sums.copy_(self.weight)
 
@@ -53,7 +55,8 @@ class GradientCodebook(VectorCodebook):
         loss = F.mse_loss(self.lookup(codes), vectors)
         return loss, self.revive(vectors, codes)
 
+    @override
     @torch.no_grad()
     def replace(self, weight: Tensor) -> None:
-        """See `VectorCodebook`: a new tensor, since the graph of this step holds the old one."""
+        """Set a new tensor, since the graph of this step holds the old one."""
         self.weight.data = weight.clone()

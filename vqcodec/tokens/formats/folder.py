@@ -5,11 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
+    ShardReader,
+    ShardWriter,
     decoded,
     facts_of,
     reading,
@@ -19,7 +23,7 @@ from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance, check_id, name_of
 
 
-class _FolderWriter:
+class _FolderWriter(ShardWriter):
     """A file per utterance."""
 
     def __init__(
@@ -29,8 +33,8 @@ class _FolderWriter:
         self._path, self._settings, self._entropy, self._columns = path, settings, entropy, columns
         self._manifest = (path / "manifest.jsonl").open("w", encoding="utf-8")
 
+    @override
     def add(self, row: TokenizedUtterance) -> dict[str, Any]:
-        """See ShardWriter."""
         name = f"{name_of(row.id)}.{self._settings.format}"
         target = self._path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,16 +44,16 @@ class _FolderWriter:
         self._manifest.write(json.dumps(line, ensure_ascii=False) + "\n")
         return {}
 
+    @override
     def close(self) -> None:
-        """See ShardWriter."""
         self._manifest.close()
 
+    @override
     def discard(self) -> None:
-        """See ShardWriter."""
         self._manifest.close()
 
 
-class _FolderReader:
+class _FolderReader(ShardReader):
     """Holds the lines of the folder's manifest."""
 
     def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, _lines: Callable[[], list[bytes]]) -> None:
@@ -58,8 +62,8 @@ class _FolderReader:
         with reading(self._manifest, part_of=path):
             self._lines = self._manifest.read_bytes().splitlines()
 
+    @override
     def row(self, number: int) -> TokenizedUtterance:
-        """See ShardReader."""
         with reading(self._manifest, part_of=self._path):
             facts = {name: value for name, value in json.loads(self._lines[number]).items() if name != "codes"}
             check_id(facts["id"], where=str(self._manifest))
@@ -67,8 +71,9 @@ class _FolderReader:
         with reading(path, part_of=self._path):
             return utterance_of(facts, decoded(path.read_bytes(), self._plan, self._entropy), self._plan)
 
+    @override
     def close(self) -> None:
-        """See ShardReader."""
+        pass
 
 
 def _check_npy(entropy_coded: bool) -> None:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError, TokensError, how_to_install
 from vqcodec.tokens.formats.blobs import codes_to_vqc
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
+    ShardReader,
+    ShardWriter,
     as_type,
     decoded,
     reading,
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 _ROW_GROUP_ROWS, _ROW_GROUP_CODES = 128, 1 << 22
 
 
-class _ParquetWriter:
+class _ParquetWriter(ShardWriter):
     """One row group per 128 rows, or fewer of long rows, so that a row is read without the rest."""
 
     def __init__(
@@ -47,21 +50,21 @@ class _ParquetWriter:
         self._rows: list[TokenizedUtterance] = []
         self._codes = 0
 
+    @override
     def add(self, row: TokenizedUtterance) -> dict[str, Any]:
-        """See ShardWriter."""
         self._rows.append(row)
         self._codes += row.codes.size
         if len(self._rows) == _ROW_GROUP_ROWS or self._codes >= _ROW_GROUP_CODES:
             self._flush()
         return {}
 
+    @override
     def close(self) -> None:
-        """See ShardWriter."""
         self._flush()
         self._file.close()
 
+    @override
     def discard(self) -> None:
-        """See ShardWriter."""
         self._file.close()
 
     def _flush(self) -> None:
@@ -122,7 +125,7 @@ def _offsets(lengths: NDArray[Any]) -> "pa.Array":
     return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
 
 
-class _ParquetReader:
+class _ParquetReader(ShardReader):
     """Holds the row group read last."""
 
     def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, _lines: Callable[[], list[bytes]]) -> None:
@@ -136,8 +139,8 @@ class _ParquetReader:
         self._group = -1
         self._columns: dict[str, Any] = {}
 
+    @override
     def row(self, number: int) -> TokenizedUtterance:
-        """See ShardReader."""
         with reading(self._path):
             group = bisect_right(self._ends, number)
             if group != self._group:
@@ -153,8 +156,8 @@ class _ParquetReader:
                 codes = decoded(self._columns["vqc"][place].as_py(), self._plan, self._entropy)
             return utterance_of(facts, codes, self._plan)
 
+    @override
     def close(self) -> None:
-        """See ShardReader."""
         self._file.close()
 
 

@@ -12,12 +12,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import TokensError
 from vqcodec.frames import ceil_div
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
+    ShardReader,
+    ShardWriter,
     decoded,
     facts_of,
     reading,
@@ -27,26 +31,26 @@ from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance, name_of
 
 
-class _TarWriter:
+class _TarWriter(ShardWriter):
     def __init__(
         self, path: Path, settings: Settings, columns: Mapping[str, ColumnType], entropy: EntropyModel | None
     ) -> None:
         self._settings, self._entropy, self._columns = settings, entropy, columns
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
+    @override
     def add(self, row: TokenizedUtterance) -> dict[str, Any]:
-        """See ShardWriter."""
         name, data = name_of(row.id), codes_to_bytes(row, self._settings, self._entropy)
         where = self._add_member(f"{name}{'.vqc' if self._settings.entropy_coded else '.codes.npy'}", data)
         self._add_member(f"{name}.json", json.dumps(facts_of(row, self._columns), ensure_ascii=False).encode())
         return where
 
+    @override
     def close(self) -> None:
-        """See ShardWriter."""
         self._tar.close()
 
+    @override
     def discard(self) -> None:
-        """See ShardWriter."""
         assert self._tar.fileobj is not None
         self._tar.fileobj.close()
 
@@ -60,15 +64,15 @@ class _TarWriter:
         }
 
 
-class _TarReader:
+class _TarReader(ShardReader):
     def __init__(self, path: Path, plan: Plan, entropy: EntropyModel | None, lines: Callable[[], list[bytes]]) -> None:
         self._path, self._plan, self._entropy, self._lines = path, plan, entropy, lines()
         with reading(path):
             self._file = path.open("rb")
         weakref.finalize(self, self._file.close)  # a dataset need not be closed
 
+    @override
     def row(self, number: int) -> TokenizedUtterance:
-        """See ShardReader."""
         with reading(self._path):
             line = json.loads(self._lines[number])
             self._file.seek(line["offset"])
@@ -79,8 +83,8 @@ class _TarReader:
                 raise TokensError(f"has {facts['id']!r} where its index has {line['id']!r}")
             return utterance_of(facts, decoded(data, self._plan, self._entropy), self._plan)
 
+    @override
     def close(self) -> None:
-        """See ShardReader."""
         self._file.close()
 
     def _next_member(self) -> bytes:

@@ -55,8 +55,8 @@ def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights:
     grid:       power that comes and goes with the frames of codes (`grid_loss`)
     perceptual: the points that raw PESQ loses, by a differentiable model of it (perceptual.py)
 
-    Above `weights.phase_hz` the terms that compare phases, complex and half of compressed, fade out. The last three
-    are absent at weight 0.
+    Above `weights.phase_hz` the terms that compare phases, complex and half of compressed, fade out. Those from
+    loudness on are absent at weight 0.
 
     With `weights.sampled_scales`, one window of each of three groups is drawn (torch's global generator) and
     stands for its group: the same expectation at under half the cost.
