@@ -93,9 +93,33 @@ def test_the_small_chunks_of_a_recorded_stream_are_decoded_together(toy_codec, n
     data = encoded(noise(1, 16000), 16000, model=toy_codec, chunk_ms=20)
     assert VqcReader(io.BytesIO(data)).scan().chunks == 50
     pushed, push = [], DecodeSession.push
-    monkeypatch.setattr(DecodeSession, "push", lambda self, codes: pushed.append(codes.shape[2]) or push(self, codes))
+
+    def spy(self, codes, *lost):
+        pushed.append(codes.shape[2])
+        return push(self, codes, *lost)
+
+    monkeypatch.setattr(DecodeSession, "push", spy)
     offline(data, model=toy_codec)
     assert pushed == [50]
+
+
+def test_gaps_between_small_chunks_sound_as_frames_that_are_lost_one_by_one(toy_codec, noise):
+    """Every third chunk is damaged."""
+    whole = encoded(noise(1, 8000), 8000, model=toy_codec, chunk_ms=20)
+    reader, data, lost = VqcReader(io.BytesIO(whole)), bytearray(whole), []
+    place = len(reader.header.to_bytes())
+    for record in reader.records():
+        if record.position % 3 == 1:
+            data[place + record.head.head_bytes] ^= 0xFF
+            lost.append(record.position)
+        place += record.head.head_bytes + len(record.body) + 4
+    codes, session, errors = codes_of(whole).astype(int), DecodeSession(toy_codec), []
+    pieces = [session.push(None if frame in lost else codes[:, :, [frame]]) for frame in range(50)]
+    wanted = np.concatenate([*pieces, session.flush()], axis=1)
+    got = offline(bytes(data), model=toy_codec, on_damage=errors.append)
+    assert len(errors) == len(lost) == 17
+    assert got.shape == wanted.shape
+    assert np.abs(got - np.clip(wanted * 32768, -32768, 32767)).max() <= 1
 
 
 def test_the_bundled_model_says_the_same_live(codec, speech):

@@ -344,6 +344,41 @@ def edge_steps(codec, codes, play):
     return max(ratios)
 
 
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_gaps_in_a_push_are_those_of_frames_one_by_one(toy_codec, data):
+    """Runs of lost frames of any length, before the first whole one, across pushes, beyond the end of the fade."""
+    runs = data.draw(st.lists(st.tuples(st.booleans(), st.integers(1, 13)), min_size=1, max_size=8))
+    lost = np.repeat([is_lost for is_lost, _ in runs], [size for _, size in runs])
+    random = np.random.default_rng(data.draw(st.integers(0, 9)))
+    codes = random.integers(0, toy_codec.codebook_size, (2, 3, len(lost)))
+    one_by_one, at_once = DecodeSession(toy_codec, batch=2), DecodeSession(toy_codec, batch=2)
+    wanted = [one_by_one.push(None if gone else codes[:, :, [frame]]) for frame, gone in enumerate(lost)]
+    cut = data.draw(st.integers(0, len(lost)))
+    given = np.where(lost, 1 << 20, codes)  # what stands in for a lost frame is not looked at
+    waves = [at_once.push(given[:, :, :cut], lost[:cut]), at_once.push(given[:, :, cut:], lost[cut:])]
+    wanted, waves = (
+        np.concatenate([*parts, last.flush()], axis=1) for parts, last in ((wanted, one_by_one), (waves, at_once))
+    )
+    assert waves.shape == wanted.shape
+    np.testing.assert_allclose(waves, wanted, atol=1e-5)
+
+
+def test_gaps_are_told_in_booleans(toy_codec):
+    session = DecodeSession(toy_codec)
+    for lost in (np.zeros(3, bool), np.zeros(4, int)):
+        with pytest.raises(ValueError, match="expected bool \\[4\\]"):
+            session.push(np.zeros((1, 3, 4), int), lost)
+
+
+def test_gaps_between_frames_of_other_depths_are_concealed(toy_codec):
+    one_by_one, at_once = DecodeSession(toy_codec), DecodeSession(toy_codec)
+    codes = np.random.default_rng(0).integers(0, toy_codec.codebook_size, (1, 3, 4))
+    wanted = [one_by_one.push(codes), one_by_one.push(None), one_by_one.push(codes[:, :2, 1:])]
+    waves = [at_once.push(codes), at_once.push(codes[:, :2], np.array([True, False, False, False]))]
+    np.testing.assert_allclose(np.concatenate(waves, axis=1), np.concatenate(wanted, axis=1), atol=1e-5)
+
+
 @pytest.mark.slow
 def test_concealment_does_not_click(codec, speech):
     """Measured: 0.9; zeros in place of the frames click with 5.5."""

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
 from vqcodec.audio.resample import Resampler
@@ -22,6 +23,7 @@ _BLOCK_FRAMES = 256
 _MIN_BLOCK_FRAMES = 8
 _MIN_ENTROPY_FRAMES = 8
 """Entropy coding shortens no chunk of fewer frames (measured, 1 to 12 codebooks), and takes 1 to 3 ms to find out."""
+_LONG_LOSS_FRAMES = 64
 _RESAMPLER_FRAMES = 8
 """Frames on either side of an excerpt that cover the resampler's filter."""
 
@@ -177,36 +179,55 @@ def _before(chunks: Iterable[Chunk], failures: list[BitstreamError]) -> Iterator
         failures.append(error)
 
 
-def _joined(chunks: Iterable[Chunk], is_more_at_hand: Callable[[], bool], most_frames: int) -> Iterator[Chunk]:
-    """`chunks`, those at hand joined up to some `most_frames`.
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Codes [C, K, F], and which of the frames are lost [F]. K is 0 where all are."""
+
+    codes: NDArray[Any]
+    lost: NDArray[np.bool_]
+
+
+def _joined(chunks: Iterable[Chunk], is_more_at_hand: Callable[[], bool], most_frames: int) -> Iterator[_Run]:
+    """`chunks`, those at hand joined up to some `most_frames`; long losses alone, which must take no memory.
 
     Many frames at once take a model little longer than one: whoever lags behind catches up.
     """
-    waiting: list[Chunk] = []
+    waiting, frames = list[Chunk](), 0
     for chunk in chunks:
-        if waiting and waiting[-1].codes.shape[1] != chunk.codes.shape[1]:  # lost frames have no layers
-            yield _one(waiting)
-            waiting = []
+        _, layers, size = chunk.codes.shape
+        is_long_loss = not layers and size > _LONG_LOSS_FRAMES
+        if waiting and is_long_loss:
+            yield _run_of(waiting)
+            waiting, frames = [], 0
         waiting.append(chunk)
-        if sum(part.codes.shape[2] for part in waiting) >= most_frames or not is_more_at_hand():
-            yield _one(waiting)
-            waiting = []
+        frames += size
+        if is_long_loss or frames >= most_frames or not is_more_at_hand():
+            yield _run_of(waiting)
+            waiting, frames = [], 0
     if waiting:
-        yield _one(waiting)
+        yield _run_of(waiting)
 
 
-def _one(chunks: list[Chunk]) -> Chunk:
-    return Chunk(chunks[0].start_frame, np.concatenate([chunk.codes for chunk in chunks], axis=2))
+def _run_of(chunks: list[Chunk]) -> _Run:
+    layers = max(chunk.codes.shape[1] for chunk in chunks)
+    codes = [
+        chunk.codes
+        if chunk.codes.shape[1] == layers
+        else np.zeros((len(chunk.codes), layers, chunk.codes.shape[2]), int)
+        for chunk in chunks
+    ]
+    lost = [np.full(chunk.codes.shape[2], chunk.codes.shape[1] == 0) for chunk in chunks]
+    return _Run(np.concatenate(codes, axis=2), np.concatenate(lost))
 
 
-def _synthesized(chunks: Iterable[Chunk], session: Decoder, channels: int) -> Iterator[Wave]:
+def _synthesized(runs: Iterable[_Run], session: Decoder, channels: int) -> Iterator[Wave]:
     """Waves at the model's rate, F * hop_length samples for F frames in all; lost frames are concealed."""
     step = block_frames(channels)
-    for chunk in chunks:
-        _, layers, frames = chunk.codes.shape
+    for run in runs:
+        _, layers, frames = run.codes.shape
         for start in range(0, frames, step):
-            part = chunk.codes[:, :, start : start + step]
-            yield session.push(part) if layers else session.conceal(part.shape[2])
+            part, lost = run.codes[:, :, start : start + step], run.lost[start : start + step]
+            yield session.push(part, lost) if layers else session.conceal(part.shape[2])
     yield session.flush()
 
 

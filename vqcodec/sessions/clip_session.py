@@ -114,14 +114,14 @@ class ClipDecoder:
         self._lost = np.zeros(0, bool)
         self._batch = batch
 
-    def push(self, codes: NDArray[Any]) -> Wave:
-        """Take the next codes [C, K, n]; returns the samples [C, m] of the pieces that are complete."""
-        return self._take(codes, lost=False)
+    def push(self, codes: NDArray[Any], lost: NDArray[np.bool_] | None = None) -> Wave:
+        """Take the next codes [C, K, n], `lost` [n] or not; returns the samples [C, m] that are complete."""
+        return self._take(codes, np.zeros(codes.shape[2], bool) if lost is None else lost)
 
     def conceal(self, frames: int) -> Wave:
         """Take `frames` lost ones, which have silence in their place."""
         depth = 1 if self._codes is None else self._codes.shape[1]
-        return self._take(np.zeros((self._batch, depth, frames), np.int64), lost=True)
+        return self._take(np.zeros((self._batch, depth, frames), np.int64), np.ones(frames, bool))
 
     def flush(self) -> Wave:
         """The samples of the rest."""
@@ -131,13 +131,13 @@ class ClipDecoder:
         self._codes = None
         return wave
 
-    def _take(self, codes: NDArray[Any], *, lost: bool) -> Wave:
+    def _take(self, codes: NDArray[Any], lost: NDArray[np.bool_]) -> Wave:
         if self._codes is None:
             self._codes, self._lost = codes[:, :, :0], np.zeros(0, bool)
         if codes.shape[1] != self._codes.shape[1]:  # lost frames came first: nothing said how many codebooks there are
             self._codes = np.zeros((self._batch, codes.shape[1], self._codes.shape[2]), np.int64)
         self._codes = np.concatenate((self._codes, codes), axis=2)
-        self._lost = np.concatenate((self._lost, np.full(codes.shape[2], lost)))
+        self._lost = np.concatenate((self._lost, lost))
         hop, waves = self.engine.hop_length, [np.zeros((self._batch, 0), np.float32)]
         while self._codes.shape[2] > (needed := self._lead + self._piece + self._context):
             waves.append(self._decoded(needed)[:, self._lead * hop : (self._lead + self._piece) * hop])

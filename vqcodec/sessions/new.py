@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Codes, Wave
@@ -29,8 +30,8 @@ class Encoder(Protocol):
 class Decoder(Protocol):
     """What decodes the codes of one wave, piece by piece."""
 
-    def push(self, codes: NDArray[Any]) -> Wave:
-        """Take the next codes [C, K, n]; return the samples [C, m] that are complete."""
+    def push(self, codes: NDArray[Any], lost: NDArray[np.bool_] | None = None) -> Wave:
+        """Take the next codes [C, K, n], `lost` [n] or not; return the samples [C, m] that are complete."""
 
     def conceal(self, frames: int) -> Wave:
         """Take `frames` lost ones; return samples as `push` does."""

@@ -107,44 +107,38 @@ class DecodeSession:
         self._lost_frames = 0
         self._next_frame = start_frame
 
-    def push(self, codes: NDArray[Any] | None) -> Wave:
+    def push(self, codes: NDArray[Any] | None, lost: NDArray[np.bool_] | None = None) -> Wave:
         """Decode the next frames: codes [B, K, n] integers, any n -> wave [B, m] float32; None is one lost frame.
 
-        Raises TypeError for what is no array, ValueError for another shape and for codes that the model does not have.
+        `lost` [n]: frames that are lost in all streams, whose codes are not looked at. Many short gaps at once cost far
+        less than one by one. Raises TypeError for what is no array, ValueError for another shape and for codes that the
+        model does not have.
         """
         if codes is None:
             return self.conceal(1)
         _check_array(codes, "codes")
+        if lost is not None and (lost.dtype != bool or lost.shape != codes.shape[2:]):
+            raise ValueError(f"lost is {lost.dtype} {list(lost.shape)}, expected bool {list(codes.shape[2:])}")
+        gone = np.zeros(codes.shape[2:], bool) if lost is None else lost
+        codes = np.where(gone, 0, codes) if gone.any() else codes
         self._check(codes)
-        if codes.shape[2] == 0:
-            return np.zeros((self.batch, 0), np.float32)
-        waves = []
-        for start in range(0, codes.shape[2], _MOST_FRAMES):
-            block = np.ascontiguousarray(codes[:, :, start : start + _MOST_FRAMES])
-            waves.append(self._decode(block))
-        wave = np.concatenate(waves, axis=1)
-        if self._lost_frames:
-            wave[:, : self.engine.hop_length] *= _ramp(self._gain, 1, self.engine.hop_length)
-        self._last, self._lost_frames = codes[:, :, -1:].copy(), 0
-        return self._after_start(wave)
+        waves, start = [np.zeros((self.batch, 0), np.float32)], 0
+        while start < codes.shape[2]:
+            if gone[start] and (self._last is None or self._last.shape[1] != codes.shape[1]):
+                rest = gone[start:]
+                waves.append(self._concealed(len(rest) if rest.all() else int(np.argmin(rest))))
+            else:
+                end = start + _MOST_FRAMES
+                waves.append(self._sound(codes[:, :, start:end].copy(), gone[start:end]))
+            start += waves[-1].shape[1] // self.engine.hop_length
+        return self._after_start(np.concatenate(waves, axis=1))
 
     def conceal(self, frames: int) -> Wave:
         """The wave of the next `frames` frames, lost in all streams: as long as that of `push`, in any split.
 
         Silence where none came before, and after the fade: it costs no decoding, and the decoder then starts anew.
         """
-        wave = np.zeros((self.batch, frames * self.engine.hop_length), np.float32)
-        end_frame = self._next_frame + frames
-        fading = min(frames, _FADE_FRAMES - self._lost_frames)
-        if self._last is not None and fading:
-            sound = self._decode(np.repeat(self._last, fading, axis=2))
-            before = self._gain
-            self._lost_frames += fading
-            wave[:, : sound.shape[1]] = sound * _ramp(before, self._gain, sound.shape[1])
-        if self._lost_frames == _FADE_FRAMES:
-            self._state = self._last = None
-        self._next_frame = end_frame
-        return self._after_start(wave)
+        return self._after_start(self._concealed(frames))
 
     def flush(self) -> Wave:
         """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
@@ -199,6 +193,43 @@ class DecodeSession:
             state = self.engine.start_decoding(self.batch, self._next_frame)
         wave, self._state = self.engine.decode_block(codes, state)
         self._next_frame += codes.shape[2]
+        return wave
+
+    def _concealed(self, frames: int) -> Wave:
+        """The wave of lost frames, with what lies before the beginning of the stream."""
+        wave = np.zeros((self.batch, frames * self.engine.hop_length), np.float32)
+        end_frame = self._next_frame + frames
+        fading = min(frames, _FADE_FRAMES - self._lost_frames)
+        if self._last is not None and fading:
+            sound = self._decode(np.repeat(self._last, fading, axis=2))
+            before = self._gain
+            self._lost_frames += fading
+            wave[:, : sound.shape[1]] = sound * _ramp(before, self._gain, sound.shape[1])
+        if self._lost_frames == _FADE_FRAMES:
+            self._state = self._last = None
+        self._next_frame = end_frame
+        return wave
+
+    def _sound(self, codes: NDArray[Any], lost: NDArray[np.bool_]) -> Wave:
+        """The wave of the next frames, up to where a fade has ended: as `push`, lost ones as `conceal`."""
+        hop, last, gains = self.engine.hop_length, self._last, []
+        for frame, is_lost in enumerate(lost):
+            before = self._gain
+            if is_lost:
+                assert last is not None
+                codes[:, :, frame : frame + 1] = last
+            last = codes[:, :, frame : frame + 1]
+            self._lost_frames = self._lost_frames + 1 if is_lost else 0
+            gains.append((before, self._gain))
+            if self._lost_frames == _FADE_FRAMES:
+                break
+        wave = self._decode(np.ascontiguousarray(codes[:, :, : len(gains)]))
+        for frame, (before, after) in enumerate(gains):
+            if before < 1 or after < 1:
+                wave[:, frame * hop : (frame + 1) * hop] *= _ramp(before, after, hop)
+        self._last = None if last is None else last.copy()
+        if self._lost_frames == _FADE_FRAMES:
+            self._state = self._last = None
         return wave
 
     def _check(self, codes: NDArray[Any]) -> None:
