@@ -24,14 +24,15 @@ def speech(rate_hz: int, seconds: float) -> np.ndarray:
     return np.resize(wave, round(seconds * rate_hz)).astype(np.float32)
 
 
-def medians(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def medians(jobs: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True) -> dict[str, float]:
     """Median seconds of each job; all in turn, `rounds` times, so that a noisy machine disturbs all alike.
 
-    A job that has taken half a minute takes part no more.
+    A job that has taken half a minute takes part no more. Each runs once before, unless it need not be `warm`.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    for job in jobs.values():
-        job()
+    if warm:
+        for job in jobs.values():
+            job()
     for _ in range(rounds):
         for name, job in jobs.items():
             if sum(times[name]) < _LONGEST_SECONDS:

@@ -29,7 +29,7 @@ def speed(seconds: float, rounds: int) -> str:
     for name, engine in (("torch", load_own()), ("onnx", vqcodec.load_onnx())):
         jobs |= _engine_jobs(name, engine, seconds)
     rows = jobs | _file_jobs(load_own(), seconds)
-    times = medians(rows | peer_jobs(seconds), rounds)
+    times = medians(rows | peer_jobs(seconds), rounds, warm=rounds > 1)
     lines = []
     for name, taken in times.items():
         kind = name.split()[-1]
@@ -96,7 +96,7 @@ def arithmetic(seconds: float, rounds: int) -> str:
             "a matrix product of oneDNN": lambda: linear(square, square, None),
             "a matrix product of BLAS": lambda: square @ square,
         }
-        times = medians(jobs | products, rounds)
+        times = medians(jobs | products, rounds, warm=rounds > 1)
     work = {
         name: _operations(job) for name, job in (jobs | {"a matrix product of BLAS": lambda: square @ square}).items()
     }

@@ -58,7 +58,7 @@ def start_up(rounds: int) -> str:
             "vqcodec decode --engine onnx": command(*_VQCODEC, "decode", "a.vqc", "b.wav", *onnx, folder=folder),
             "vqcodec info": command(*_VQCODEC, "info", "a.vqc", folder=folder),
         }
-        times = medians(jobs, rounds)
+        times = medians(jobs, rounds, warm=rounds > 1)
     whole = next(iter(times.values()))
     return table(
         ["command", "seconds", "against import torch"],
