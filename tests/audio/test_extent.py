@@ -1,7 +1,10 @@
 """Files whose headers are wrong about their length: read whole, or refused; what is fine is left alone."""
 
+import contextlib
 import io
+import re
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import soundfile
 
 from vqcodec.audio.extent import find_fault, whole
 from vqcodec.audio.files import AudioReader
+from vqcodec.audio.ogg import page_checksum
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.training.config import DataConfig
 from vqcodec.training.data.segments import Segments
@@ -198,3 +202,107 @@ def test_training_counts_the_samples_that_come_and_refuses_what_is_cut(tmp_path,
     (tmp_path / "cut.wav").write_bytes(coded(sound, "wav")[:30000])
     with pytest.raises(TrainingError, match=r"cut\.wav: is cut"):
         Segments(config, RATE_HZ, seed=0)
+
+
+def pages_of(ogg):
+    """Where the pages of a file begin."""
+    return [found.start() for found in re.finditer(rb"OggS\0", ogg)]
+
+
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+def test_an_ogg_with_a_damaged_or_a_missing_page_is_refused(sound, kind):
+    """libogg passes over both."""
+    wave = np.tile(sound, 10)
+    data = coded(wave, kind)
+    *_, one, other = pages_of(data)[:-1]
+    damaged = data[: other - 100] + bytes([data[other - 100] ^ 1]) + data[other - 99 :]
+    with pytest.raises(AudioError, match=rf"the page at byte {one} has a wrong checksum, and would be left out"):
+        read(damaged)
+    assert len(sound) < len(read(damaged, on_truncated="take")) < len(wave)
+    with pytest.raises(AudioError, match=rf"pages are missing before byte {one}"):
+        read(data[:one] + data[other:])
+
+
+def test_the_checksum_of_a_page_is_that_of_libogg(sound):
+    data = coded(sound, "ogg")
+    places = [*pages_of(data), len(data)]
+    for start, end in pairwise(places):
+        page = data[start:end]
+        assert page_checksum(page) == page[22:26]
+        assert page_checksum(page[:-1] + bytes([page[-1] ^ 1])) != page[22:26]
+
+
+def with_samples(flac, samples):
+    """A FLAC whose header speaks of another number of samples."""
+    field = int.from_bytes(flac[18:26], "big") >> 36 << 36 | samples
+    return flac[:18] + field.to_bytes(8, "big") + flac[26:]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("said", [1, 4096, 20000, 28672, 31999])
+def test_a_flac_that_goes_on_behind_its_header_is_refused(sound, said, channels):
+    wave = np.stack([sound] * channels, axis=1)
+    data = coded(wave, "flac")
+    with pytest.raises(
+        AudioError, match=rf"goes on to sample \d+, where its header says {said}; the others would be left"
+    ):
+        read(with_samples(data, said))
+    assert len(read(with_samples(data, said), on_truncated="take")) == said
+
+
+@pytest.mark.parametrize("compression", [0.0, 1.0])
+@pytest.mark.parametrize("samples", [1, 191, 4095, 4096, 4097, 16384, 32000])
+def test_a_whole_flac_has_no_fault(sound, samples, compression):
+    data = coded(sound[:samples], "flac", compression_level=compression)
+    assert find_fault(io.BytesIO(data)) is None
+    assert len(read(data + b"TAG" + bytes(125))) == samples
+
+
+def test_an_au_that_goes_on_behind_its_header_is_refused(sound):
+    data = coded(sound, "au")
+    with pytest.raises(AudioError, match="has 24000 bytes after the end of its audio"):
+        read(data[:8] + struct.pack(">I", 40000) + data[12:])
+
+
+def test_an_au_of_unknown_length_is_read_to_its_end(sound):
+    data = coded(sound, "au")
+    np.testing.assert_allclose(read(data[:8] + b"\xff" * 4 + data[12:]), sound, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"), [(b"16000", "has 32000 bytes after"), (b"48000", "is cut: by its header")]
+)
+def test_a_sphere_file_of_another_length_is_refused(sound, said, message):
+    """NIST SPHERE, in which many corpora of speech come."""
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE_HZ, format="NIST")
+    data = file.getvalue()
+    assert len(read(data)) == len(sound)
+    with pytest.raises(AudioError, match=message):
+        read(data.replace(b"sample_count -i 32000", b"sample_count -i " + said))
+    with pytest.raises(AudioError, match="is cut: by its header it has 64000 bytes of audio"):
+        read(data[:40000])
+
+
+def test_an_aiff_with_less_sound_than_it_says_is_refused(sound):
+    data = coded(sound, "aiff")
+    at = data.index(b"SSND") + 8
+    with pytest.raises(AudioError, match="is cut: by its header it has 64000 bytes of audio, of which 25600 are there"):
+        read(data[:at] + (38400).to_bytes(4, "big") + data[at + 4 :])
+
+
+def test_an_mp3_whose_first_frame_has_other_channels_is_refused(sound):
+    """libmpg123 stops where they change."""
+    data = coded(sound, "mp3")
+    with pytest.raises(AudioError, match="ends after"):
+        read(data[:3] + b"\x04" + data[4:])
+
+
+def test_what_a_damaged_header_makes_libsndfile_do_is_not_printed(sound, capfd):
+    data = bytearray(coded(sound, "aiff"))
+    data[42:46] = b"\xff\xff\xff\xf0"
+    for value in range(0, 256, 15):
+        data[16] = value
+        with contextlib.suppress(AudioError):
+            read(bytes(data))
+    assert capfd.readouterr().err == ""

@@ -5,13 +5,17 @@ more than libsndfile would read. Both look at headers of chunks, pages and frame
 """
 
 import io
-import mmap
+import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import BinaryIO, Literal
 
 from vqcodec.audio import mpeg
+from vqcodec.audio.flac import find_flac_fault
+from vqcodec.audio.ogg import find_ogg_fault
+from vqcodec.frames import ceil_div
 
 OnTruncated = Literal["refuse", "take"]
 """What becomes of a file that is cut, or goes on where libsndfile stops."""
@@ -19,6 +23,7 @@ OnTruncated = Literal["refuse", "take"]
 _MOST_PREFIX_BYTES = 16 << 20
 _MOST_STRAY_BYTES = 4096
 """What may lie behind the sound without being anything: padding, tags of other programs."""
+_MOST_SPHERE_BYTES = 1024
 
 
 class _Spliced(io.RawIOBase):
@@ -80,9 +85,8 @@ def find_fault(file: BinaryIO, log: str = "") -> str | None:
     """
     position = file.tell()
     kind = _kind(file)
-    find = {"wave": _wave_fault, "aiff": _aiff_fault, "ogg": _ogg_fault, "flac": _flac_fault, "mpeg": _mpeg_fault}
     try:
-        return find[kind](file) if kind else _fault_in(log)
+        return _FAULTS[kind](file) if kind else _fault_in(log)
     finally:
         file.seek(position)
 
@@ -95,7 +99,7 @@ def _kind(file: BinaryIO) -> str | None:
         return "wave"
     if head[:4] == b"FORM" and head[8:11] == b"AIF":
         return "aiff"
-    named = {b"OggS": "ogg", b"fLaC": "flac"}.get(head[:4])
+    named = {b"OggS": "ogg", b"fLaC": "flac", b".snd": "au", b"NIST": "sphere"}.get(head[:4])
     if named is None and mpeg.parse_frame(head) is not None:
         return "mpeg"
     return named
@@ -141,6 +145,11 @@ def _after(file: BinaryIO, position: int, order: str) -> str | None:
         if name in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
             return f"has another file joined to it at byte {start - 8}, which would be left out"
     end = _end_of_chunks(file, position, order)
+    return _stray(file, end)
+
+
+def _stray(file: BinaryIO, end: int) -> str | None:
+    """What is wrong with more than a little behind the `end` of the sound."""
     file.seek(end)
     rest = file.read(_MOST_STRAY_BYTES + 1)
     if len(rest) > _MOST_STRAY_BYTES and any(rest):
@@ -230,10 +239,20 @@ def _wave_fault(file: BinaryIO) -> str | None:
 
 
 def _aiff_fault(file: BinaryIO) -> str | None:
-    size = _size(file)
+    size, claimed = _size(file), 0
     for name, start, length in _chunks(file, 12, ">"):
+        if name == b"COMM":
+            file.seek(start)
+            channels, frames, bits = struct.unpack(">HIH", file.read(8).ljust(8, b"\0"))
+            kind = file.read(14)[10:] if length > 18 else b"NONE"
+            claimed = channels * frames * ceil_div(bits, 8) if kind in (b"NONE", b"sowt", b"twos") else 0
         if name == b"SSND" and start + length > size:
             return _cut(length, size - start)
+        if name == b"SSND":
+            file.seek(start)
+            present = length - 8 - int.from_bytes(file.read(4), "big")  # behind an offset that hardly anyone uses
+            if claimed > present:
+                return _cut(claimed, max(0, present))
         if start + length >= size:
             return None
         if name == b"SSND":
@@ -241,41 +260,27 @@ def _aiff_fault(file: BinaryIO) -> str | None:
     return None
 
 
-def _ogg_fault(file: BinaryIO) -> str | None:
-    size, position = _size(file), 0
-    running: set[bytes] = set()
-    has_begun = False
-    while position < size:
-        file.seek(position)
-        head = file.read(27)
-        if head[:4] != b"OggS"[: len(head)]:
-            if not running and size - position <= _MOST_STRAY_BYTES:
-                break
-            return f"has bytes that are no Ogg page, from byte {position} on; it is damaged"
-        lengths = file.read(head[26]) if len(head) == 27 else b""
-        if len(head) < 27 or position + 27 + head[26] + sum(lengths) > size:
-            return "is cut: its last page is not whole"
-        serial, begins, ends = head[14:18], head[5] & 2, head[5] & 4
-        if begins and has_begun:
-            return f"has another stream joined to it at byte {position} (a chained Ogg), which would be left out"
-        has_begun |= not begins
-        running = (running | {serial}) - ({serial} if ends else set())
-        position += 27 + head[26] + sum(lengths)
-    return "is cut: the page that ends its stream is missing" if running else None
-
-
-def _flac_fault(file: BinaryIO) -> str | None:
-    """A second file behind the first: libFLAC stops at the number of samples of the first."""
-    file.seek(0)
-    try:
-        data: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError):  # in memory
-        data = file.read()
-    first = data.find(b"fLaC")
-    joined = [at for block in (b"\0", b"\x80") if (at := data.find(b"fLaC" + block + b"\0\0\x22", first + 4)) > 0]
-    if not joined:
+def _au_fault(file: BinaryIO) -> str | None:
+    """A header of AU: its own length, and that of the sound."""
+    file.seek(4)
+    start, length = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
+    present = max(0, _size(file) - start)
+    if _is_unknown(length):
         return None
-    return f"has another file joined to it at byte {min(joined)}, which would be left out"
+    return _cut(length, present) or _stray(file, start + length)
+
+
+def _sphere_fault(file: BinaryIO) -> str | None:
+    """A header of NIST SPHERE: its own length, and lines such as `sample_count -i 16000`."""
+    file.seek(0)
+    head = file.read(_MOST_SPHERE_BYTES)
+    numbers = dict(re.findall(rb"^(\w+) -i (\d{1,12})$", head, re.MULTILINE))
+    sizes = [int(numbers.get(name, 1)) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
+    if b"sample_count" not in numbers or (b"sample_coding -s" in head and b"shorten" in head):
+        return None
+    start = int(head[8:16].strip() or 1024) if head[8:16].strip().isdigit() else 1024
+    length = math.prod(sizes)
+    return _cut(length, max(0, _size(file) - start)) or _stray(file, start + length)
 
 
 def _whole_mpeg(file: BinaryIO) -> BinaryIO:
@@ -312,3 +317,14 @@ def _fault_in(log: str) -> str | None:
         if not _is_unknown(int(claimed)) and (fault := _cut(int(claimed), int(present))):
             return fault
     return None
+
+
+_FAULTS: dict[str, Callable[[BinaryIO], str | None]] = {
+    "wave": _wave_fault,
+    "aiff": _aiff_fault,
+    "au": _au_fault,
+    "sphere": _sphere_fault,
+    "ogg": partial(find_ogg_fault, most_stray_bytes=_MOST_STRAY_BYTES),
+    "flac": find_flac_fault,
+    "mpeg": _mpeg_fault,
+}

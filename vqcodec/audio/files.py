@@ -12,6 +12,7 @@ import soundfile
 
 from vqcodec.arrays import MOST_PEAK, Wave
 from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
+from vqcodec.audio.mpeg import least_samples
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError, OutputError
 from vqcodec.output import seekable_copy
@@ -46,6 +47,20 @@ class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
 
     def seekable(self) -> bool:
         return bool(super().seekable()) and self.frames < _UNKNOWN_SAMPLES
+
+
+class _Forgiving:
+    """A file in which a seek to nowhere stays where it is, as damaged headers ask for; else Python would print it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.readinto = file.readinto  # type: ignore[attr-defined]
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.seek(offset, whence)
+        return self._file.tell()
 
 
 class AudioReader:
@@ -94,9 +109,12 @@ class AudioReader:
                 yield block
             if block.shape[1] < block_samples:
                 break
-        if done < self.length_samples and self.is_length_exact and self._on_truncated == "refuse":
+        if self._on_truncated == "take":
+            return
+        least = self.length_samples if self.is_length_exact else least_samples(self._bytes)
+        if done < least:
             raise AudioError(
-                f"{self.name}: ends after {done / self.rate_hz:.2f} of {self.length_samples / self.rate_hz:.2f} s; "
+                f"{self.name}: ends after {done / self.rate_hz:.2f} of {least / self.rate_hz:.2f} s; "
                 f"the file is cut or damaged; {_REMEDY}"
             )
 
@@ -168,7 +186,7 @@ class AudioReader:
         source.seek(0)
         try:
             with self._named():
-                return self._cleanup.enter_context(_SoundFile(source))
+                return self._cleanup.enter_context(_SoundFile(_Forgiving(source)))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             if fault := find_fault(self._bytes):
                 raise AudioError(f"{self.name}: {fault}; fetch or convert it anew") from None

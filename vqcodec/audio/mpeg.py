@@ -18,6 +18,8 @@ _KBPS = {
 _RATES_HZ = (44100, 48000, 32000)
 _SYNC_BYTES = 1 << 16
 """How far the next frame is looked for."""
+_ADDED_SAMPLES = 2 * 4095 + 1152
+"""A tag of LAME names up to 4095 at either end; a decoder may hold the last frame back."""
 _TAG_BYTES = 48
 """Where a tag of counts lies in the first frame, at the most."""
 
@@ -39,6 +41,11 @@ class Frame:
         return (
             4 + {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}[self.version == 1, is_mono]
         )
+
+    @property
+    def samples(self) -> int:
+        """Samples per channel."""
+        return {1: 384, 2: 1152, 3: 1152 if self.version == 1 else 576}[self.layer]
 
     def has_tag(self, head: bytes) -> bool:
         """Tell whether this frame, whose first bytes are `head`, has no sound but a tag of counts."""
@@ -103,6 +110,12 @@ def count_frames(file: BinaryIO) -> Count | None:
             frames += 1
         is_cut = position + frame.size_bytes > size
     return Count(first, first_position, frames, said, is_cut, max(1, tags))
+
+
+def least_samples(file: BinaryIO) -> int:
+    """Tell how many samples `file` holds at least: those of its frames, but for what encoders add at both ends."""
+    count = count_frames(file)
+    return 0 if count is None else max(0, count.frames * count.first.samples - _ADDED_SAMPLES)
 
 
 def first_frame(file: BinaryIO) -> tuple[int, Frame, bytes] | None:
