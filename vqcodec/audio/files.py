@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import MOST_PEAK, Wave
+from vqcodec.audio.containers import decoded, is_container
 from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
 from vqcodec.audio.mpeg import least_samples
 from vqcodec.audio.stderr import named_stderr
@@ -190,7 +191,11 @@ class AudioReader:
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             if fault := find_fault(self._bytes):
                 raise AudioError(f"{self.name}: {fault}; fetch or convert it anew") from None
-            raise AudioError(f"{self.name}: {_no_audio(error)}") from None
+            self._bytes.seek(0)
+            if not is_container(self._bytes.read(16)):
+                raise AudioError(f"{self.name}: {_no_audio(error)}") from None
+        self._bytes = self._cleanup.enter_context(decoded(self._bytes, self.name, self._on_truncated))
+        return self._open()
 
     def _count(self) -> None:
         """Find the length of a file whose header does not tell it, by reading it once."""
@@ -224,7 +229,7 @@ class AudioReader:
         try:
             soundfile.SoundFile(io.BytesIO(head)).close()
         except soundfile.LibsndfileError as error:
-            if head and error.code == _UNRECOGNIZED and not head.startswith(b"ID3"):
+            if head and error.code == _UNRECOGNIZED and not (head.startswith(b"ID3") or is_container(head)):
                 raise AudioError(f"{self.name}: {_no_audio(error)}") from None
 
     def _read_tags(self) -> dict[str, str]:

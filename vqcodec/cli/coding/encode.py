@@ -54,7 +54,7 @@ def encode(
 ) -> None:
     """Encode audio to .vqc, by default with all codebooks of the model.
 
-    INPUT is a WAV, FLAC, Ogg or MP3 file, of any rate from 4 to 192 kHz and any number of channels. With --out-dir
+    INPUT is a WAV, FLAC, Ogg or MP3 file (with PyAV m4a and the like too), of any rate from 4 to 192 kHz and any number of channels. With --out-dir
     there may be many, also folders, globs, and CSV or JSONL manifests. "-" is standard input or output. At most 4
     threads compute; OMP_NUM_THREADS in the environment sets another number.
 
