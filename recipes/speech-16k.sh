@@ -10,28 +10,31 @@ if [ $# -lt 3 ]; then
 fi
 runs=$1 train=$2 valid=$3
 shift 3
-recipe=$(dirname "$0")/speech-16k.yaml
+recipes=$(dirname "$0")
 
-stage() { # NAME key=value ...: unless it is finished, begins it or goes on with it
-    local name=$1 resume=()
-    shift
+stage() { # NAME RECIPE key=value ...: unless it is finished, begins it or goes on with it
+    local name=$1 recipe=$recipes/$2.yaml resume=()
+    shift 2
     if [ -f "$runs/$name/model.safetensors" ]; then return; fi
     if [ -d "$runs/$name/checkpoints" ]; then resume=(--resume); fi
     vqcodec train "$recipe" "data.train=[$train]" "data.valid=[$valid]" "$@" --run "$runs/$name" "${resume[@]}"
 }
 
 mkdir -p "$runs"
-stage 1-adamw steps=28000 "$@"
-stage 2-muon init="$runs/1-adamw/model.safetensors" optimizer.kind=muon steps=6800 "$@"
-stage 3-muon init="$runs/2-muon/model.safetensors" optimizer.kind=muon steps=12250 "$@"
-stage 4-perceptual init="$runs/3-muon/model.safetensors" optimizer.kind=muon loss.perceptual=1 steps=6300 "$@"
-stage 5-level init="$runs/4-perceptual/model.safetensors" optimizer.kind=muon loss.perceptual=1 loss.level=0.5 steps=16300 "$@"
-stage 6-deeper init="$runs/5-level/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
+stage 1-adamw speech-16k steps=28000 "$@"
+stage 2-muon speech-16k init="$runs/1-adamw/model.safetensors" optimizer.kind=muon steps=6800 "$@"
+stage 3-muon speech-16k init="$runs/2-muon/model.safetensors" optimizer.kind=muon steps=12250 "$@"
+stage 4-perceptual speech-16k init="$runs/3-muon/model.safetensors" optimizer.kind=muon loss.perceptual=1 steps=6300 "$@"
+stage 5-level speech-16k init="$runs/4-perceptual/model.safetensors" optimizer.kind=muon loss.perceptual=1 loss.level=0.5 steps=16300 "$@"
+stage 6-deeper speech-16k init="$runs/5-level/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
     quantizer.dropout=0.4 steps=14000 "$@"
-stage 7-longer init="$runs/6-deeper/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
+stage 7-longer speech-16k init="$runs/6-deeper/model.safetensors" optimizer.kind=muon loss.perceptual=1.5 loss.level=0.5 \
     quantizer.dropout=0.4 data.segment_seconds=2 data.batch_size=4 steps=13600 "$@"
+stage 8-voice speech-16k-voice init="$runs/7-longer/model.safetensors" "$@"
+stage 9-joint speech-16k-joint init="$runs/8-voice/model.safetensors" "$@"
+stage 10-phase speech-16k-joint init="$runs/9-joint/model.safetensors" loss.complex=1.5 optimizer.learning_rate=3e-4 steps=500 "$@"
 if [ ! -f "$runs/speech-16k.safetensors" ]; then
-    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/7-longer/model.safetensors" \
+    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/10-phase/model.safetensors" \
         --out "$runs/speech-16k.safetensors"
 fi
 echo "$runs/speech-16k.safetensors"

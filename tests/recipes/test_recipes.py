@@ -82,16 +82,16 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         return done.stdout
 
     run("steps=100")
-    for stage in ("1-adamw", "2-muon", "7-longer"):
+    for stage in ("1-adamw", "2-muon", "10-phase"):
         rows = [json.loads(line) for line in (tmp_path / stage / "log.jsonl").read_text().splitlines()]
         steps = [row for row in rows if "perplexity" in row]
         assert all(value > 0.25 * 32 for value in steps[-1]["perplexity"]), stage
         losses = [row["mel"] for row in rows if "mel" in row]
         assert sum(losses[-3:]) < 0.8 * sum(losses[:3]) or stage != "1-adamw"
-    for name in ("7-longer/model.safetensors", "speech-16k.safetensors"):
+    for name in ("10-phase/model.safetensors", "speech-16k.safetensors"):
         (tmp_path / name).unlink()
     weights = run().splitlines()[-1]  # goes on with the last stage, from its step 100
-    assert json.loads((tmp_path / "7-longer" / "log.jsonl").read_text().splitlines()[-1])["step"] == 150
+    assert json.loads((tmp_path / "10-phase" / "log.jsonl").read_text().splitlines()[-1])["step"] == 150
     model = zoo.load(weights)
     assert model.entropy is not None
     wave, rate_hz = soundfile.read(speech_path, dtype="float32")

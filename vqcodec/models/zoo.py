@@ -53,7 +53,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="8d0d97f1646c1690c2eef9d554b6c0ba191771ab679cf0b32377c5001401d609",
+            sha256="6118986f10f44cb9f0cefacac0e9945ed03053aaf9f181d316cc300985e84b47",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,
@@ -73,6 +73,7 @@ FORMER_WEIGHTS: dict[str, str] = {
     "1fec197e02f9bcd8e9730cccedd5d4465f291fbb56e9bb0c4edc1a2055bd97f5": "532623d",
     "33189ab627fbf25ac7755c67a0d319a4d678c3a5fa2c63f7d8febd15cdf04ba7": "9b319e3",
     "357013857266db67c8e0573a0dfbc56a1c1da9d482e141a9e93974cf2c531c0c": "dafe52e",
+    "8d0d97f1646c1690c2eef9d554b6c0ba191771ab679cf0b32377c5001401d609": "af2100d",
 }
 """SHA-256 of earlier weights of `DEFAULT_MODEL`, and the revision of vqcodec that bundled them, its card included."""
 
