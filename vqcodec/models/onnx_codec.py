@@ -1,6 +1,5 @@
 """A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
 
-import json
 import os
 import textwrap
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
 from vqcodec.models.engine import StreamEngine
 from vqcodec.models.weightsfile import WeightsFile
+from vqcodec.texts import parse_object
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -133,10 +133,10 @@ class _Graph:
 def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
     """What the metadata of a graph says; nothing where it is not what `vqcodec export` writes."""
     try:
-        facts = json.loads(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
+        facts = parse_object(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
         numbers = [facts["decoder_context_frames"], facts["delay_samples"], *(facts["noise"] or ())]
         return facts if all(type(number) is int for number in numbers) else {}
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         return {}
 
 

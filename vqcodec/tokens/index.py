@@ -18,6 +18,7 @@ from typing import Any
 
 from vqcodec.errors import TokensError
 from vqcodec.output import atomic_output, output_errors
+from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 from vqcodec.tokens.formats import format_of
 from vqcodec.tokens.plan import Plan
 
@@ -63,10 +64,10 @@ def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
     """The lines of a shard's index, failures included. Raises TokensError if it is missing or damaged."""
     path = index_path(folder, shard)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at rarer separators
-        values = [json.loads(line) for line in lines if line]
+        lines = read_limited(path, MOST_LIST_BYTES).split(b"\n")  # splitlines would cut texts at rarer separators
+        values = [parse_object(line.decode()) for line in lines if line]
         return [value for value in values if _SIZE not in value]
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise TokensError(f"{path}: cannot be read ({error}); tokenize again with --resume") from None
 
 

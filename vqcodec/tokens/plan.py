@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
 from vqcodec.output import atomic_output
+from vqcodec.texts import MOST_LINE, MOST_LIST_BYTES, read_json_object
 from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.utterances import ColumnValue, Utterance, check_id
 
@@ -77,8 +78,8 @@ class Plan:
         try:
             with path.open("rb") as file:
                 file.seek(self.offsets[shard])
-                return [Utterance.from_json(file.readline().decode()) for _ in range(self.size_of(shard))]
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                return [Utterance.from_json(file.readline(MOST_LINE).decode()) for _ in range(self.size_of(shard))]
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise TokensError(f"{path}: shard {shard} of the plan cannot be read ({error}); start afresh") from None
 
 
@@ -125,7 +126,7 @@ def open_plan(folder: Path) -> Plan:
     """The plan in `folder`. Raises TokensError if there is none or it cannot be read."""
     path = folder / "plan.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json_object(path, most_bytes=MOST_LIST_BYTES)
         version = values.pop("version")
         if version != _VERSION:
             raise TokensError(f"{path}: version {version}; this release reads {_VERSION}")
@@ -136,7 +137,7 @@ def open_plan(folder: Path) -> Plan:
         return Plan(**{**values, "folder": folder})
     except (FileNotFoundError, NotADirectoryError):
         raise TokensError(f"{folder}: no plan.json, so no output of vqcodec tokenize; give its folder") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise TokensError(f"{path}: cannot be read ({error})") from None
 
 

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vqcodec.errors import TrainingError
-from vqcodec.jsontext import read_json_object
 from vqcodec.output import output_errors, sync
+from vqcodec.texts import read_json_object
 
 KEEP = 2
 """Checkpoints kept in a run: the newest and one before it."""

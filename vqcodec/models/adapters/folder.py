@@ -1,13 +1,13 @@
 """A folder of transformers: its config, the hash of its weights, and the model, with transformers kept quiet."""
 
 import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import ModelError, UnavailableError, how_to_install
 from vqcodec.models.weightsfile import file_digest
+from vqcodec.texts import read_json_object
 
 
 class ModelFolder:
@@ -16,12 +16,12 @@ class ModelFolder:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         try:
-            facts = json.loads((path / "config.json").read_bytes())
+            facts = read_json_object(path / "config.json")
         except FileNotFoundError:
             raise ModelError(f"{name}: no config.json in {path}; give a folder of vqcodec or transformers") from None
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             raise ModelError(f"{path / 'config.json'}: no readable JSON; fetch the folder again") from None
-        self.model_type = str(facts.get("model_type"))[:60] if isinstance(facts, dict) else "none"
+        self.model_type = str(facts.get("model_type"))[:60]
         self.weights = sorted(path.glob("model*.safetensors"))
         if not self.weights:
             raise ModelError(f"{name}: no model.safetensors in {path}; convert its weights (pickles are not read)")

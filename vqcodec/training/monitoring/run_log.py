@@ -22,8 +22,8 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from vqcodec.jsontext import parse_object
 from vqcodec.output import atomic_output, make_folder, output_errors
+from vqcodec.texts import parse_object
 
 
 class RunLog:
