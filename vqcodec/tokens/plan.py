@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, get_args
 
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
@@ -44,6 +44,13 @@ class Settings:
     format: str
     entropy_coded: bool = False
 
+    def __post_init__(self) -> None:
+        numbers = (self.sample_rate_hz, self.hop_length, self.codebook_size, self.num_codebooks)
+        if not all(type(number) is int and number >= 1 for number in numbers) or type(self.entropy_coded) is not bool:
+            raise ValueError(f"settings {numbers!r:.80} cannot be")
+        if not all(isinstance(text, str) for text in (self.model, self.fingerprint, self.format)):
+            raise TypeError("settings that are no texts")
+
     @property
     def frame_rate(self) -> float:
         """Frames per second."""
@@ -63,6 +70,17 @@ class Plan:
     offsets: list[int]
     sha256: str
 
+    def __post_init__(self) -> None:
+        numbers = (self.utterances, self.shard_size, *self.offsets)
+        if not all(type(number) is int and number >= 0 for number in numbers) or not self.shard_size:
+            raise ValueError("counts and offsets that are none")
+        if len(self.offsets) != ceil_div(self.utterances, self.shard_size):
+            raise ValueError(f"{len(self.offsets)} shards of {self.shard_size} for {self.utterances} utterances")
+        if not all(isinstance(text, str) for text in (self.source, self.sha256)):
+            raise TypeError("a source or SHA-256 that is no text")
+        if not set(self.columns.values()) <= set(get_args(ColumnType)):
+            raise ValueError(f"columns {self.columns!r:.80} are of unknown types")
+
     @property
     def num_shards(self) -> int:
         """Shards in all."""
@@ -71,6 +89,20 @@ class Plan:
     def size_of(self, shard: int) -> int:
         """Utterances of a shard."""
         return min(self.shard_size, self.utterances - shard * self.shard_size)
+
+    def check(self) -> None:
+        """Raise TokensError for a plan.jsonl that is not the one that was planned: it reads all of it."""
+        path = self.folder / "plan.jsonl"
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise TokensError(f"{path}: cannot be read ({error.strerror}); start afresh") from None
+        if digest != self.sha256:
+            raise TokensError(
+                f"{path}: was changed: its SHA-256 is {digest[:16]}..., that of the plan {self.sha256[:16]}...; "
+                "restore the file, or start afresh in a new folder"
+            )
 
     def shard(self, shard: int) -> list[Utterance]:
         """The utterances of a shard, in order. Raises TokensError for a plan.jsonl that was cut."""
