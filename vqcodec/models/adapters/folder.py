@@ -1,6 +1,7 @@
 """A folder of transformers: its config, the hash of its weights, and the model, with transformers kept quiet."""
 
 import hashlib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from vqcodec.errors import ModelError, UnavailableError, how_to_install
 from vqcodec.models.weightsfile import file_digest
 from vqcodec.texts import read_json_object
+
+_SPARE_VALUES = 1 << 20
+"""What a model may make beside its weights, such as tables of angles."""
 
 
 class ModelFolder:
@@ -39,13 +43,40 @@ class ModelFolder:
 
     def model(self, **changes: Any) -> Any:
         """transformers' model, in evaluation mode, with `changes` of the config. Raises as `config`."""
+        self._check_size()
         model, info = self._load("AutoModel", use_safetensors=True, output_loading_info=True, **changes)
         if info["missing_keys"]:
             missing = ", ".join(sorted(info["missing_keys"])[:3])
             raise ModelError(f"{self.name}: its weights lack {missing}; fetch the folder again")
         return model.eval()
 
+    def _check_size(self) -> None:
+        """Raise ModelError for a config of more values than the weights have bytes, which transformers would make."""
+        import torch
+
+        config = self.config
+
+        def values(transformers: Any) -> int:
+            with torch.device("meta"):  # shapes without memory
+                model = transformers.AutoModel.from_config(config)
+            return sum(one.numel() for one in (*model.parameters(), *model.buffers()))
+
+        claimed, present_bytes = self._quietly(values), sum(path.stat().st_size for path in self.weights)
+        if claimed > present_bytes + _SPARE_VALUES:
+            raise ModelError(
+                f"{self.name}: its config is of a model of {claimed:,} values, its weights have {present_bytes:,} "
+                "bytes; fetch the folder again"
+            )
+
     def _load(self, kind: str, **options: Any) -> Any:
+        return self._quietly(
+            lambda transformers: getattr(transformers, kind).from_pretrained(
+                str(self.path), local_files_only=True, **options
+            )
+        )
+
+    def _quietly(self, use: Callable[[Any], Any]) -> Any:
+        """What `use` makes of transformers. Raises ModelError for whatever it raises."""
         try:
             import transformers
         except ImportError:
@@ -55,7 +86,7 @@ class ModelFolder:
         messages.disable_progress_bar()  # both would write into the caller's output
         messages.set_verbosity_error()
         try:
-            return getattr(transformers, kind).from_pretrained(str(self.path), local_files_only=True, **options)
+            return use(transformers)
         except Exception as error:  # of damaged files: KeyError, RuntimeError, SafetensorError and others
             first = str(error).strip().partition("\n")[0][:200]
             raise ModelError(f"{self.name}: transformers cannot load it ({first or type(error).__name__})") from None
