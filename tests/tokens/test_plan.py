@@ -124,6 +124,8 @@ def test_damage_is_named(tmp_path):
         {"source": None},
         {"settings": {"hop_length": "a"}},
         {"settings": {"codebook_size": 0}},
+        {"settings": {"codebook_size": 10**12}},
+        {"settings": {"num_codebooks": 10**12}},
         {"settings": {"model": 3}},
         {"settings": {"format": ["npy"]}},
         {"settings": {"fingerprint": "no hex"}},

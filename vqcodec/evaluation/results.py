@@ -63,6 +63,8 @@ _NUMBERS = (
     *("kbps_asked", "rate_hz", "seconds", "kbps", "payload_kbps", "encode_seconds", "decode_seconds"),
     *("delay_samples", "codebook_size"),
 )
+_MOST_CODES = 1 << 16
+"""Of a codebook: what is counted of it is held in memory."""
 _FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", *_REST))
 
 
@@ -94,6 +96,10 @@ def _checked(result: Result) -> Result:
         value = getattr(result, name)
         if value is not None and (not math.isfinite(_number(value)) or (value < 0 and name != "delay_samples")):
             raise ValueError(f"{name} {value!r:.60} cannot be")
+    if result.codebook_size is not None and not (
+        type(result.codebook_size) is int and 1 <= result.codebook_size <= _MOST_CODES
+    ):
+        raise ValueError(f"codebook_size {result.codebook_size!r:.60} cannot be")
     if result.error is None and not (result.seconds and result.kbps is not None):
         raise ValueError("neither seconds and kbps nor an error")
     for mapping in (result.undefined, result.failed, result.columns):

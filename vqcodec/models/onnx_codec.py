@@ -1,6 +1,7 @@
 """A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
 
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 from functools import cached_property
@@ -143,7 +144,7 @@ def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
 def _default_threads() -> int:
     """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
     text = os.environ.get("OMP_NUM_THREADS", "")
-    return min(max(1, int(text)), os.cpu_count() or 1) if text.isdecimal() else 1
+    return min(max(1, int(text)), os.cpu_count() or 1) if re.fullmatch(r"[0-9]{1,9}", text) else 1
 
 
 def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":

@@ -26,6 +26,8 @@ RESERVED = ("id", "codes", "vqc", "num_frames", "samples", "original_rate_hz", "
 """Columns of ours, which a source may not carry."""
 
 _VERSION = 1
+_MOST_CODES, _MOST_CODEBOOKS = 1 << 16, 255
+"""Of a codebook, and of a frame: what a .vqc and an array of uint16 hold."""
 _SHARD_SIZES = (64, 1000)
 _SHARDS = 64
 """A small source is cut into about so many shards, so that many workers have work; see `default_shard_size`."""
@@ -46,7 +48,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         numbers = (self.sample_rate_hz, self.hop_length, self.codebook_size, self.num_codebooks)
-        if not all(type(number) is int and number >= 1 for number in numbers) or type(self.entropy_coded) is not bool:
+        are_counts = all(type(number) is int and number >= 1 for number in numbers)
+        is_small = are_counts and self.codebook_size <= _MOST_CODES and self.num_codebooks <= _MOST_CODEBOOKS
+        if not is_small or type(self.entropy_coded) is not bool:
             raise ValueError(f"settings {numbers!r:.80} cannot be")
         if not all(isinstance(text, str) for text in (self.model, self.fingerprint, self.format)):
             raise TypeError("settings that are no texts")

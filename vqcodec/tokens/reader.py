@@ -17,7 +17,7 @@ from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_json_object
 from vqcodec.tokens.formats.blobs import holds_vqc
 from vqcodec.tokens.formats.shard_format import ShardReader, reading
 from vqcodec.tokens.formats.shards import open_shard, read_rows, row_lines
-from vqcodec.tokens.index import Totals, is_finished
+from vqcodec.tokens.index import Totals, check_numbers, is_finished
 from vqcodec.tokens.plan import ColumnType, Plan, Settings, open_plan
 from vqcodec.tokens.utterances import TokenizedUtterance
 
@@ -221,8 +221,10 @@ def _read_facts(plan: Plan) -> tuple[Totals, list[int]]:
         )
     with reading(path):
         values = read_json_object(path, most_bytes=MOST_LIST_BYTES)
-        counts = [int(shard["utterances"]) for shard in values["shards"]]
+        counts = [shard["utterances"] for shard in values["shards"]]
         totals = Totals(**{name: values[name] for name in Totals.__dataclass_fields__})
+        sums = (totals.utterances, totals.failures, totals.frames, totals.tokens)
+        check_numbers(*counts, *sums, seconds=totals.seconds)
         if len(counts) != plan.num_shards or sum(counts) != totals.utterances:
             raise TokensError("does not fit the plan")
     return totals, counts

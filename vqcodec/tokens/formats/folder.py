@@ -70,7 +70,9 @@ class _FolderReader(ShardReader):
             check_id(facts["id"], where=str(self._manifest))
         path = self._path / f"{name_of(facts['id'])}.{self._plan.settings.format}"
         with reading(path, part_of=self._path):
-            return utterance_of(facts, decoded(path.read_bytes(), self._plan, self._entropy), self._plan)
+            return utterance_of(
+                facts, decoded(read_limited(path, MOST_LIST_BYTES), self._plan, self._entropy), self._plan
+            )
 
     @override
     def close(self) -> None:
