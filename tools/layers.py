@@ -14,6 +14,7 @@ FLOORS = {
     "arrays": 0,
     "errors": 0,
     "frames": 0,
+    "texts": 0,
     "output": 1,
     "pipes": 1,
     "workers": 1,

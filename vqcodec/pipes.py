@@ -4,12 +4,15 @@ import errno
 import io
 import os
 import select
+import stat
 import time
 from pathlib import Path
 from typing import IO, Literal, cast
 
 _LOOK_SECONDS = 0.05
 """Between looks for the reader of a named pipe."""
+_READER_SECONDS = 1.0
+"""How long who is told to stop waits for a reader that takes nothing."""
 
 
 class Stop:
@@ -48,6 +51,14 @@ class Stop:
                 return True
         left_seconds = self._end_seconds - time.monotonic()
         return left_seconds > 0 and bool(select.select(readable, [], [], left_seconds)[0])
+
+    def wait_for_reader(self, descriptor: int) -> bool:
+        """Wait until a pipe takes bytes; False if, once it is told to stop, its reader takes none for a second."""
+        while self._end_seconds is None:
+            readable, writable, _ = select.select([self._wake], [descriptor], [])
+            if writable and not readable:
+                return True
+        return bool(select.select([], [descriptor], [], _READER_SECONDS)[1])
 
     def close(self) -> None:
         """Give the file descriptors back."""
@@ -127,3 +138,36 @@ def write_all(file: IO[bytes], data: bytes) -> None:
     while view:
         written = file.write(view)
         view = view[len(view) if written is None else written :]
+
+
+def write_unless_stopped(file: IO[bytes], data: bytes, stop: Stop | None) -> None:
+    """Write every byte of `data`; to a pipe, past the buffer of `file`, whose reader may have stopped reading.
+
+    Raises BlockedError if it has, once `stop` is set.
+    """
+    descriptor = None if stop is None else _pipe_of(file)
+    if stop is None or descriptor is None:
+        write_all(file, data)
+        file.flush()
+        return
+    view = memoryview(data)
+    while view:
+        if not stop.wait_for_reader(descriptor):
+            raise BlockedError
+        view = view[os.write(descriptor, view[: select.PIPE_BUF]) :]  # as much as a pipe that is ready takes at once
+
+
+class BlockedError(Exception):
+    """The reader of a pipe takes nothing, and there is no time to wait for it."""
+
+
+def _pipe_of(file: IO[bytes]) -> int | None:
+    """The file descriptor of a pipe or socket; None of anything else, which never waits for long."""
+    if os.name == "nt":
+        return None
+    try:
+        descriptor = file.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):  # no file of the system, such as BytesIO
+        return None
+    return descriptor if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None

@@ -114,3 +114,10 @@ def test_a_name_may_be_in_the_other_spelling_of_unicode(tmp_path, written, named
 def test_nothing_found_is_an_error(tree):
     with pytest.raises(AudioError, match="no audio found"):
         find_audio([tree / "*.mp3"])
+
+
+@pytest.mark.parametrize(("name", "start"), [("m.csv", "path\n"), ("m.jsonl", "")])
+def test_a_line_without_an_end_is_not_read(tree, name, start):
+    (tree / name).write_text(start + "a" * (1 << 24) + "a")
+    with pytest.raises(AudioError, match=rf"{name}: a line has more than 16777216 characters; give a row a line"):
+        find_audio([tree / name])

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -54,3 +55,10 @@ def test_what_is_no_audio_is_one_line(tmp_path):
         with pytest.raises(AudioError, match=why) as raised:
             read_clip(tmp_path / name)
         assert "\n" not in str(raised.value)
+
+
+def test_a_name_that_is_no_utf_8_is_escaped(tmp_path):
+    (tmp_path / os.fsdecode(b"b\xff.wav")).touch()
+    (clip,) = find_clips([tmp_path])
+    assert clip.name == r"b\xff"
+    assert clip.path.is_file()

@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 
@@ -87,3 +88,43 @@ def test_errors_and_missing_metrics_are_to_be_done_again():
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(OutputError, match="absent"):
         ResultsFile(tmp_path / "absent" / "results.jsonl")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codec": ["x"]},
+        {"clip": None},
+        {"version": {}},
+        {"kbps": "a"},
+        {"kbps": 10**400},
+        {"kbps": True},
+        {"seconds": 0},
+        {"seconds": -1},
+        {"seconds": None},
+        {"rate_hz": float("inf")},
+        {"pesq_wb": "nan"},
+        {"codebook_size": 10**12},
+        {"codebook_size": 0},
+        {"codebook_size": 64.5},
+        {"pesq_wb": [1]},
+        {"columns": ["a"]},
+        {"columns": {"speaker": 3}},
+        {"undefined": "text"},
+        {"error": 3},
+        {"clip": "\ud800"},
+    ],
+    ids=str,
+)
+def test_a_value_of_another_kind_is_a_foreign_line(tmp_path, change):
+    path = tmp_path / "results.jsonl"
+    path.write_text(f"{to_json(FAILED)}\n{json.dumps({**json.loads(to_json(GOOD)), **change})}\n")
+    with pytest.raises(ConfigError, match="line 2 is no result; remove it"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("line", ["[" * 200_000, '{"a": ' + "9" * 5000 + "}"], ids=["deep", "digits"])
+def test_a_line_beyond_the_limits_is_a_foreign_line(tmp_path, line):
+    (tmp_path / "results.jsonl").write_text(f"{to_json(FAILED)}\n{line}\n")
+    with pytest.raises(ConfigError, match="line 2 is no result; remove it"):
+        read_results(tmp_path)

@@ -28,6 +28,10 @@ def test_a_config_survives_json():
         ({"codebook_size": 1000}, "power of two"),
         ({"hop_length": 321}, "multiple of stft_hop"),
         ({"window_length": 80}, "2 or more times"),
+        ({"window_length": 65536, "stft_hop": 1, "hop_length": 1}, "at most 64 times"),
+        ({"window_length": 65536, "stft_hop": 2048, "hop_length": 2048, "source_hz": 99}, "above 4096, with"),
+        ({"codebook_kind": ["ema"]}, "codebook_kind"),
+        ({"codebook_kind": {"ema": 1}}, "codebook_kind"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else None,
 )

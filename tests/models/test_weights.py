@@ -1,9 +1,11 @@
+import dataclasses
 import hashlib
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch.overrides import TorchFunctionMode
 
 from vqcodec.errors import ModelError
 from vqcodec.models.codec import Codec
@@ -82,6 +84,45 @@ def test_foreign_and_unfitting_weights_are_refused(tmp_path, toy_weights, toy_co
     save_file(tensors, foreign, metadata=meta)
     with pytest.raises(ModelError, match="do not fit"):
         load_weights(foreign)
+    save_file({**tensors, "encoder.norm.weight": torch.zeros(16, dtype=torch.int32)}, foreign, metadata=meta)
+    with pytest.raises(ModelError, match=r"encoder.norm.weight is of torch.int32, no floats"):
+        load_weights(foreign)
     save_file(tensors, foreign, metadata={"vqcodec-weights-1": "{"})
     with pytest.raises(ModelError, match="config"):
         load_weights(foreign)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"total_codebooks": 255, "codebook_size": 65536, "latent_dim": 8192},
+        {"channels": 8192, "encoder_blocks": 256},
+        {"channels": 8192, "decoder_blocks": 256},
+        {"stft_channels": 8192, "encoder_stft_blocks": 256},
+        {"codebook_kind": "gradient", "codebook_size": 65536, "latent_dim": 8192},
+        {"codebook_kind": "simvq", "total_codebooks": 255, "codebook_size": 65536, "latent_dim": 8192},
+        {"codebook_kind": "lookup_free", "channels": 8192, "latent_dim": 8192, "total_codebooks": 255},
+        {"attention_window": 4096, "channels": 8192},
+    ],
+)
+def test_weights_that_claim_a_giant_are_refused_before_memory_is_taken(tmp_path, toy_weights, toy_config, claims):
+    path, most = tmp_path / "a.safetensors", 1 << 23
+    meta = {"vqcodec-weights-1": dataclasses.replace(toy_config, **claims).to_json()}
+    save_file(load_file(toy_weights), path, metadata=meta)
+    with _Counting(most) as counted, pytest.raises(ModelError, match="fit the config .its model has .* values"):
+        load_weights(path)
+    assert 0 < counted.values <= most
+
+
+class _Counting(TorchFunctionMode):
+    """Counts the values of the tensors that are made, and makes no more than `most`."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most, self.values = most, 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (torch.empty, torch.randn, torch.rand, torch.ones, torch.zeros, torch.eye, torch.full):
+            self.values += func(*args, **{**(kwargs or {}), "device": "meta"}).numel()
+            assert self.values <= self.most
+        return func(*args, **(kwargs or {}))

@@ -106,3 +106,49 @@ def test_damage_is_named(tmp_path):
     (tmp_path / "plan.json").write_text(json.dumps({"version": 2}))
     with pytest.raises(TokensError, match="version 2; this release reads 1"):
         open_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shard_size": "1"},
+        {"shard_size": 0},
+        {"utterances": 3},
+        {"offsets": [0, -1]},
+        {"offsets": [0.5, 1]},
+        {"offsets": 7},
+        {"columns": {"a": "blob"}},
+        {"columns": {"a": ["string"]}},
+        {"columns": 3},
+        {"sha256": 3},
+        {"source": None},
+        {"settings": {"hop_length": "a"}},
+        {"settings": {"codebook_size": 0}},
+        {"settings": {"codebook_size": 10**12}},
+        {"settings": {"num_codebooks": 10**12}},
+        {"settings": {"model": 3}},
+        {"settings": {"format": ["npy"]}},
+        {"settings": {"fingerprint": "no hex"}},
+    ],
+    ids=str,
+)
+def test_values_of_another_kind_are_named(tmp_path, change):
+    make_plan(tmp_path, "src", [utterance("a"), utterance("b")], SETTINGS, shard_size=1)
+    values = json.loads((tmp_path / "plan.json").read_text())
+    settings = {**values["settings"], **change.get("settings", {})}
+    (tmp_path / "plan.json").write_text(json.dumps({**values, **change, "settings": settings}))
+    with pytest.raises(TokensError, match=r"plan\.json: cannot be read") as error:
+        open_plan(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_that_was_changed_is_refused(tmp_path):
+    make_plan(tmp_path, "src", [utterance("a"), utterance("b")], SETTINGS, shard_size=1).check()
+    path = tmp_path / "plan.jsonl"
+    for text in (path.read_text().replace("a.wav", "c.wav"), path.read_text() + "\n", ""):
+        path.write_text(text)
+        with pytest.raises(TokensError, match=r"plan\.jsonl: was changed: its SHA-256 is .* restore the file"):
+            open_plan(tmp_path).check()
+    path.unlink()
+    with pytest.raises(TokensError, match=r"plan\.jsonl: cannot be read .No such file"):
+        open_plan(tmp_path).check()

@@ -22,8 +22,8 @@ from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
 from vqcodec.tokens import reader
 from vqcodec.tokens.formats import FORMATS
-from vqcodec.tokens.index import index_path, shard_path
-from vqcodec.tokens.plan import Settings
+from vqcodec.tokens.index import index_path, merge, shard_path
+from vqcodec.tokens.plan import Settings, open_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # of more workers than cores
 
@@ -478,3 +478,37 @@ def test_the_most_open_shards_are_the_latest(tmp_path, make_output):
         assert dataset[2 * shard].id
     assert 0 in dataset._readers
     assert 1 not in dataset._readers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frames": "many"},
+        {"seconds": None},
+        {"tokens": -1},
+        {"failures": 10**400},
+        {"shards": [{"utterances": True}] * 3},
+        {"shards": 7},
+    ],
+    ids=str,
+)
+def test_sums_of_another_kind_are_damage(tmp_path, make_output, change):
+    make_output(tmp_path, "npy", count=3, shard_size=1)
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(TokensError, match=r"index\.json: cannot be read") as error:
+        reader.open_tokens(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_frames": "9"}, {"num_frames": -1}, {"seconds": "1"}, {"seconds": -1}], ids=str
+)
+def test_rows_of_an_index_without_their_numbers_are_damage(tmp_path, make_output, change):
+    make_output(tmp_path, "npy", count=3, shard_size=1)
+    path = index_path(tmp_path, 1)
+    first, *rest = path.read_text().split("\n")
+    for row in ({**json.loads(first), **change}, {"id": "a"}):
+        path.write_text("\n".join([json.dumps(row), *rest]))
+        with pytest.raises(TokensError, match=r"shard-000001.*: cannot be read"):
+            merge(open_plan(tmp_path))

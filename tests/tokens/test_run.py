@@ -449,3 +449,14 @@ def test_what_is_of_workers_may_stand_beside_the_rest_as_until_02(tmp_path, clip
     with pytest.raises(TypeError, match="unexpected keyword argument 'wrokers'"):
         tokenize(clips, tmp_path / "none", model=toy_weights, wrokers=2)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_plan_that_was_changed_is_not_gone_on_with(tmp_path, clips, tokenize_toy):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, plan_only=True, format="npy")
+    path = out / "plan.jsonl"
+    path.write_text(path.read_text().replace("clip000", "clip001"))
+    for options in ({"resume": True}, {"shard": (0, 1)}):
+        with pytest.raises(TokensError, match=r"plan\.jsonl: was changed"):
+            tokenize_toy(clips, out, format="npy", **options)
+    assert not any((out / "shards").iterdir())

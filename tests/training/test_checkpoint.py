@@ -1,7 +1,9 @@
+import resource
+
 import pytest
 import torch
 
-from vqcodec.errors import TrainingError
+from vqcodec.errors import OutputError, TrainingError
 from vqcodec.training.checkpoint import (
     KEEP,
     has_checkpoint,
@@ -37,6 +39,65 @@ def test_missing_and_damaged_checkpoints_are_training_errors(tmp_path):
     (folder / "state.safetensors").write_bytes(b"damaged")
     with pytest.raises(TrainingError, match="damaged checkpoint"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff{}",
+        b"[" * 200_000,
+        b'{"step": "7"}',
+        b'{"step": -5}',
+        b'{"step": true}',
+        b'{"step": 7.0}',
+        b'{"step": 1' + 5000 * b"0" + b"}",
+        b'{"note": "' + (1 << 26) * b" " + b'", "step": 3}',
+    ],
+    ids=lambda state: state[:16].decode("latin-1"),
+)
+def test_a_damaged_state_is_one_line(tmp_path, state):
+    folder = save_checkpoint(tmp_path, 7, {"a": torch.ones(1)}, {})
+    (folder / "state.json").write_bytes(state)
+    with pytest.raises(TrainingError, match=r"step-00000007: damaged checkpoint .* remove it") as error:
+        load_checkpoint(tmp_path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+@pytest.fixture
+def full_disk():
+    """Files have at most 60 KB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_but_the_former_checkpoint(tmp_path, full_disk):
+    save_checkpoint(tmp_path, 1, {"a": torch.ones(1)}, {})
+    for tensors, numbers in (({"a": torch.ones(100_000)}, {}), ({"a": torch.ones(1)}, {"note": 100_000 * "x"})):
+        with pytest.raises(OutputError, match=r"step-00000002: cannot write .no space left on the disk.; free some"):
+            save_checkpoint(tmp_path, 2, tensors, numbers)
+        assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+    assert load_checkpoint(tmp_path)[1] == {"step": 1}
+
+
+def test_what_a_killed_process_left_goes_before_the_next_is_written(tmp_path):
+    leftover = tmp_path / "checkpoints" / ".step-00000002.tmp"
+    leftover.mkdir(parents=True)
+    (leftover / "state.safetensors").write_bytes(bytes(1000))
+    save_checkpoint(tmp_path, 3, {"a": torch.ones(1)}, {})
+    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
+
+
+@pytest.mark.parametrize("name", ["9.exp_avg", "x.exp_avg", "-1.exp_avg", "", "0.exp_avg"])
+def test_a_state_that_is_of_no_parameter_is_refused(name):
+    optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
+    with pytest.raises(ValueError, match="has no parameter of|has the shape"):
+        restore_optimizer(optimizer, {name: torch.ones(3)})
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import pytest
 import soundfile
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
-from vqcodec.errors import TrainingError
+from vqcodec.errors import OutputError, TrainingError
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights
 from vqcodec.training.data.segments import Batch
@@ -271,3 +273,37 @@ def test_another_optimizer_cannot_go_on(tmp_path, toy_run):
     Trainer(toy_run(), tmp_path).fit()
     with pytest.raises(TrainingError, match="its optimizer is adamw, not muon"):
         Trainer(toy_run(optimizer={"kind": "muon"}), tmp_path).resume()
+
+
+def test_a_checkpoint_that_lacks_something_is_one_line(tmp_path, toy_run):
+    config = toy_run(steps=5)
+    Trainer(config, tmp_path).fit()
+    folder = tmp_path / "checkpoints" / "step-00000005"
+    numbers, tensors = json.loads((folder / "state.json").read_text()), load_file(folder / "state.safetensors")
+    trainer = Trainer(config, tmp_path)
+    for change in ({"quantizing": 1}, {"running_loss": "x"}, {"running_loss": [1]}):
+        (folder / "state.json").write_text(json.dumps({**numbers, **change}))
+        with pytest.raises(TrainingError, match="damaged checkpoint .state.json: quantizing"):
+            trainer.resume()
+    (folder / "state.json").write_text(json.dumps(numbers))
+    for start in ("average.", "codec."):
+        some = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{start}encoder.norm")}
+        save_file(some, folder / "state.safetensors")
+        with pytest.raises(TrainingError, match="of another architecture"):
+            trainer.resume()
+    save_file({**tensors, "optimizer.999.exp_avg": torch.ones(1)}, folder / "state.safetensors")
+    with pytest.raises(TrainingError, match="damaged checkpoint .the optimizer has no parameter of '999"):
+        trainer.resume()
+
+
+def test_a_full_disk_ends_a_run_in_one_line(tmp_path, toy_run, capfd):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    trainer = Trainer(toy_run(), tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="no space left on the disk"):
+            trainer.fit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not list(tmp_path.rglob(".*"))

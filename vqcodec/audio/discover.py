@@ -2,7 +2,6 @@
 
 import csv
 import glob
-import json
 import os
 import unicodedata
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any
 import soundfile
 
 from vqcodec.errors import AudioError
+from vqcodec.texts import limited_lines, parse_object
 
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".aif", ".oga", ".opus"}
 """Suffixes of the formats that libsndfile reads."""
@@ -152,6 +152,8 @@ def read_manifest(manifest: Path) -> Iterator[Row]:
         yield from rows(manifest)
     except UnicodeDecodeError:
         raise AudioError(f"{manifest}: is not UTF-8; save it as UTF-8") from None
+    except ValueError as error:
+        raise AudioError(f"{manifest}: {error}; give a row a line of its own") from None
     except OSError as error:
         raise AudioError(f"{manifest}: cannot read the manifest ({error.strerror})") from None
 
@@ -171,7 +173,7 @@ def _csv_rows(manifest: Path) -> Iterator[Row]:
 def _csv_fields(manifest: Path) -> Iterator[tuple[str, list[str]]]:
     """Where each row begins, and its fields."""
     with manifest.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(limited_lines(file), strict=True)
         while True:
             where = f"{manifest}: line {reader.line_num + 1}"
             try:
@@ -197,18 +199,16 @@ def _check_header(header: list[str], where: str) -> None:
 
 def _json_rows(manifest: Path) -> Iterator[Row]:
     with manifest.open(encoding="utf-8-sig", newline="") as file:  # also cut at a lone return, never inside a text
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(limited_lines(file), start=1):
             if not line.strip():
                 continue
             where = f"{manifest}: line {number}"
             try:
-                values = json.loads(line, object_pairs_hook=_without_repetition)
+                values = parse_object(line, pairs=_without_repetition)
             except _RepeatedKeyError as error:
                 raise AudioError(f"{where} has the key {str(error)!r} twice; name each once") from None
-            except (ValueError, RecursionError):
-                values = None
-            if not isinstance(values, dict):
-                raise AudioError(f"{where} is no JSON object")
+            except ValueError:
+                raise AudioError(f"{where} is no JSON object") from None
             yield Row(where, values)
 
 

@@ -13,6 +13,7 @@ from vqcodec.audio.discover import find_audio
 from vqcodec.audio.downmix import Downmix
 from vqcodec.audio.files import AudioReader
 from vqcodec.errors import AudioError
+from vqcodec.texts import printable
 
 _BLOCK_SAMPLES = 1 << 20
 
@@ -36,8 +37,9 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
         if not str(source):
             raise AudioError("a source is empty; give a file, a folder, a glob or a manifest")
         for found in find_audio([source]):
-            name = found.columns.get("id") or _name(found.path, Path(source).expanduser())
-            clip = EvaluationClip(name, found.path, {k: v for k, v in found.columns.items() if k != "id"})
+            name = printable(found.columns.get("id") or _name(found.path, Path(source).expanduser()))
+            columns = {printable(k): printable(v) for k, v in found.columns.items() if k != "id"}
+            clip = EvaluationClip(name, found.path, columns)
             if clips.setdefault(name, clip) != clip:
                 both = f"{clips[name].path} and {clip.path}"
                 raise AudioError(f"{both} are both named {name}; give a manifest with a column id, each once")

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError
+from vqcodec.evaluation.results import check_text_mapping, check_texts
+from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output, output_errors
+from vqcodec.texts import read_json_object, read_limited
 
 _SETTINGS = "settings.json"
 
@@ -27,6 +30,8 @@ class Settings:
     metrics: names
     listen:  names of the clips to listen to
     notes:   what a reader should know, such as rates that a codec does not have
+
+    Raises TypeError for values of other types.
     """
 
     codecs: list[str]
@@ -34,6 +39,12 @@ class Settings:
     metrics: list[str]
     listen: list[str]
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for names in (self.codecs, self.metrics, self.listen, self.notes):
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise TypeError(f"{names!r:.60} is no list of texts")
+        check_text_mapping(self.skipped)
 
 
 def write_settings(out: Path, settings: Settings) -> None:
@@ -45,9 +56,15 @@ def write_settings(out: Path, settings: Settings) -> None:
 def read_settings(out: Path) -> Settings:
     """Read what the evaluation in `out` was asked. Raises ConfigError for a folder without one."""
     try:
-        return Settings(**json.loads((out / _SETTINGS).read_text(encoding="utf-8")))
+        values = read_json_object(out / _SETTINGS)
+        check_texts(values)
+        settings = Settings(**values)
     except (OSError, ValueError, TypeError):
         raise ConfigError(f"{out}: holds no evaluation ({_SETTINGS}); vqcodec evaluate makes one") from None
+    unknown = next((name for name in settings.metrics if name not in METRICS), None)
+    if unknown is not None:
+        raise ConfigError(f"{out}: {_SETTINGS} names the metric {unknown!r:.60}; there are {', '.join(METRICS)}")
+    return settings
 
 
 def audio_folder(out: Path) -> Path:
@@ -78,8 +95,13 @@ def write_audio(path: Path, wave: Wave, rate_hz: int) -> None:
 
 
 def read_audio(path: Path) -> tuple[Wave, int]:
-    """Read what `write_audio` wrote: float32 [T], and the rate."""
-    wave, rate_hz = soundfile.read(path, dtype="float32")
+    """Read what `write_audio` wrote: float32 [T], and the rate. Raises ConfigError for anything else."""
+    try:
+        wave, rate_hz = soundfile.read(path, dtype="float32")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); --resume makes it again once it is removed") from None
+    if wave.ndim != 1:
+        raise ConfigError(f"{path}: has {wave.shape[1]} channels, not 1; --resume makes it again once it is removed")
     return wave, int(rate_hz)
 
 
@@ -88,6 +110,17 @@ def write_codes(path: Path, codes: NDArray[np.uint16]) -> None:
     file = io.BytesIO()
     np.save(file, codes)
     _write(path, file.getvalue())
+
+
+def read_codes(path: Path) -> NDArray[np.uint16]:
+    """Read what `write_codes` wrote: codes [K, F]. Raises ConfigError for anything else."""
+    try:
+        codes = np.load(io.BytesIO(read_limited(path)), allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise ConfigError(f"{path}: no array of codes ({error}); --resume makes it again once it is removed") from None
+    if getattr(codes, "ndim", 0) != 2 or codes.dtype != np.uint16:
+        raise ConfigError(f"{path}: no array of codes; --resume makes it again once it is removed")
+    return np.asarray(codes, np.uint16)
 
 
 def _write(path: Path, data: bytes) -> None:

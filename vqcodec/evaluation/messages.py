@@ -15,6 +15,7 @@ from vqcodec.evaluation.codecs.codec_under_test import Coded
 from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
 from vqcodec.evaluation.results import Result
 from vqcodec.metrics import METRICS, Measured, Metric, wer_by
+from vqcodec.texts import printable
 from vqcodec.workers import Pool, Work
 
 _DEATHS = 2
@@ -108,7 +109,7 @@ def run_job(job: Job, *, on_step: Callable[[str], None] | None = None) -> Result
         wave, rate_hz = read_clip(job.clip.path)
         coded = opened(job.entry).run(wave, rate_hz, job.kbps)
     except VqcodecError as error:
-        return replace(result, error=str(error))
+        return replace(result, error=printable(str(error)))
     except Exception as error:  # whatever a library raises of an odd clip: the others go on
         return replace(result, error=f"{_point(job)}: {_told(error)}")
     aligned = align(wave, coded.wave_hat, rate_hz)
@@ -189,4 +190,4 @@ def _point(job: Job) -> str:
 
 def _told(error: Exception) -> str:
     """A foreign exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_LINE]
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST_LINE]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from vqcodec.errors import ConfigError
 from vqcodec.output import output_errors
+from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 
 RESULTS = "results.jsonl"
 
@@ -57,6 +59,12 @@ class Result:
 
 
 _REST = ("undefined", "failed", "columns", "error")
+_NUMBERS = (
+    *("kbps_asked", "rate_hz", "seconds", "kbps", "payload_kbps", "encode_seconds", "decode_seconds"),
+    *("delay_samples", "codebook_size"),
+)
+_MOST_CODES = 1 << 16
+"""Of a codebook: what is counted of it is held in memory."""
 _FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", *_REST))
 
 
@@ -70,11 +78,50 @@ def to_json(result: Result) -> str:
 
 def from_json(line: str) -> Result:
     """The result of one line. Raises ValueError or TypeError for anything else."""
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError("no object")
+    row = parse_object(line)
+    check_texts(row)
     facts = {name: row.pop(name) for name in (*_FACTS, *_REST) if name in row}
-    return Result(**facts, scores={name: math.nan if score is None else float(score) for name, score in row.items()})
+    scores = {name: math.nan if score is None else _number(score) for name, score in row.items()}
+    return _checked(Result(**facts, scores=scores))
+
+
+def _checked(result: Result) -> Result:
+    """`result`, whose fields have the types that they should have. Raises ValueError or TypeError."""
+    texts = (result.codec, result.version, result.clip)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{texts!r:.60} are no texts")
+    if not all(text is None or isinstance(text, str) for text in (result.clip_hash, result.error)):
+        raise TypeError(f"{result.error!r:.60} is no text")
+    for name in _NUMBERS:
+        value = getattr(result, name)
+        if value is not None and (not math.isfinite(_number(value)) or (value < 0 and name != "delay_samples")):
+            raise ValueError(f"{name} {value!r:.60} cannot be")
+    if result.codebook_size is not None and not (
+        type(result.codebook_size) is int and 1 <= result.codebook_size <= _MOST_CODES
+    ):
+        raise ValueError(f"codebook_size {result.codebook_size!r:.60} cannot be")
+    if result.error is None and not (result.seconds and result.kbps is not None):
+        raise ValueError("neither seconds and kbps nor an error")
+    for mapping in (result.undefined, result.failed, result.columns):
+        check_text_mapping(mapping)
+    return result
+
+
+def check_text_mapping(mapping: object) -> None:
+    """Raise TypeError for anything but a mapping of texts to texts."""
+    if not isinstance(mapping, Mapping) or not all(isinstance(text, str) for pair in mapping.items() for text in pair):
+        raise TypeError(f"{mapping!r:.60} are no texts by name")
+
+
+def check_texts(values: object) -> None:
+    """Raise ValueError for texts that a page cannot hold: JSON can name one half of a pair of surrogates."""
+    json.dumps(values, ensure_ascii=False).encode()
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or abs(value) > sys.float_info.max:
+        raise TypeError(f"{value!r:.60} is no number")
+    return float(value)
 
 
 def read_results(path: Path) -> list[Result]:
@@ -84,9 +131,11 @@ def read_results(path: Path) -> list[Result]:
     """
     path = path / RESULTS if path.is_dir() else path
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")  # a bad byte is a bad line
+        text = read_limited(path, MOST_LIST_BYTES).decode("utf-8", "surrogateescape")  # a bad byte is a bad line
     except OSError as error:
         raise ConfigError(f"{path}: no results ({error.strerror}); vqcodec evaluate writes them") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: no results ({error}); give the folder of an evaluation") from None
     lines = text.split("\n")[:-1]  # what follows the last newline is empty or cut
     results: dict[tuple[str, str, float | None], Result] = {}
     for number, line in enumerate(lines, start=1):

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from vqcodec.evaluation.folder import codes_path
+from vqcodec.errors import ConfigError
+from vqcodec.evaluation.folder import codes_path, read_codes
 from vqcodec.evaluation.results import Result
 from vqcodec.models.codebook_usage import CodebookUsage
 
@@ -34,8 +33,12 @@ def usage_of(out: Path, results: Iterable[Result]) -> list[Usage]:
 
 
 def _usage(codec: str, kbps: float | None, codebook_size: int, paths: list[Path]) -> Usage:
-    usage = CodebookUsage(len(np.load(paths[0])), codebook_size)
+    num_codebooks = len(read_codes(paths[0]))
+    usage = CodebookUsage(num_codebooks, codebook_size)
     for path in paths:
-        usage.add(np.load(path))
+        codes = read_codes(path)
+        if len(codes) != num_codebooks or (codes.size and codes.max() >= codebook_size):
+            raise ConfigError(f"{path}: its codes are not those of {codec}; --resume makes it again once it is removed")
+        usage.add(codes)
     rounded = [[round(float(v), 4) for v in row] for row in (usage.entropy_bits, usage.perplexity, usage.used_share)]
     return Usage(codec, kbps, codebook_size, *rounded)

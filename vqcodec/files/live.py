@@ -18,7 +18,7 @@ from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.open_vqc import content_errors
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.bitstream.writer import max_frames_per_chunk
-from vqcodec.errors import AudioError, ConfigError
+from vqcodec.errors import AudioError, ConfigError, OutputError
 from vqcodec.files.convert import Summary
 from vqcodec.files.request import (
     DecodeOptions,
@@ -36,7 +36,14 @@ from vqcodec.files.transcode import block_frames, decode_stream, encode_blocks
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.output import Target, output_errors
-from vqcodec.pipes import Stop, StoppableFile, is_at_hand, open_unless_stopped, write_all
+from vqcodec.pipes import (
+    BlockedError,
+    Stop,
+    StoppableFile,
+    is_at_hand,
+    open_unless_stopped,
+    write_unless_stopped,
+)
 from vqcodec.sessions.stream import streaming
 
 DEFAULT_CHUNK_MS = 80
@@ -162,32 +169,35 @@ def _opened_source(source: Source, stop: Stop | None) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _opened_target(target: Target, stop: Stop | None) -> Iterator["_Output"]:
     if not isinstance(target, str | Path):
-        yield _Output(target, "standard output")
+        yield _Output(target, "standard output", stop)
         return
     with contextlib.ExitStack() as stack:
         with output_errors(target):
             file = stack.enter_context(open_unless_stopped(target, "wb", stop))
-        yield _Output(cast(BinaryIO, file), str(target), is_own_file=Path(target).is_file())
+        yield _Output(cast(BinaryIO, file), str(target), stop, is_own_file=Path(target).is_file())
 
 
 class _Output(io.RawIOBase):
     """`file`, to write: each write leaves at once and whole. Raises the OutputError that names `name`.
 
+    Also where it is a pipe whose reader takes nothing, once `stop` is set.
+
     written_bytes: in all
     is_own_file:   a file that nobody else writes, so that its start can be written again
     """
 
-    def __init__(self, file: BinaryIO, name: str, *, is_own_file: bool = False) -> None:
-        self._file = file
-        self._name = name
+    def __init__(self, file: BinaryIO, name: str, stop: Stop | None, *, is_own_file: bool = False) -> None:
+        self._file, self._name, self._stop = file, name, stop
         self.is_own_file = is_own_file
         self.written_bytes = 0
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Write and flush all of `data`."""
-        with output_errors(self._name):
-            write_all(self._file, data)
-            self._file.flush()
+        try:
+            with output_errors(self._name):
+                write_unless_stopped(self._file, data, self._stop)
+        except BlockedError:
+            raise OutputError(f"{self._name}: its reader takes nothing; what was not written yet is lost") from None
         self.written_bytes += len(data)
         return len(data)
 

@@ -20,6 +20,11 @@ CODEBOOKS: dict[str, str] = {
 }
 """Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
 
+_MOST_OVERLAP = 64
+"""STFT windows over one sample."""
+_MOST_SOURCE_WINDOW = 4096
+"""With `source_hz` the transforms are matrices, as large as the square of the window."""
+
 
 def _number(default: int, least: int, most: int) -> Any:
     return field(default=default, metadata={"least": least, "most": most})
@@ -30,7 +35,7 @@ class ModelConfig:
     """Architecture of a codec: everything that the shape of its weights depends on.
 
     hop_length:                  samples per frame of codes, a multiple of stft_hop
-    window_length:               samples of the spectral window, 2 or more times stft_hop
+    window_length:               samples of the spectral window, 2 to 64 times stft_hop; with source_hz at most 4096
     stft_hop:                    samples between spectral windows
     source_hz:                   upper end of the band whose rectified sound, filtered, is all above it; 0: no source
     stft_channels, channels:     width of the layers at the STFT rate and at the rate of latents
@@ -73,19 +78,13 @@ class ModelConfig:
         for entry in fields(self):
             if entry.metadata:
                 self._check_number(entry.name, entry.metadata["least"], entry.metadata["most"])
-        if self.codebook_kind not in CODEBOOKS:
+        if not isinstance(self.codebook_kind, str) or self.codebook_kind not in CODEBOOKS:
             raise ValueError(f"codebook_kind {str(self.codebook_kind)[:40]!r} is none of {', '.join(CODEBOOKS)}")
         self._check_arrangement()
         if self.hop_length % (self.stft_hop * self.steps):
             whole = "stft_hop" if self.steps == 1 else "stft_hop times the longest stride,"
             raise ValueError(f"hop_length {self.hop_length} is not a multiple of {whole} {self.stft_hop * self.steps}")
-        if self.window_length % self.stft_hop or self.window_length < 2 * self.stft_hop:
-            raise ValueError(f"window_length {self.window_length} is not 2 or more times stft_hop {self.stft_hop}")
-        if self.source_hz and (self.window_length % (2 * self.stft_hop) or self.source_hz > self.sample_rate_hz // 4):
-            raise ValueError(
-                f"source_hz {self.source_hz} is above a quarter of the rate {self.sample_rate_hz}, or window_length "
-                f"{self.window_length} not a multiple of twice the stft_hop {self.stft_hop}"
-            )
+        self._check_window()
         if self.codebook_size & (self.codebook_size - 1):
             raise ValueError(f"codebook_size {self.codebook_size} is not a power of two")
 
@@ -125,6 +124,22 @@ class ModelConfig:
             raise ValueError(f"groups {self.groups} does not divide latent_dim and total_codebooks")
         if self.attention_window and self.channels % self.attention_heads:
             raise ValueError(f"attention_heads {self.attention_heads} does not divide channels {self.channels}")
+
+    def _check_window(self) -> None:
+        """That windows overlap, and that what is computed from their length alone stays small."""
+        times, rest = divmod(self.window_length, self.stft_hop)
+        if rest or not 2 <= times <= _MOST_OVERLAP:
+            raise ValueError(
+                f"window_length {self.window_length} is not 2 or more times stft_hop {self.stft_hop}, and at most "
+                f"{_MOST_OVERLAP} times"
+            )
+        if self.source_hz and self.window_length > _MOST_SOURCE_WINDOW:
+            raise ValueError(f"window_length {self.window_length} is above {_MOST_SOURCE_WINDOW}, with source_hz")
+        if self.source_hz and (self.window_length % (2 * self.stft_hop) or self.source_hz > self.sample_rate_hz // 4):
+            raise ValueError(
+                f"source_hz {self.source_hz} is above a quarter of the rate {self.sample_rate_hz}, or window_length "
+                f"{self.window_length} not a multiple of twice the stft_hop {self.stft_hop}"
+            )
 
     def _check_number(self, name: str, least: int, most: int) -> None:
         value = getattr(self, name)

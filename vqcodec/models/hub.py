@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 
 from vqcodec.errors import ModelError, UnavailableError, how_to_install
+from vqcodec.texts import read_limited
 
 PREFIX = "hf:"
 """What the name of a model on a hub starts with."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
+_MOST_REVISION_BYTES = 1000
 _FILES = ["*.json", "*.safetensors", "*.onnx", "README.md"]
 
 
@@ -43,7 +45,7 @@ def _cached(repository: str) -> Path | None:
     """The snapshot of the main branch, if there is one with a config and weights: a fetch may have been cut off."""
     folder = _cache() / f"models--{repository.replace('/', '--')}"
     try:
-        revision = (folder / "refs" / "main").read_text(encoding="ascii").strip()
+        revision = read_limited(folder / "refs" / "main", _MOST_REVISION_BYTES).decode("ascii").strip()
     except (OSError, ValueError):
         return None
     snapshot = folder / "snapshots" / revision

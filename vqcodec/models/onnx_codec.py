@@ -1,7 +1,7 @@
 """A trained model that runs on onnxruntime, without torch: the graphs that `vqcodec export` writes (see `export`)."""
 
-import json
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +16,7 @@ from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
 from vqcodec.models.engine import StreamEngine
 from vqcodec.models.weightsfile import WeightsFile
+from vqcodec.texts import parse_object
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -133,17 +134,17 @@ class _Graph:
 def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
     """What the metadata of a graph says; nothing where it is not what `vqcodec export` writes."""
     try:
-        facts = json.loads(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
+        facts = parse_object(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
         numbers = [facts["decoder_context_frames"], facts["delay_samples"], *(facts["noise"] or ())]
         return facts if all(type(number) is int for number in numbers) else {}
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         return {}
 
 
 def _default_threads() -> int:
     """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
     text = os.environ.get("OMP_NUM_THREADS", "")
-    return min(max(1, int(text)), os.cpu_count() or 1) if text.isdecimal() else 1
+    return min(max(1, int(text)), os.cpu_count() or 1) if re.fullmatch(r"[0-9]{1,9}", text) else 1
 
 
 def _runtime(path: Path, threads: int) -> "onnxruntime.InferenceSession":

@@ -1,6 +1,7 @@
 """Codecs to and from weights files. No pickle; `weightsfile` says what is in such a file."""
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ from vqcodec.output import atomic_output
 
 _TRAINING_STATE = (".count", ".sums")
 """Ends of the names of codebook statistics, which only training needs."""
+_SPARE_VALUES = 1 << 22
+"""What a model may hold beside twice its weights: windows, and statistics of use."""
+_MAKERS: dict[Callable[..., Any], Callable[..., int]] = {
+    torch.full: lambda size, _value: math.prod(size),
+    torch.eye: lambda rows, columns=None: rows * (rows if columns is None else columns),
+    **dict.fromkeys(
+        (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn),
+        lambda *size: math.prod(size if len(size) != 1 or isinstance(size[0], int) else size[0]),
+    ),
+}
+"""What makes the tensors of layers, and how many values from what it is called with."""
 
 
 def save_weights(
@@ -62,8 +74,11 @@ def load_weights(weights: WeightsFile | str | Path) -> Codec:
         tensors = load(file.data)
     except SafetensorError as error:
         raise ModelError(f"{file.path}: not a weights file ({error}); give a .safetensors of vqcodec") from None
-    state = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(ENTROPY_PREFIX)}
-    with _NoInit():
+    state = {name: tensor for name, tensor in tensors.items() if not name.startswith(ENTROPY_PREFIX)}
+    if (other := next((name for name, tensor in state.items() if not tensor.is_floating_point()), None)) is not None:
+        raise ModelError(f"{file.path}: weights do not fit the config ({other} is of {state[other].dtype}, no floats)")
+    state = {name: tensor.float() for name, tensor in state.items()}
+    with _Building(sum(tensor.numel() for tensor in state.values()), where=str(file.path)):
         codec = Codec(file.config)
     load_state(codec, state, where=str(file.path))
     codec.entropy = file.entropy
@@ -71,16 +86,32 @@ def load_weights(weights: WeightsFile | str | Path) -> Codec:
     return codec.eval()
 
 
-class _NoInit(TorchFunctionMode):
-    """Leaves layers without the random weights that nobody would see: a tenth of the time that loading takes."""
+class _Building(TorchFunctionMode):
+    """Makes a model for weights of `num_values`, and none that is much larger, whatever its config claims.
+
+    It leaves layers without the random weights that nobody would see: a tenth of the time that loading takes. (torch's
+    meta device would tell the shapes, but its first use takes ten times as long as all of loading.)
+    """
+
+    def __init__(self, num_values: int, *, where: str) -> None:
+        super().__init__()
+        self._num_values, self._where = num_values, where
+        self._made = 0
 
     def __torch_function__(
         self, func: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Pass over the functions of torch.nn.init."""
+        """Pass over the functions of torch.nn.init. Raises ModelError before more is made than the weights can fill."""
         kwargs = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
+        if func in _MAKERS:
+            self._made += _MAKERS[func](*args)
+            if self._made > 2 * self._num_values + _SPARE_VALUES:
+                raise ModelError(
+                    f"{self._where}: weights do not fit the config (its model has {self._made:,} values and more, the "
+                    f"file {self._num_values:,}); give a weights file that vqcodec wrote"
+                )
         return func(*args, **kwargs)
 
 

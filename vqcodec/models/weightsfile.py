@@ -5,7 +5,6 @@ is the SHA-256 of its file; a .vqc carries the first bytes of it.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError
 from vqcodec.models.architecture import ModelConfig
+from vqcodec.texts import parse_object, read_json_object
 
 FORMAT = "vqcodec-weights-1"
 """The one key in the metadata of a weights file (safetensors keeps no order of several); its value is the config."""
@@ -143,10 +143,10 @@ def _published_facts(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        facts = read_json_object(path)
+    except (OSError, ValueError):
         raise ModelError(f"{path}: no readable JSON; fetch the folder again") from None
-    return facts if isinstance(facts, dict) and facts.get("model_type") == MODEL_TYPE else None
+    return facts if facts.get("model_type") == MODEL_TYPE else None
 
 
 def _is_ours(path: Path) -> bool:
@@ -163,13 +163,12 @@ def _read_header(path: str | Path, file: IO[bytes], size_bytes: int) -> dict[str
     if not 2 <= length <= min(_MOST_HEADER_BYTES, size_bytes - 8):
         raise _no_weights_file(path, "no header")
     try:
-        header = json.loads(file.read(length).decode("utf-8"))
-    except (ValueError, RecursionError):
-        header = None
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _no_weights_file(path, "no header")
-    assert isinstance(header, dict)
+        header = parse_object(file.read(length).decode("utf-8"))
+        metadata = header.get("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError
+    except ValueError:
+        raise _no_weights_file(path, "no header") from None
     return header
 
 
@@ -178,12 +177,9 @@ def _config(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
     if FORMAT not in metadata:
         raise ModelError(f"{path}: its metadata has no {FORMAT!r}; give weights that this vqcodec made")
     try:
-        config = json.loads(metadata[FORMAT])
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: the header has no readable config; the file is damaged")
-    return config
+        return parse_object(metadata[FORMAT])
+    except ValueError:
+        raise ModelError(f"{path}: the header has no readable config; the file is damaged") from None
 
 
 def _places(path: str | Path, header: Mapping[str, Any], start: int, size_bytes: int) -> dict[str, TensorPlace]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from vqcodec.errors import TokensError
 from vqcodec.output import atomic_output, output_errors
+from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 from vqcodec.tokens.formats import format_of
 from vqcodec.tokens.plan import Plan
 
@@ -60,14 +61,29 @@ def write_index(folder: Path, shard: int, kind: str, lines: list[dict[str, Any]]
 
 
 def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
-    """The lines of a shard's index, failures included. Raises TokensError if it is missing or damaged."""
+    """The lines of a shard's index, failures included. Raises TokensError if it is missing or damaged.
+
+    Those of rows have at least num_frames and seconds.
+    """
     path = index_path(folder, shard)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at rarer separators
-        values = [json.loads(line) for line in lines if line]
-        return [value for value in values if _SIZE not in value]
-    except (OSError, ValueError, RecursionError) as error:
+        lines = read_limited(path, MOST_LIST_BYTES).split(b"\n")  # splitlines would cut texts at rarer separators
+        values = [parse_object(line.decode()) for line in lines if line]
+        values = [value for value in values if _SIZE not in value]
+        for row in values:
+            if "error" not in row:
+                check_numbers(row["num_frames"], seconds=row["seconds"])
+        return values
+    except (OSError, ValueError, KeyError) as error:
         raise TokensError(f"{path}: cannot be read ({error}); tokenize again with --resume") from None
+
+
+def check_numbers(*counts: object, seconds: object) -> None:
+    """Raise ValueError for counts that are no integers from 0 to 2^63, and seconds that are no length of time."""
+    if not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
+        raise ValueError(f"{counts!r:.80} are no counts")
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e15:  # type: ignore[operator]
+        raise ValueError(f"{seconds!r:.80} is no length of time")
 
 
 def is_finished(plan: Plan, shard: int) -> bool:

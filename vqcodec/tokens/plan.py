@@ -10,11 +10,12 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, get_args
 
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
 from vqcodec.output import atomic_output
+from vqcodec.texts import MOST_LINE, MOST_LIST_BYTES, read_json_object
 from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.utterances import ColumnValue, Utterance, check_id
 
@@ -25,6 +26,8 @@ RESERVED = ("id", "codes", "vqc", "num_frames", "samples", "original_rate_hz", "
 """Columns of ours, which a source may not carry."""
 
 _VERSION = 1
+_MOST_CODES, _MOST_CODEBOOKS = 1 << 16, 255
+"""Of a codebook, and of a frame: what a .vqc and an array of uint16 hold."""
 _SHARD_SIZES = (64, 1000)
 _SHARDS = 64
 """A small source is cut into about so many shards, so that many workers have work; see `default_shard_size`."""
@@ -42,6 +45,15 @@ class Settings:
     num_codebooks: int
     format: str
     entropy_coded: bool = False
+
+    def __post_init__(self) -> None:
+        numbers = (self.sample_rate_hz, self.hop_length, self.codebook_size, self.num_codebooks)
+        are_counts = all(type(number) is int and number >= 1 for number in numbers)
+        is_small = are_counts and self.codebook_size <= _MOST_CODES and self.num_codebooks <= _MOST_CODEBOOKS
+        if not is_small or type(self.entropy_coded) is not bool:
+            raise ValueError(f"settings {numbers!r:.80} cannot be")
+        if not all(isinstance(text, str) for text in (self.model, self.fingerprint, self.format)):
+            raise TypeError("settings that are no texts")
 
     @property
     def frame_rate(self) -> float:
@@ -62,6 +74,17 @@ class Plan:
     offsets: list[int]
     sha256: str
 
+    def __post_init__(self) -> None:
+        numbers = (self.utterances, self.shard_size, *self.offsets)
+        if not all(type(number) is int and number >= 0 for number in numbers) or not self.shard_size:
+            raise ValueError("counts and offsets that are none")
+        if len(self.offsets) != ceil_div(self.utterances, self.shard_size):
+            raise ValueError(f"{len(self.offsets)} shards of {self.shard_size} for {self.utterances} utterances")
+        if not all(isinstance(text, str) for text in (self.source, self.sha256)):
+            raise TypeError("a source or SHA-256 that is no text")
+        if not set(self.columns.values()) <= set(get_args(ColumnType)):
+            raise ValueError(f"columns {self.columns!r:.80} are of unknown types")
+
     @property
     def num_shards(self) -> int:
         """Shards in all."""
@@ -71,14 +94,28 @@ class Plan:
         """Utterances of a shard."""
         return min(self.shard_size, self.utterances - shard * self.shard_size)
 
+    def check(self) -> None:
+        """Raise TokensError for a plan.jsonl that is not the one that was planned: it reads all of it."""
+        path = self.folder / "plan.jsonl"
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise TokensError(f"{path}: cannot be read ({error.strerror}); start afresh") from None
+        if digest != self.sha256:
+            raise TokensError(
+                f"{path}: was changed: its SHA-256 is {digest[:16]}..., that of the plan {self.sha256[:16]}...; "
+                "restore the file, or start afresh in a new folder"
+            )
+
     def shard(self, shard: int) -> list[Utterance]:
         """The utterances of a shard, in order. Raises TokensError for a plan.jsonl that was cut."""
         path = self.folder / "plan.jsonl"
         try:
             with path.open("rb") as file:
                 file.seek(self.offsets[shard])
-                return [Utterance.from_json(file.readline().decode()) for _ in range(self.size_of(shard))]
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                return [Utterance.from_json(file.readline(MOST_LINE).decode()) for _ in range(self.size_of(shard))]
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise TokensError(f"{path}: shard {shard} of the plan cannot be read ({error}); start afresh") from None
 
 
@@ -125,7 +162,7 @@ def open_plan(folder: Path) -> Plan:
     """The plan in `folder`. Raises TokensError if there is none or it cannot be read."""
     path = folder / "plan.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json_object(path, most_bytes=MOST_LIST_BYTES)
         version = values.pop("version")
         if version != _VERSION:
             raise TokensError(f"{path}: version {version}; this release reads {_VERSION}")
@@ -136,7 +173,7 @@ def open_plan(folder: Path) -> Plan:
         return Plan(**{**values, "folder": folder})
     except (FileNotFoundError, NotADirectoryError):
         raise TokensError(f"{folder}: no plan.json, so no output of vqcodec tokenize; give its folder") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise TokensError(f"{path}: cannot be read ({error})") from None
 
 

@@ -1,6 +1,5 @@
 """TokenDataset: the output of vqcodec tokenize as a sequence of utterances, in order or at random. No torch here."""
 
-import json
 import operator
 import os
 import threading
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
+from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_json_object
 from vqcodec.tokens.formats.blobs import holds_vqc
 from vqcodec.tokens.formats.shard_format import ShardReader, reading
 from vqcodec.tokens.formats.shards import open_shard, read_rows, row_lines
-from vqcodec.tokens.index import Totals, is_finished
+from vqcodec.tokens.index import Totals, check_numbers, is_finished
 from vqcodec.tokens.plan import ColumnType, Plan, Settings, open_plan
 from vqcodec.tokens.utterances import TokenizedUtterance
 
@@ -188,7 +188,7 @@ class TokenDataset:
                 "vqcodec tokens merge counts them again"
             )
         with reading(self.plan.folder / "index"):
-            return [json.loads(line)["id"] for line in lines]
+            return [parse_object(line)["id"] for line in lines]
 
 
 def entropy_of(settings: Settings, model: str | Path | None) -> EntropyModel | None:
@@ -220,9 +220,11 @@ def _read_facts(plan: Plan) -> tuple[Totals, list[int]]:
             + ("vqcodec tokens merge" if finished == plan.num_shards else "vqcodec tokenize --resume")
         )
     with reading(path):
-        values = json.loads(path.read_text(encoding="utf-8"))
-        counts = [int(shard["utterances"]) for shard in values["shards"]]
+        values = read_json_object(path, most_bytes=MOST_LIST_BYTES)
+        counts = [shard["utterances"] for shard in values["shards"]]
         totals = Totals(**{name: values[name] for name in Totals.__dataclass_fields__})
+        sums = (totals.utterances, totals.failures, totals.frames, totals.tokens)
+        check_numbers(*counts, *sums, seconds=totals.seconds)
         if len(counts) != plan.num_shards or sum(counts) != totals.utterances:
             raise TokensError("does not fit the plan")
     return totals, counts

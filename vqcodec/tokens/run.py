@@ -94,6 +94,7 @@ def tokenize(
             reopen_failed(plan, part)
         todo = [] if request.plan_only else [number for number in part if not is_intact(plan, number)]
         if todo:
+            plan.check()  # once for all workers, who take what is done from it
             _run(_reports(plan, todo, str(request.model), workers), plan, part, todo, on_progress)
         if not request.plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
             totals = merge(plan)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.errors import AudioError
+from vqcodec.texts import parse_object, printable
 
 ColumnValue = str | int | float | bool | None
 """What a carried column may hold."""
@@ -53,7 +54,7 @@ class Utterance:
     @staticmethod
     def from_json(line: str) -> "Utterance":
         """The utterance of a line of `to_json`."""
-        values: dict[str, Any] = json.loads(line)
+        values = parse_object(line)
         if "member" in values:
             values["member"] = tuple(values["member"])
         return Utterance(**values)
@@ -82,11 +83,6 @@ class TokenizedUtterance:
 def id_of_path(path: Path) -> str:
     """The id of a file: its path without suffix, bytes that are no UTF-8 escaped."""
     return printable(path.with_suffix("").as_posix())
-
-
-def printable(text: str) -> str:
-    """`text` with what UTF-8 cannot hold (names of files in another encoding) escaped by backslashes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def check_id(utterance_id: str, *, where: str) -> None:

@@ -7,8 +7,12 @@
 Nothing else is needed to go on: data and random numbers are functions of the step.
 """
 
+import contextlib
 import json
+import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +22,83 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vqcodec.errors import TrainingError
-from vqcodec.output import sync
+from vqcodec.output import output_errors, sync
+from vqcodec.texts import read_json_object
 
 KEEP = 2
 """Checkpoints kept in a run: the newest and one before it."""
 
 
 def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> Path:
-    """Write the checkpoint of `step` (steps done) and remove all but the newest `KEEP`."""
+    """Write the checkpoint of `step` (steps done) and remove all but the newest `KEEP`.
+
+    Raises OutputError where it cannot be written, such as on a full disk; then nothing is left of it, and the former
+    ones stay.
+    """
     folder = run / "checkpoints" / f"step-{step:08d}"
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        temporary / "state.safetensors",
-    )
-    (temporary / "state.json").write_text(json.dumps({"step": step, **numbers}, indent=1), encoding="utf-8")
-    for file in temporary.iterdir():
-        sync(file)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-    sync(folder.parent)
-    for old in _folders(run)[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    remove_leftovers(run)
+    with output_errors(folder):
+        with _made_under_another_name(folder) as temporary, _errors_of_safetensors():
+            plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+            save_file(plain, temporary / "state.safetensors")
+            (temporary / "state.json").write_text(json.dumps({"step": step, **numbers}, indent=1), encoding="utf-8")
+        for old in _folders(run)[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
+def remove_leftovers(run: Path) -> None:
+    """Remove what a process that was killed has left of a checkpoint: it may be what fills the disk."""
+    for leftover in (run / "checkpoints").glob(".step-*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and numbers of the newest checkpoint of `run`. Raises TrainingError if there is none."""
+    """Tensors and numbers of the newest checkpoint of `run`. Raises TrainingError if there is none or it is damaged."""
     folders = _folders(run)
     if not folders:
         raise TrainingError(f"{run}: no checkpoint to resume from; start without --resume")
     try:
-        tensors = load_file(folders[-1] / "state.safetensors")
-        numbers = json.loads((folders[-1] / "state.json").read_text(encoding="utf-8"))
+        numbers = read_json_object(folders[-1] / "state.json")
+        if type(numbers.get("step")) is not int or numbers["step"] < 0:
+            raise ValueError(f"state.json: step {str(numbers.get('step'))[:40]!r} is no number of steps")
+        return load_file(folders[-1] / "state.safetensors"), numbers
     except (OSError, ValueError, SafetensorError) as error:
-        raise TrainingError(f"{folders[-1]}: damaged checkpoint ({error}); remove it to use the one before") from None
-    return tensors, numbers
+        raise damaged(run, error) from None
+
+
+def damaged(run: Path, why: object) -> TrainingError:
+    """Make the error of a run whose newest checkpoint is not what `save_checkpoint` wrote."""
+    told = " ".join(str(why).split())[:300]
+    return TrainingError(f"{_folders(run)[-1]}: damaged checkpoint ({told}); remove it to use the one before")
+
+
+@contextlib.contextmanager
+def _made_under_another_name(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that becomes `folder`, in place of an older one, or goes on any exception."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.iterdir():
+            sync(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync(folder.parent)
+
+
+@contextlib.contextmanager
+def _errors_of_safetensors() -> Iterator[None]:
+    """Make the OSError again that safetensors tells of by its number."""
+    try:
+        yield
+    except SafetensorError as error:
+        if (number := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -83,12 +126,19 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Inverse of `optimizer_tensors`; the learning rate is set anew at every step."""
+    """Inverse of `optimizer_tensors`; the learning rate is set anew at every step.
+
+    Raises ValueError for what is of no parameter, or does not have its shape.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        number, key = name.split(".", 1)
+        number, _, key = name.partition(".")
+        if not number.isdecimal() or len(number) > 9 or int(number) >= len(parameters):
+            raise ValueError(f"the optimizer has no parameter of {name[:60]!r}")
         parameter = parameters[int(number)]
+        if value.shape not in (parameter.shape, ()):
+            raise ValueError(f"{name[:60]!r} has the shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
         # Files hold plain row-major tensors; the fused step walks moments and weights in memory order.
         moment = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
         state.setdefault(int(number), {})[key] = moment

@@ -6,6 +6,7 @@ A recipe is a YAML file with only what differs from the defaults here. `load_run
 `key=value` overrides such as `optimizer.learning_rate=3e-4`.
 """
 
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vqcodec.errors import ConfigError
 from vqcodec.models.architecture import ModelConfig
+from vqcodec.texts import read_limited
 
 
 class _Section(BaseModel):
@@ -177,6 +179,9 @@ class RunConfig(_Section):
     validate_codebooks: list[Annotated[int, Field(ge=1)]] = [1, 3, 6, 12]
 
 
+_MOST_RECIPE_BYTES = 1 << 20
+"""Of a file of YAML."""
+
 _Config = TypeVar("_Config", bound=_Section)
 
 
@@ -185,20 +190,30 @@ def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        parts = [f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        parts = [
+            f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {_short(e['input'])})" for e in error.errors()
+        ]
         raise ConfigError(f"{where}: {'; '.join(parts)}") from None
+
+
+def _short(value: Any) -> str:
+    """`value` for a message: aliases of YAML make a few bytes of text a list of any size."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 3, 80, 80
+    try:
+        return short.repr(value)[:200]
+    except ValueError:  # more digits than Python prints
+        return "an integer of many digits"
 
 
 def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """Read a recipe and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
-    import yaml
-
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        values = _yaml(read_limited(Path(path), _MOST_RECIPE_BYTES).decode("utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the recipe ({error.strerror}); give a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())[:300]})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys to values, got {type(values).__name__}")
     for override in overrides:
@@ -208,8 +223,6 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
     """Set one dotted key of the nested mapping `values`."""
-    import yaml
-
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"{override!r}: an override is key=value, e.g. optimizer.learning_rate=3e-4")
@@ -220,6 +233,18 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"{override!r}: {section} is a value, not a section")
         values = inner
     try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{override!r}: the value is not YAML") from None
+        values[last] = _yaml(text)
+    except ValueError:
+        raise ConfigError(f"{override!r:.200}: the value is not YAML") from None
+
+
+def _yaml(text: str) -> Any:
+    """The value of YAML. Raises ValueError, also for what is nested too deeply and for dates that are none."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -22,10 +22,12 @@ from vqcodec.models.codec import Codec, Reconstruction
 from vqcodec.models.weights import save_weights
 from vqcodec.nn.quantizers.codebook import Learning
 from vqcodec.nn.quantizers.quantizer import Draw
-from vqcodec.output import atomic_output
+from vqcodec.output import atomic_output, make_folder
 from vqcodec.training.checkpoint import (
+    damaged,
     load_checkpoint,
     optimizer_tensors,
+    remove_leftovers,
     restore_optimizer,
     save_checkpoint,
     with_prefix,
@@ -180,7 +182,8 @@ class Trainer:
         )
 
     def _write_config(self) -> None:
-        self.run.mkdir(parents=True, exist_ok=True)
+        make_folder(self.run)
+        remove_leftovers(self.run)
         with atomic_output(self.run / "config.json", force=True) as temporary:
             Path(temporary).write_text(self.config.model_dump_json(indent=1), encoding="utf-8")
 
@@ -322,18 +325,26 @@ class Trainer:
     def resume(self) -> None:
         """Go back to the newest checkpoint of the run. Raises TrainingError if there is none or it does not fit."""
         tensors, numbers = load_checkpoint(self.run)
+        kind = self.config.optimizer.kind
+        if numbers.get("optimizer", kind) != kind:
+            raise TrainingError(f"{self.run}: its optimizer is {numbers['optimizer']!s:.60}, not {kind}; give that one")
+        quantizing, loss = numbers.get("quantizing"), numbers.get("running_loss", "none")
+        if type(quantizing) is not bool or not (loss is None or type(loss) is float):
+            raise damaged(self.run, f"state.json: quantizing {quantizing!r:.40}, running_loss {loss!r:.40}")
+        average = without_prefix("average", tensors)
         try:
+            self.codec.load_state_dict(average)  # only to see that they fit: the next are what it goes on with
             self.codec.load_state_dict(without_prefix("codec", tensors))
             if self.adversary is not None:
                 self.adversary.restore(without_prefix("adversary", tensors))
         except RuntimeError as error:
             why = " ".join(str(error).split())[:300]
             raise TrainingError(f"{self.run}: the checkpoint is of another architecture ({why})") from None
-        average = without_prefix("average", tensors)
+        except ValueError as error:
+            raise damaged(self.run, error) from None
         self.average.values = {name: self.fabric.to_device(value) for name, value in average.items()}
-        kind = self.config.optimizer.kind
-        if numbers.get("optimizer", kind) != kind:
-            raise TrainingError(f"{self.run}: its optimizer is {numbers['optimizer']}, not {kind}; give that one")
-        restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
-        self.step, self.quantizing = numbers["step"], numbers["quantizing"]
-        self._running_loss = numbers["running_loss"]
+        try:
+            restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
+        except ValueError as error:
+            raise damaged(self.run, error) from None
+        self.step, self.quantizing, self._running_loss = numbers["step"], quantizing, loss

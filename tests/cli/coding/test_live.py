@@ -207,3 +207,31 @@ def test_a_signal_ends_the_wait_for_the_other_end_of_a_named_pipe(tmp_path, spee
     _, told = process.communicate(timeout=20)
     assert process.returncode == code
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "name"),
+    [
+        ("encode", signal.SIGTERM, "standard output"),
+        ("decode", signal.SIGINT, "standard output"),
+        ("decode", signal.SIGTERM, "pipe"),
+    ],
+)
+def test_the_first_signal_ends_a_stream_whose_reader_takes_nothing(tmp_path, speech, command, number, name):
+    soundfile.write(tmp_path / "a.wav", np.resize(speech, 20 * RATE_HZ), RATE_HZ)
+    run("encode", *QUICK, tmp_path / "a.wav", tmp_path / "a.vqc")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(tmp_path / "pipe", os.O_WRONLY)
+    raw = {"encode": ("--raw-rate", "8000"), "decode": ()}[command]  # /dev/zero, so that the codes fill a pipe
+    source, target = {"encode": "/dev/zero", "decode": "a.vqc"}[command], {"pipe": "pipe"}.get(name, "-")
+    arguments = [*COMMAND, command, "--live", "--quiet", *QUICK, *raw, source, target]
+    with subprocess.Popen(arguments, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE) as process:
+        while select.select([], [writer], [], 0)[1]:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=_PATIENCE_SECONDS)
+    os.close(writer)
+    os.close(reader)
+    assert told.decode() == f"Error: {name}: its reader takes nothing; what was not written yet is lost\n"
+    assert process.returncode == 1

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -106,3 +107,30 @@ def test_nothing_coded_says_why(tmp_path):
     evaluate([tmp_path / "bad.wav"], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
     with pytest.raises(ConfigError, match=r"no clip was coded.*bad\.wav"):
         present(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": ["nope"]}, "names the metric 'nope'; there are pesq_wb"),
+        ({"metrics": "stoi"}, "holds no evaluation"),
+        ({"listen": 5}, "holds no evaluation"),
+        ({"codecs": [1]}, "holds no evaluation"),
+        ({"skipped": {"a": 1}}, "holds no evaluation"),
+        ({"notes": ["\ud800"]}, "holds no evaluation"),
+    ],
+)
+def test_settings_of_another_kind_are_one_line(out, change, message):
+    path = out / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ConfigError, match=message) as error:
+        present(out)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["flac", "npy"])
+def test_what_is_kept_and_damaged_is_named(out, kind):
+    damaged = sorted(out.rglob(f"*.{kind}"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:20])
+    with pytest.raises(ConfigError, match=rf"{re.escape(str(damaged))}: .* --resume makes it again once it is removed"):
+        present(out)

@@ -294,6 +294,17 @@ def test_weights_that_lack_a_tensor_are_refused(saved, tmp_path, noise):
         vqcodec.compress(noise(1, 1000), 44100, model=f"hf:{tmp_path / 'dac'}")
 
 
+def test_a_config_that_claims_a_giant_is_refused_before_memory_is_taken(saved, tmp_path, monkeypatch, noise):
+    shutil.copytree(saved("encodec"), tmp_path / "encodec")
+    config = json.loads((tmp_path / "encodec" / "config.json").read_text())
+    (tmp_path / "encodec" / "config.json").write_text(json.dumps(config | {"hidden_size": 8192, "num_filters": 2048}))
+    save_file({"a": torch.zeros(1)}, tmp_path / "encodec" / "model.safetensors", metadata={"format": "pt"})
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", lambda *_, **__: pytest.fail("made"))
+    with pytest.raises(ModelError, match=r"a model of [\d,]{14,} values, its weights have \d+ bytes; fetch") as error:
+        vqcodec.compress(noise(1, 1000), 24000, model=f"hf:{tmp_path / 'encodec'}")
+    assert "\n" not in str(error.value)
+
+
 def test_an_impossible_config_is_one_line(saved, tmp_path):
     shutil.copytree(saved("encodec"), tmp_path / "encodec")
     config = json.loads((tmp_path / "encodec" / "config.json").read_text())

@@ -384,3 +384,36 @@ def test_a_manifest_with_a_column_recording_is_no_manifest_of_cuts(tmp_path):
 def test_mixed_cuts_are_refused(cuts):
     with pytest.raises(AudioError, match="is a MixedCut"):
         found(cuts / "mixed.jsonl")
+
+
+def _head(name, **fields):
+    member = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    return member
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        _head("a.txt", size=5, pax_headers={"size": "99999999999999999999"}).tobuf(tarfile.PAX_FORMAT),
+        _head("a.txt", size=5, pax_headers={"size": "-1536"}).tobuf(tarfile.PAX_FORMAT),
+        _head("a", type=tarfile.GNUTYPE_LONGNAME, size=(1 << 36) - 1).tobuf(tarfile.GNU_FORMAT),
+        _head("a", type=tarfile.XHDTYPE, size=(1 << 36) - 1).tobuf(tarfile.GNU_FORMAT),
+        _head("a.wav", size=1 << 40).tobuf(tarfile.GNU_FORMAT) + _head("b.wav", size=4).tobuf(tarfile.GNU_FORMAT),
+    ],
+    ids=["size of 20 digits", "size below 0", "name of 64 GiB", "fields of 64 GiB", "1 TiB"],
+)
+def test_heads_of_tar_that_claim_too_much_are_one_line(tmp_path, head):
+    (tmp_path / "a.tar").write_bytes(head + bytes(2048))
+    with pytest.raises(AudioError, match=r"a\.tar: no tar archive that can be read") as error:
+        list(find_utterances(str(tmp_path / "a.tar")))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("channel", ["9" * 5000, "9" * 5000 + ".0", -1, 10**4000])
+def test_a_channel_of_many_digits_is_one_line(tmp_path, channel):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": "a.wav", "channel": channel}) + "\n")
+    with pytest.raises(AudioError, match="line 1: channel .* is no number of a channel") as error:
+        list(find_utterances(str(tmp_path / "m.jsonl")))
+    assert len(str(error.value)) < 500

@@ -10,7 +10,6 @@
 Only encodec_24khz without its language model: its file is one segment and has no scales.
 """
 
-import json
 import struct
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from vqcodec.errors import BitstreamError, TruncatedError, VersionError
 from vqcodec.files.foreign.codes import ForeignCodes, ModelFacts
 from vqcodec.frames import bits_per_code, ceil_div, num_frames
+from vqcodec.texts import parse_object
 
 _HEAD = struct.Struct("!4sBI")
 _MAGIC = b"ECDC"
@@ -55,12 +55,9 @@ def parse_ecdc(data: bytes) -> ForeignCodes:
 
 def _metadata(text: bytes) -> dict[str, Any]:
     try:
-        metadata = json.loads(text)
-    except (ValueError, RecursionError):
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise BitstreamError("the metadata of the .ecdc is no JSON object; it is damaged")
-    return metadata
+        return parse_object(text)
+    except ValueError:
+        raise BitstreamError("the metadata of the .ecdc is no JSON object; it is damaged") from None
 
 
 def _checked(metadata: dict[str, Any]) -> tuple[int, int]:

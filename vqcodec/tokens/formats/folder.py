@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
+from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
@@ -60,16 +61,18 @@ class _FolderReader(ShardReader):
         self._path, self._plan, self._entropy = path, plan, entropy
         self._manifest = path / "manifest.jsonl"
         with reading(self._manifest, part_of=path):
-            self._lines = self._manifest.read_bytes().splitlines()
+            self._lines = read_limited(self._manifest, MOST_LIST_BYTES).splitlines()
 
     @override
     def row(self, number: int) -> TokenizedUtterance:
         with reading(self._manifest, part_of=self._path):
-            facts = {name: value for name, value in json.loads(self._lines[number]).items() if name != "codes"}
+            facts = {name: value for name, value in parse_object(self._lines[number]).items() if name != "codes"}
             check_id(facts["id"], where=str(self._manifest))
         path = self._path / f"{name_of(facts['id'])}.{self._plan.settings.format}"
         with reading(path, part_of=self._path):
-            return utterance_of(facts, decoded(path.read_bytes(), self._plan, self._entropy), self._plan)
+            return utterance_of(
+                facts, decoded(read_limited(path, MOST_LIST_BYTES), self._plan, self._entropy), self._plan
+            )
 
     @override
     def close(self) -> None:

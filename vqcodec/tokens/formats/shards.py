@@ -14,6 +14,7 @@ from pathlib import Path
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import TokensError
 from vqcodec.output import output_errors, sync
+from vqcodec.texts import MOST_LIST_BYTES, read_limited
 from vqcodec.tokens.formats import format_of
 from vqcodec.tokens.formats.shard_format import ShardReader, ShardWriter, reading
 from vqcodec.tokens.index import index_path, shard_name, shard_path
@@ -96,4 +97,4 @@ def row_lines(plan: Plan, shard: int) -> list[bytes]:
     path = index_path(plan.folder, shard)
     with reading(path):
         # No failure has the key, and inside a text the quotes would be escaped.
-        return [line for line in path.read_bytes().split(b"\n") if b'"num_frames":' in line]
+        return [line for line in read_limited(path, MOST_LIST_BYTES).split(b"\n") if b'"num_frames":' in line]

@@ -17,6 +17,7 @@ from typing_extensions import override
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import TokensError
 from vqcodec.frames import ceil_div
+from vqcodec.texts import parse_object
 from vqcodec.tokens.formats.blobs import codes_to_bytes
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
@@ -74,11 +75,11 @@ class _TarReader(ShardReader):
     @override
     def row(self, number: int) -> TokenizedUtterance:
         with reading(self._path):
-            line = json.loads(self._lines[number])
+            line = parse_object(self._lines[number])
             self._file.seek(line["offset"])
             data = self._file.read(line["bytes"])
             self._file.seek(-len(data) % tarfile.BLOCKSIZE, os.SEEK_CUR)
-            facts = json.loads(self._next_member())
+            facts = parse_object(self._next_member())
             if facts["id"] != line["id"]:
                 raise TokensError(f"has {facts['id']!r} where its index has {line['id']!r}")
             return utterance_of(facts, decoded(data, self._plan, self._entropy), self._plan)

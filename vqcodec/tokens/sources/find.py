@@ -14,9 +14,10 @@ from typing import Any
 
 from vqcodec.audio.discover import MANIFESTS, Row, is_audio, read_manifest, walk_audio
 from vqcodec.errors import AudioError
+from vqcodec.texts import printable
 from vqcodec.tokens.sources import huggingface, kaldi, tar
 from vqcodec.tokens.sources import lhotse as cuts
-from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path, printable
+from vqcodec.tokens.utterances import ColumnValue, Utterance, id_of_path
 
 _UNREAD = {
     **dict.fromkeys(
@@ -185,9 +186,9 @@ def _channel(value: Any, where: str) -> int | None:
     """Also 1.0, as pandas writes a column in which some are missing."""
     if value is None:
         return None
-    whole = re.fullmatch(r"(\d+)(\.0*)?", str(value).strip(), re.ASCII)
+    whole = re.fullmatch(r"(\d{1,9})(\.0*)?", str(value).strip(), re.ASCII)
     if whole is None:
-        raise AudioError(f"{where}: channel {value!r} is no number of a channel; give 0, 1 ...")
+        raise AudioError(f"{where}: channel {value!r:.40} is no number of a channel; give 0, 1 ...")
     return int(whole[1])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import AudioError, ConfigError
+from vqcodec.texts import limited_lines
 from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 
@@ -20,10 +21,10 @@ def _has_file_name(file: Path) -> bool:
     """LJSpeech's metadata.csv, for one, has no header."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-    except (OSError, UnicodeDecodeError):
+            first = next(limited_lines(lines), "")
+            return '"file_name"' in first if file.suffix == ".jsonl" else "file_name" in next(csv.reader([first]), [])
+    except (OSError, ValueError, csv.Error):
         return False
-    return '"file_name"' in first if file.suffix == ".jsonl" else "file_name" in next(csv.reader([first]), [])
 
 
 def is_saved(folder: Path) -> bool:

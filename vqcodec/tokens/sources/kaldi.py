@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vqcodec.errors import AudioError
+from vqcodec.texts import limited_lines
 from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 _COLUMNS = {"text": "text", "utt2spk": "speaker"}
@@ -84,7 +85,7 @@ def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
     """Number, first word and rest of every line."""
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(limited_lines(file), start=1):
                 name, *rest = line.split(maxsplit=1) or [""]
                 if not rest and name and path.name != "text":  # a silent utterance has an empty text
                     raise AudioError(f"{path}: line {number} has no second field")
@@ -92,5 +93,7 @@ def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
                     yield number, (name, rest[0].strip() if rest else "")
     except UnicodeDecodeError:
         raise AudioError(f"{path}: is not UTF-8; save it as UTF-8") from None
+    except ValueError as error:
+        raise AudioError(f"{path}: {error}; cut it into lines") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot read ({error.strerror})") from None

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -136,6 +137,8 @@ def _output_of(utterance: Utterance) -> BinaryIO:
 def _member_of(utterance: Utterance, offset: int, length_bytes: int) -> BinaryIO:
     try:
         with Path(utterance.path).open("rb") as archive:
+            if offset + length_bytes > archive.seek(0, os.SEEK_END):
+                raise AudioError(f"{utterance.source}: {utterance.path} ends before it does; copy the archive again")
             archive.seek(offset)
             return io.BytesIO(archive.read(length_bytes))
     except OSError as error:

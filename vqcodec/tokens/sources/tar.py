@@ -1,6 +1,7 @@
 """Tar shards as webdataset writes them: members with the same name up to its first dot are one sample."""
 
 import glob
+import io
 import json
 import os
 import re
@@ -10,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from vqcodec.audio.discover import is_audio
 from vqcodec.errors import AudioError
-from vqcodec.tokens.utterances import ColumnValue, Utterance, printable
+from vqcodec.texts import parse_object, printable
+from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 _TEXTS = {".txt": "text", ".cls": "label"}
 _MAX_TEXT_BYTES = 1 << 20
@@ -53,9 +55,9 @@ def _expand(pattern: str) -> Iterator[str]:
 def _samples(archive: str, prefix: str) -> Iterator[Utterance]:
     """Samples of one archive; only headers and small texts are read."""
     try:
-        with tarfile.open(archive, "r:") as file:
+        with _Careful(archive) as data, tarfile.open(fileobj=data, mode="r:") as file:
             samples: dict[str, dict[str, tarfile.TarInfo]] = {}
-            for member in file:
+            for member in _members(file, data.size_bytes):
                 if not member.isfile():
                     continue
                 key, suffix = _split(member.name)
@@ -67,8 +69,32 @@ def _samples(archive: str, prefix: str) -> Iterator[Utterance]:
                 yield _sample(file, archive, prefix, key, members)
     except FileNotFoundError:
         raise AudioError(f"{archive}: there is no such archive; correct the name or the pattern") from None
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, tarfile.TarError, ValueError, OverflowError) as error:
         raise AudioError(f"{archive}: no tar archive that can be read ({error}); unpack it if it is packed") from None
+
+
+class _Careful(io.BufferedReader):
+    """An archive whose heads claim no more than they may: tarfile reads a name of whatever length a head says."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self.size_bytes = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read `size` bytes. Raises tarfile.ReadError for more than a head or a text has."""
+        if size is None or not 0 <= size <= _MAX_TEXT_BYTES + tarfile.BLOCKSIZE:
+            raise tarfile.ReadError(f"a head of {size} bytes")
+        return super().read(size)
+
+
+def _members(file: tarfile.TarFile, size_bytes: int) -> Iterator[tarfile.TarInfo]:
+    """Members in order. Raises tarfile.ReadError for one that lies before another or ends outside the archive."""
+    at = 0
+    for member in file:
+        if not (at <= member.offset_data <= size_bytes and member.size >= 0):
+            raise tarfile.ReadError(f"a member of {member.size} bytes at byte {member.offset_data}")
+        at = member.offset_data
+        yield member
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -123,10 +149,8 @@ def _text(file: tarfile.TarFile, archive: str, member: tarfile.TarInfo) -> str:
 
 def _json_columns(text: str, name: str) -> dict[str, ColumnValue]:
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        raise AudioError(f"{name}: is no JSON object; correct it")
+        values = parse_object(text)
+    except ValueError:
+        raise AudioError(f"{name}: is no JSON object; correct it") from None
     plain = (str, int, float, bool, type(None))
     return {n: v if isinstance(v, plain) else json.dumps(v, ensure_ascii=False) for n, v in values.items() if n != "id"}

@@ -1,8 +1,11 @@
 """Where a run writes what happens: RUN/log.jsonl, RUN/tensorboard, and the terminal."""
 
+import contextlib
 import json
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +22,9 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from vqcodec.output import atomic_output, make_folder, output_errors
+from vqcodec.texts import parse_object
+
 
 class RunLog:
     """Log of one run, from `first_step` of `total_steps`. Lines of later steps, left by a killed run, are dropped.
@@ -27,11 +33,14 @@ class RunLog:
     """
 
     def __init__(self, run: Path, first_step: int, total_steps: int) -> None:
-        run.mkdir(parents=True, exist_ok=True)
-        path = run / "log.jsonl"
-        _drop_lines_after(path, first_step)
-        self._file = path.open("a", encoding="utf-8")
-        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=first_step)
+        self._run, path = make_folder(run), run / "log.jsonl"
+        with contextlib.ExitStack() as opening, output_errors(run):
+            opening.enter_context(_no_tracebacks_of_tensorboard())
+            _drop_lines_after(path, first_step)
+            self._file = opening.enter_context(path.open("a", encoding="utf-8"))
+            self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=first_step)
+            opening.callback(self._writer.close)
+            self._opened = opening.pop_all()
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("step"),
@@ -55,24 +64,24 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._progress.stop()
-        self._writer.close()
-        self._file.close()
+        with output_errors(self._run):
+            self._opened.close()
 
     def advance(self, status: str) -> None:
         """Tell that one step is done."""
         self._progress.update(self._task, advance=1, status=status)
 
     def record(self, step: int, kind: str, values: dict[str, Any]) -> None:
-        """Write one record of numbers and lists of numbers: `kind` is train, epoch, validation or event."""
+        """Write one record of numbers and lists of numbers: `kind` is train, epoch, validation or event.
+
+        Raises OutputError where it cannot be written, such as on a full disk.
+        """
         line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self._started, 1), **values}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            entries = enumerate(value) if isinstance(value, list) else [(None, value)]
-            for number, entry in entries:
-                if isinstance(entry, int | float):
-                    tag = f"{kind}/{name}" if number is None else f"{kind}/{name}/{number + 1}"
-                    self._writer.add_scalar(tag, entry, step)
+        with output_errors(self._run):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            for tag, value in _scalars(kind, values):
+                self._writer.add_scalar(tag, value, step)
         if self._progress.disable:
             self._console.print(_as_line(line), soft_wrap=True, highlight=False, markup=False)
 
@@ -84,8 +93,9 @@ class RunLog:
         """Log a wave [T] to listen to and its spectrogram to look at (needs matplotlib)."""
         from vqcodec.training.monitoring.pictures import spectrogram_figure
 
-        self._writer.add_audio(name, wave.clamp(-1, 1)[None], step, sample_rate=rate_hz)
-        self._writer.add_figure(f"{name}/spectrogram", spectrogram_figure(wave, rate_hz), step)
+        with output_errors(self._run):
+            self._writer.add_audio(name, wave.clamp(-1, 1)[None], step, sample_rate=rate_hz)
+            self._writer.add_figure(f"{name}/spectrogram", spectrogram_figure(wave, rate_hz), step)
 
 
 class NoLog:
@@ -110,20 +120,40 @@ class NoLog:
         """Nothing."""
 
 
+@contextlib.contextmanager
+def _no_tracebacks_of_tensorboard() -> Iterator[None]:
+    """Keep the thread that writes for TensorBoard from printing an OSError: the next record raises it again."""
+    former = threading.excepthook
+
+    def hook(args: "threading.ExceptHookArgs") -> None:
+        if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+            former(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = former
+
+
 def _drop_lines_after(path: Path, step: int) -> None:
     """Keep the log lines up to `step`; a torn last line goes too."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError):
-            continue
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    with path.open("rb") as former, atomic_output(path, force=True) as temporary, temporary.open("wb") as kept:
+        for line in former:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                if parse_object(line)["step"] <= step:
+                    kept.write(line.rstrip(b"\n") + b"\n")
+
+
+def _scalars(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Tags and numbers of a record; those of a list are counted from 1."""
+    for name, value in values.items():
+        entries = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for number, entry in entries:
+            if isinstance(entry, int | float):
+                yield f"{kind}/{name}" if number is None else f"{kind}/{name}/{number + 1}", entry
 
 
 def _as_line(values: dict[str, Any]) -> str:

@@ -1,0 +1,46 @@
+"""JSON of others has limits of size, depth and digits, and nothing in the package reads it by another way."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import vqcodec
+from vqcodec.texts import parse_json, parse_object, read_json_object
+
+PACKAGE = Path(vqcodec.__file__).parent
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 200_000, '{"a":' * 200_000, "1" * 5000, "[" + "9" * 5000 + "]", b"\xff"]
+)
+def test_what_is_beyond_the_limits_is_a_value_error(text):
+    with pytest.raises(ValueError, match="."):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"a"'])
+def test_what_is_no_object_is_a_value_error(text):
+    with pytest.raises(ValueError, match="no JSON object"):
+        parse_object(text)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"a": 1}))
+    assert read_json_object(path, most_bytes=8) == {"a": 1}
+    with pytest.raises(ValueError, match="more than 7 bytes"):
+        read_json_object(path, most_bytes=7)
+
+
+def test_an_endless_file_is_not_read():
+    with pytest.raises(ValueError, match="more than 100 bytes"):
+        read_json_object(Path("/dev/zero"), most_bytes=100)
+
+
+def test_nothing_reads_json_by_another_way():
+    others = [
+        path for path in PACKAGE.rglob("*.py") if re.search(r"\bjson\.loads?\(", path.read_text(encoding="utf-8"))
+    ]
+    assert others == [PACKAGE / "texts.py"]

@@ -1,0 +1,64 @@
+"""Text that others may have written: JSON, lines and names, within limits that every reader of the package shares.
+
+Of size, so that no small claim and no endless file fills the memory, of depth, and of digits.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+MOST_BYTES = 1 << 26
+"""Of a file that is one value: settings, plans, facts about a model."""
+MOST_LIST_BYTES = 1 << 30
+"""Of a file that is a list and is held in memory whole: results, indexes."""
+MOST_LINE = 1 << 24
+"""Characters of a line."""
+
+Pairs = Callable[[list[tuple[str, Any]]], Any]
+
+
+def parse_json(text: str | bytes, *, pairs: Pairs | None = None) -> Any:
+    """Return the value of `text`; `pairs` makes objects, as `json.loads` has it. Raises ValueError for anything else.
+
+    Also for values nested deeper than Python can follow, and integers of more digits than it converts (4300).
+    """
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+
+
+def parse_object(text: str | bytes, *, pairs: Pairs | None = None) -> dict[str, Any]:
+    """Return the object that `text` is. Raises ValueError."""
+    value = parse_json(text, pairs=pairs)
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def read_json_object(path: Path, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """Read a file that is one object. Raises OSError, and ValueError for a larger file and for anything else in it."""
+    return parse_object(read_limited(path, most_bytes).decode("utf-8"))
+
+
+def read_limited(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """Read a whole file. Raises OSError, and ValueError for one of more than `most_bytes`, which is not read."""
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it has more than {most_bytes} bytes")
+    return data
+
+
+def limited_lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of `file` with their ends. Raises ValueError for one of more than 16 Mi characters."""
+    while line := file.readline(MOST_LINE + 1):
+        if len(line) > MOST_LINE:
+            raise ValueError(f"a line has more than {MOST_LINE} characters")
+        yield line
+
+
+def printable(text: str) -> str:
+    """`text` with what UTF-8 cannot hold (names of files in another encoding) escaped by backslashes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
