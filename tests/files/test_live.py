@@ -14,8 +14,8 @@ from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, OutputError, TruncatedError
 from vqcodec.files.convert import compress, decode_file
 from vqcodec.files.live import decode_live, encode_live
-from vqcodec.pipes import Stop
 from vqcodec.sessions.stream import DecodeSession
+from vqcodec.system.pipes import Stop
 
 
 class Chopped(io.RawIOBase):

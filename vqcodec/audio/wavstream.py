@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 from vqcodec.arrays import Wave
 from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, first_bad
 from vqcodec.errors import AudioError
-from vqcodec.pipes import read_exactly, read_some, write_all
+from vqcodec.system.pipes import read_exactly, read_some, write_all
 
 UNKNOWN_BYTES = 0xFFFF_FFFF
 """The size in a header that we write before the length is known, as ffmpeg does."""

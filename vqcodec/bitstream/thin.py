@@ -7,7 +7,7 @@ from vqcodec.bitstream import spec
 from vqcodec.bitstream.payload import join_layers, split_layers
 from vqcodec.bitstream.reader import VqcReader
 from vqcodec.bitstream.records import checksum, chunk_head
-from vqcodec.pipes import write_all
+from vqcodec.system.pipes import write_all
 
 
 def thin(reader: VqcReader, file: IO[bytes], num_codebooks: int) -> None:

@@ -13,7 +13,7 @@ from vqcodec.bitstream.header import Header
 from vqcodec.bitstream.payload import pack_codes
 from vqcodec.bitstream.records import Head, checksum, chunk_head
 from vqcodec.bitstream.tags import tags_to_bytes
-from vqcodec.pipes import write_all
+from vqcodec.system.pipes import write_all
 
 
 class VqcWriter:

@@ -9,7 +9,7 @@ from typing import BinaryIO, TextIO
 import click
 
 from vqcodec.models.zoo import ENGINES
-from vqcodec.workers import usable_cores
+from vqcodec.system.workers import usable_cores
 
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
 engine_option = click.option(

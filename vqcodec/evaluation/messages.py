@@ -15,8 +15,8 @@ from vqcodec.evaluation.codecs.codec_under_test import Coded
 from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
 from vqcodec.evaluation.results import Result
 from vqcodec.metrics import METRICS, Measured, Metric, wer_by
+from vqcodec.system.workers import Pool, Work
 from vqcodec.texts import printable
-from vqcodec.workers import Pool, Work
 
 _DEATHS = 2
 """Of processes at one step of a job, before that step is to blame: a process may be killed for what another took."""

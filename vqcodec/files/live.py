@@ -36,7 +36,8 @@ from vqcodec.files.transcode import block_frames, decode_stream, encode_blocks
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.output import Target, output_errors
-from vqcodec.pipes import (
+from vqcodec.sessions.stream import streaming
+from vqcodec.system.pipes import (
     BlockedError,
     Stop,
     StoppableFile,
@@ -44,7 +45,6 @@ from vqcodec.pipes import (
     open_unless_stopped,
     write_unless_stopped,
 )
-from vqcodec.sessions.stream import streaming
 
 DEFAULT_CHUNK_MS = 80
 """Four frames at 50 Hz: the shortest chunk whose 10-bit codes end on whole bytes."""

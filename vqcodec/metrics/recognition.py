@@ -13,7 +13,7 @@ import soundfile
 from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError
 from vqcodec.metrics.metric import Metric, UndefinedError
-from vqcodec.workers import ending
+from vqcodec.system.workers import ending
 
 _PLACE = "{wav}"
 

@@ -11,7 +11,7 @@ import click
 
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.cli.common import echo, source_of, target_of
-from vqcodec.pipes import Stop
+from vqcodec.system.pipes import Stop
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from vqcodec.cli.common import echo, progress
-from vqcodec.workers import usable_cores
+from vqcodec.system.workers import usable_cores
 
 
 class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqcodec.errors import AudioError
-from vqcodec.workers import ending
+from vqcodec.system.workers import ending
 
 _LONGEST_LINE = 200
 

@@ -16,8 +16,8 @@ from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
+from vqcodec.system.workers import ending
 from vqcodec.tokens.utterances import Utterance
-from vqcodec.workers import ending
 
 _TOLERANCE_SECONDS = 0.1
 """What an excerpt may lack at the end of a file: times are often rounded, or of another decoder."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqcodec.errors import WorkerError
+from vqcodec.system.workers import Pool, Say, Work, usable_cores
 from vqcodec.tokens.work.messages import ShardReport, Workers
-from vqcodec.workers import Pool, Say, Work, usable_cores
 
 if TYPE_CHECKING:
     from vqcodec.tokens.work.worker import Worker

@@ -11,7 +11,7 @@ from collections import deque
 import pytest
 
 from vqcodec.errors import AudioError, WorkerError
-from vqcodec.workers import Event, Pool, ending
+from vqcodec.system.workers import Event, Pool, ending
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_processes_that_die_while_they_start_end_it():
 def test_processes_end_with_their_parent_even_if_it_is_killed(tmp_path):
     """The parent writes the ids of its workers, which then wait for ever; it is killed without a chance to end them."""
     (tmp_path / "parent.py").write_text(
-        "import os, time\nfrom collections import deque\nfrom vqcodec.workers import Pool\n"
+        "import os, time\nfrom collections import deque\nfrom vqcodec.system.workers import Pool\n"
         "def make():\n    return lambda task, say: (say(os.getpid()), time.sleep(600))\n"
         "if __name__ == '__main__':\n"
         "    with Pool(make, (), size=2, name='test') as pool:\n"

@@ -1,0 +1,1 @@
+"""What stands between vqcodec and the operating system: pipes, and processes that are watched."""
