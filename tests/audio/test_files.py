@@ -29,6 +29,17 @@ def test_lossless_formats_give_back_what_was_written(tmp_path, noise, suffix, ch
     assert np.abs(back - wave).max() <= 1 / 32768
 
 
+def test_a_file_object_that_can_only_read_is_enough(speech_path, speech):
+    class Plain:
+        """No readinto, as some that others write."""
+
+        def __init__(self, file):
+            self.read, self.seek, self.tell, self.seekable = file.read, file.seek, file.tell, file.seekable
+
+    with speech_path.open("rb") as file, AudioReader(Plain(file)) as audio:
+        assert sum(block.shape[1] for block in audio.blocks(10_000)) == len(speech)
+
+
 @pytest.mark.parametrize("suffix", [".ogg", ".mp3"])
 def test_lossy_formats_keep_rate_and_channels(tmp_path, speech, suffix):
     path = tmp_path / f"a{suffix}"

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -55,8 +55,9 @@ class _Forgiving:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.readinto = file.readinto  # type: ignore[attr-defined]
-        self.read, self.tell = file.read, file.tell
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         with contextlib.suppress(OSError, ValueError):

@@ -31,7 +31,7 @@ def find_flac_fault(file: BinaryIO) -> str | None:
     file.seek(0)
     try:
         data: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError):  # in memory
+    except (AttributeError, OSError, ValueError):  # in memory, or no file of the system
         data = file.read()
     start = data.find(b"fLaC")
     joined = [at for block in (b"\0", b"\x80") if (at := data.find(b"fLaC" + block + b"\0\0\x22", start + 4)) > 0]

@@ -17,7 +17,7 @@ from vqcodec.bitstream.binary import (
 from vqcodec.bitstream.header import Header
 from vqcodec.errors import BitstreamError, VersionError
 
-POSITION_BYTES = 8
+_POSITION_BYTES = 8
 LONGEST_HEAD_BYTES = spec.HEAD_BYTES + spec.SIZE_BYTES
 
 
@@ -132,7 +132,7 @@ def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
 
 def checksum(head: Head, body: bytes, *, position: int) -> bytes:
     """CRC-32 of a record that stands after `position` frames, as in the file."""
-    checked = uint_to_bytes(position, POSITION_BYTES) + head.to_bytes() + body
+    checked = uint_to_bytes(position, _POSITION_BYTES) + head.to_bytes() + body
     return uint_to_bytes(crc32(checked), spec.CRC_BYTES)
 
 
@@ -141,7 +141,7 @@ def position_of(crc_of_position: int, *, near: int) -> int:
 
     A CRC of 32 bits takes each value for one such position, so this says where a record belongs if it is whole.
     """
-    low = crc32_backwards(crc_of_position, uint_to_bytes(near >> 32, POSITION_BYTES - 4))
+    low = crc32_backwards(crc_of_position, uint_to_bytes(near >> 32, _POSITION_BYTES - 4))
     return near >> 32 << 32 | low
 
 
