@@ -24,6 +24,7 @@ def run(*arguments, code=0, **kwargs):
     return result
 
 
+@pytest.mark.slow
 def test_a_pipeline_from_wav_to_wav(tmp_path, speech_path, speech):
     soundfile.write(tmp_path / "in.wav", speech, 16000)
     coded = run("encode", "-", "-", "--kbps", "1.5", input=(tmp_path / "in.wav").read_bytes()).stdout
@@ -57,6 +58,7 @@ def test_help_and_info_import_no_torch(tmp_path, speech_path):
         assert result.stdout.decode().splitlines()[-1] == "False", arguments
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_no_file(tmp_path, speech_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,9 +52,36 @@ def test_a_recipe_loads_and_trains(recipe, tmp_path, speech_path):
     assert Trainer(config, tmp_path / "run").fit().finished
 
 
+SCRIPT = RECIPES[0].parent / "speech-16k.sh"
+
+
+def stages():
+    """Of the script: the name of each stage, its recipe and its own overrides."""
+    lines = SCRIPT.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    for line in lines:
+        if line.startswith("stage "):
+            name, recipe, *overrides, rest = shlex.split(line)[1:]
+            assert rest == "$@"
+            yield name, recipe, overrides
+
+
+def test_every_stage_of_the_whole_training_begins_with_the_one_before():
+    names = [name for name, _, _ in stages()]
+    assert len(names) >= 10
+    for number, (name, recipe, overrides) in enumerate(stages(), 1):
+        config = load_run_config(SCRIPT.parent / f"{recipe}.yaml", overrides)
+        assert name.startswith(f"{number}-")
+        before = names[number - 2] if number > 1 else None
+        assert config.init == (before and f"$runs/{before}/model.safetensors")
+
+
 @pytest.mark.slow
 def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, speech_path):
-    """At toy size: the loss falls, every codebook is in use, the weights at the end code speech."""
+    """At toy size: the loss falls, every codebook is in use, the weights at the end code speech.
+
+    Of the stages between the second and the last, which are the same command with other numbers, each has the weights
+    of the second as if it had been run.
+    """
     clips = tmp_path / "clips"
     clips.mkdir()
     for name in ("ljspeech.flac", "kerstin.flac"):
@@ -62,16 +90,14 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         *("steps=150", "model.channels=24", "model.stft_channels=16", "model.latent_dim=16", "model.codebook_size=32"),
         *("model.total_codebooks=4", "model.encoder_blocks=1", "model.decoder_blocks=1", "model.decoder_stft_blocks=1"),
         *("quantizer.start_step=50", "quantizer.kmeans_batches=8", "data.batch_size=4", "data.workers=0"),
-        "data.segment_seconds=0.5",
-        *(
-            "optimizer.warmup_steps=10",
-            "optimizer.ema_decay=0.9",
-            "log_every=10",
-            "validate_every=1000",
-            "validate_codebooks=[1,4]",
-        ),
+        *("data.segment_seconds=0.5", "optimizer.warmup_steps=10", "optimizer.ema_decay=0.9", "log_every=10"),
+        *("validate_every=1000", "validate_codebooks=[1,4]"),
     ]
-    command = [RECIPES[0].parent / "speech-16k.sh", tmp_path, clips, speech_path, *overrides]
+    first, second, *between, last = [name for name, _, _ in stages()]
+    for name in between:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").symlink_to(tmp_path / second / "model.safetensors")
+    command = [SCRIPT, tmp_path, clips, speech_path, *overrides]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def run(*more):
@@ -82,16 +108,16 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         return done.stdout
 
     run("steps=100")
-    for stage in ("1-adamw", "2-muon", "10-phase"):
+    for stage in (first, second, last):
         rows = [json.loads(line) for line in (tmp_path / stage / "log.jsonl").read_text().splitlines()]
         steps = [row for row in rows if "perplexity" in row]
         assert all(value > 0.25 * 32 for value in steps[-1]["perplexity"]), stage
         losses = [row["mel"] for row in rows if "mel" in row]
-        assert sum(losses[-3:]) < 0.8 * sum(losses[:3]) or stage != "1-adamw"
-    for name in ("10-phase/model.safetensors", "speech-16k.safetensors"):
+        assert sum(losses[-3:]) < 0.8 * sum(losses[:3]) or stage != first
+    for name in (f"{last}/model.safetensors", "speech-16k.safetensors"):
         (tmp_path / name).unlink()
     weights = run().splitlines()[-1]  # goes on with the last stage, from its step 100
-    assert json.loads((tmp_path / "10-phase" / "log.jsonl").read_text().splitlines()[-1])["step"] == 150
+    assert json.loads((tmp_path / last / "log.jsonl").read_text().splitlines()[-1])["step"] == 150
     model = zoo.load(weights)
     assert model.entropy is not None
     wave, rate_hz = soundfile.read(speech_path, dtype="float32")

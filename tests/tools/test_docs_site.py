@@ -39,6 +39,7 @@ def test_every_public_name_is_on_the_page_of_names():
     assert imported <= set(NAMES)
 
 
+@pytest.mark.slow
 def test_the_pages_become_a_site_that_asks_no_network(tmp_path):
     built = build(ROOT, tmp_path / "site")
     assert built.returncode == 0, built.stderr

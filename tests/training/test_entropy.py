@@ -25,6 +25,7 @@ def structured_codes(seed, clips=6, frames=300):
         yield np.stack([first, second, random.integers(0, 16, frames)]).astype(np.uint16)
 
 
+@pytest.mark.slow
 def test_a_fit_finds_what_past_and_lower_codes_tell(toy_codec):
     tensors = fit_entropy(toy_codec, list(structured_codes(0)), FIT, report=lambda line: None)
     assert tensors["embedding"].shape == (2, 16, 8)

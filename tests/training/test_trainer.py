@@ -76,6 +76,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run, kind):
     ]
 
 
+@pytest.mark.slow
 def test_the_adversarial_stage_switches_on_and_resumes(tmp_path, toy_run):
     stage = {"start_step": 6, "warmup_steps": 2, "channels": 4, "windows": [256, 64]}
     whole = Trainer(toy_run(discriminator=stage), tmp_path / "whole").fit()
@@ -91,6 +92,7 @@ def test_the_adversarial_stage_switches_on_and_resumes(tmp_path, toy_run):
     assert (tmp_path / "cut" / "model.safetensors").read_bytes() == whole.weights.read_bytes()
 
 
+@pytest.mark.slow
 def test_half_precision_trains_with_every_stage(tmp_path, toy_run):
     """What GPUs use: spectra, codebooks and losses must stay in float32 inside bf16 autocast."""
     stage = {"start_step": 6, "warmup_steps": 2, "channels": 4, "windows": [256, 64]}
