@@ -32,7 +32,8 @@ stage 7-longer speech-16k init="$runs/6-deeper/model.safetensors" optimizer.kind
     quantizer.dropout=0.4 data.segment_seconds=2 data.batch_size=4 steps=13600 "$@"
 stage 8-voice speech-16k-voice init="$runs/7-longer/model.safetensors" "$@"
 stage 9-joint speech-16k-joint init="$runs/8-voice/model.safetensors" "$@"
-stage 10-phase speech-16k-joint init="$runs/9-joint/model.safetensors" loss.complex=1.5 optimizer.learning_rate=3e-4 steps=500 "$@"
+stage 10-phase speech-16k-joint init="$runs/9-joint/model.safetensors" loss.complex=1.5 optimizer.learning_rate=3e-4 \
+    optimizer.warmup_steps=200 steps=500 "$@"
 if [ ! -f "$runs/speech-16k.safetensors" ]; then
     vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/10-phase/model.safetensors" \
         --out "$runs/speech-16k.safetensors"

@@ -1,7 +1,11 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from vqcodec.errors import ConfigError
-from vqcodec.training.config import RunConfig, load_run_config
+from vqcodec.training.config import RunConfig, load_resumed_config, load_run_config, validate
+from vqcodec.training.keys import differing_keys, recipe_keys
 
 
 @pytest.fixture
@@ -42,11 +46,72 @@ def test_overrides_reach_nested_keys_and_read_scientific_numbers(recipe):
         ("model: {channels: 0}", [], "channels"),
         ("model: {hop_length: 321}", [], "multiple"),
         ("model: {codebook_size: 1000}", [], "power of two"),
+        ("loss: {mell: 1}", [], r"loss\.mell: no key; did you mean loss\.mel\?"),
+        ("model: {hop: 320}", [], r"did you mean model\.hop_length\?"),
+        ("clip_norm: 1", [], r"clip_norm: no key; did you mean optimizer\.clip_norm\?"),
+        ("quantizer: {xyzzy: 1}", [], r"no key; vqcodec train --keys lists them"),
+        ("model: {levels: [8, 5, 5, 5]}", [], "makes its levels of codebook_size, a power of two, since a code is sto"),
     ],
 )
 def test_a_bad_recipe_names_the_key_in_one_line(recipe, text, overrides, named):
     with pytest.raises(ConfigError, match=named) as caught:
         load_run_config(recipe(text), overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_key_has_a_meaning_and_a_default_that_can_be_given(recipe):
+    keys = list(recipe_keys(RunConfig()))
+    assert len(keys) > 90
+    assert all(len(key.meaning) > 5 for key in keys), [key.name for key in keys if len(key.meaning) <= 5]
+    assert load_run_config(recipe(""), [f"{key.name}={key.default}" for key in keys]) == RunConfig()
+    meanings = {key.name: key.meaning for key in keys}
+    assert meanings["optimizer.kind"].endswith("one of sgd, adam, adamw, muon")
+
+
+def test_the_page_of_training_lists_the_keys():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    (table,) = re.findall("<!-- keys -->\n(.*?)\n<!-- end keys -->", page, re.DOTALL)
+    rows = [f"| `{key.name}` | `{key.default}` | {key.meaning} |" for key in recipe_keys(RunConfig())]
+    assert table.splitlines() == ["| key | default | meaning |", "|---|---|---|", *rows]
+
+
+@pytest.mark.parametrize(
+    ("short", "kind"), [("fsq", "finite_scalar"), ("lfq", "lookup_free"), ("rvq", "ema"), ("simvq", "simvq")]
+)
+def test_kinds_have_the_names_of_papers(recipe, short, kind):
+    assert load_run_config(recipe(f"model: {{codebook_kind: {short}}}")).model.codebook_kind == kind
+
+
+def test_a_short_run_begins_sooner_unless_the_recipe_says_when(recipe):
+    long, short = load_run_config(recipe("")), load_run_config(recipe("steps: 500"))
+    assert (long.quantizer.start_step, long.quantizer.kmeans_batches) == (1000, 64)
+    assert (long.optimizer.warmup_steps, long.discriminator.warmup_steps) == (200, 500)
+    assert (short.quantizer.start_step, short.quantizer.kmeans_batches) == (50, 25)
+    assert (short.optimizer.warmup_steps, short.discriminator.warmup_steps) == (50, 50)
+    assert (long.optimizer.ema_decay, short.optimizer.ema_decay) == (0.999, 0.96)
+    said = load_run_config(recipe("{steps: 500, quantizer: {start_step: 400}, optimizer: {warmup_steps: 300}}"))
+    assert (said.quantizer.start_step, said.optimizer.warmup_steps) == (400, 300)
+    assert validate(RunConfig, said.model_dump(), where="test") == said
+
+
+def test_a_run_goes_on_with_its_own_config(tmp_path):
+    own = RunConfig(steps=500, seed=3)
+    (tmp_path / "config.json").write_text(own.model_dump_json())
+    assert load_resumed_config(tmp_path) == (own, own)
+    former, longer = load_resumed_config(tmp_path, ["steps=20000", "loss.mel=2"])
+    assert former == own
+    assert list(differing_keys(former, longer)) == [("loss.mel", "1.0", "2.0"), ("steps", "500", "20000")]
+    assert longer.quantizer.start_step == 50, "which has passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [(None, "no run to go on"), ("{", "not the config"), ("[]", "not the config")]
+)
+def test_a_run_without_a_config_is_one_line(tmp_path, text, why):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=why) as caught:
+        load_resumed_config(tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -46,6 +46,7 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
     assert epochs[-1]["latent"] > 0
     (validation,) = records(tmp_path, "validation")
     assert validation["codebooks"] == [1, 3]
+    assert validation["kbps"] == [0.2, 0.6]
     assert np.isfinite(validation["estoi"]).all()
     assert load_weights(result.weights).config == config.model
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 60

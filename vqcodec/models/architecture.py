@@ -20,64 +20,74 @@ CODEBOOKS: dict[str, str] = {
 }
 """Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
 
+SHORT_NAMES = {"rvq": "ema", "fsq": "finite_scalar", "lfq": "lookup_free"}
+"""What papers call some kinds. A config holds the long name."""
+
 _MOST_OVERLAP = 64
 """STFT windows over one sample."""
 _MOST_SOURCE_WINDOW = 4096
 """With `source_hz` the transforms are matrices, as large as the square of the window."""
 
 
-def _number(default: int, least: int, most: int) -> Any:
-    return field(default=default, metadata={"least": least, "most": most})
+def _number(default: int, least: int, most: int, meaning: str) -> Any:
+    return field(default=default, metadata={"least": least, "most": most, "meaning": meaning})
+
+
+def _value(default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Architecture of a codec: everything that the shape of its weights depends on.
 
-    hop_length:                  samples per frame of codes, a multiple of stft_hop
-    window_length:               samples of the spectral window, 2 to 64 times stft_hop; with source_hz at most 4096
-    stft_hop:                    samples between spectral windows
-    source_hz:                   upper end of the band whose rectified sound, filtered, is all above it; 0: no source
-    stft_channels, channels:     width of the layers at the STFT rate and at the rate of latents
-    attention_window:            latents that self-attention sees, on both sides of the quantizer; 0: there is none
-    total_codebooks:             codes per frame
-    codebook_kind:               one of `CODEBOOKS`
-    groups:                      parts of the latent that are quantized side by side, each by its share of codebooks
-    strides:                     of a multi-scale quantizer: every how many latents each codebook takes part; a frame
-                                 is one period of the longest. Empty: all at every latent, a latent per frame
-
+    The metadata of each field say what it means and which values it can have; docs/training.md lists them.
     Raises ValueError for values that cannot be.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}  # inside RunConfig
 
-    name: str = "speech-16k"
-    sample_rate_hz: int = _number(16000, 4000, 192000)
-    hop_length: int = _number(320, 1, 1 << 20)
-    window_length: int = _number(320, 4, 1 << 16)
-    stft_hop: int = _number(80, 1, 1 << 16)
-    source_hz: int = _number(0, 0, 24000)
-    stft_channels: int = _number(192, 1, 8192)
-    channels: int = _number(256, 1, 8192)
-    encoder_stft_blocks: int = _number(2, 0, 256)
-    encoder_blocks: int = _number(4, 0, 256)
-    decoder_blocks: int = _number(7, 0, 256)
-    decoder_stft_blocks: int = _number(3, 0, 256)
-    latent_dim: int = _number(64, 1, 8192)
-    total_codebooks: int = _number(12, 1, 255)
-    codebook_size: int = _number(1024, 2, 1 << 16)
-    codebook_kind: str = "ema"
-    groups: int = _number(1, 1, 255)
-    strides: tuple[int, ...] = ()
-    attention_window: int = _number(0, 0, 4096)
-    attention_heads: int = _number(4, 1, 256)
+    name: str = _value("speech-16k", "what files and errors call the model")
+    sample_rate_hz: int = _number(16000, 4000, 192000, "rate of what it codes")
+    hop_length: int = _number(320, 1, 1 << 20, "samples per frame of codes, a multiple of stft_hop")
+    window_length: int = _number(
+        320, 4, 1 << 16, "samples of the spectral window, 2 to 64 times stft_hop; with source_hz at most 4096"
+    )
+    stft_hop: int = _number(80, 1, 1 << 16, "samples between spectral windows")
+    source_hz: int = _number(
+        0, 0, 24000, "upper end of the band whose rectified sound, filtered, is all above it; 0: no source"
+    )
+    stft_channels: int = _number(192, 1, 8192, "width of the layers at the STFT rate")
+    channels: int = _number(256, 1, 8192, "width of the layers at the rate of latents")
+    encoder_stft_blocks: int = _number(2, 0, 256, "blocks of the encoder at the STFT rate")
+    encoder_blocks: int = _number(4, 0, 256, "blocks of the encoder at the rate of latents")
+    decoder_blocks: int = _number(7, 0, 256, "blocks of the decoder at the rate of latents")
+    decoder_stft_blocks: int = _number(3, 0, 256, "blocks of the decoder at the STFT rate")
+    latent_dim: int = _number(64, 1, 8192, "numbers of a latent, which is what is quantized")
+    total_codebooks: int = _number(12, 1, 255, "codes per frame")
+    codebook_size: int = _number(1024, 2, 1 << 16, "vectors of a codebook, a power of two: a code is whole bits")
+    codebook_kind: str = _value("ema", f"one of {', '.join(CODEBOOKS)}; rvq is ema, fsq finite_scalar, lfq lookup_free")
+    groups: int = _number(
+        1, 1, 255, "parts of the latent that are quantized side by side, each by its share of codebooks"
+    )
+    strides: tuple[int, ...] = _value(
+        (),
+        "of a multi-scale quantizer: every how many latents each codebook takes part; a frame is one period of the "
+        "longest. Empty: all at every latent, a latent per frame",
+    )
+    attention_window: int = _number(
+        0, 0, 4096, "latents that self-attention sees, on both sides of the quantizer; 0: there is none"
+    )
+    attention_heads: int = _number(4, 1, 256, "heads of that self-attention")
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.+-]{1,64}", self.name):
             raise ValueError(f"name {self.name!r} is not 1 to 64 letters, digits, or _ . + -")
         for entry in fields(self):
-            if entry.metadata:
+            if "least" in entry.metadata:
                 self._check_number(entry.name, entry.metadata["least"], entry.metadata["most"])
+        if isinstance(self.codebook_kind, str):
+            object.__setattr__(self, "codebook_kind", SHORT_NAMES.get(self.codebook_kind, self.codebook_kind))
         if not isinstance(self.codebook_kind, str) or self.codebook_kind not in CODEBOOKS:
             raise ValueError(f"codebook_kind {str(self.codebook_kind)[:40]!r} is none of {', '.join(CODEBOOKS)}")
         self._check_arrangement()

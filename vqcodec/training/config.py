@@ -15,7 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vqcodec.errors import ConfigError
 from vqcodec.models.architecture import ModelConfig
-from vqcodec.texts import read_limited
+from vqcodec.texts import read_json_object, read_limited
+from vqcodec.training.keys import unknown_key
 
 
 class _Section(BaseModel):
@@ -39,7 +40,7 @@ class QuantizerConfig(_Section):
 
     start_step: int = Field(1000, ge=0, description="steps without quantization, then k-means on the latents")
     kmeans_batches: int = Field(64, ge=1, description="batches whose latents k-means sees")
-    decay: float = Field(0.99, gt=0, lt=1)
+    decay: float = Field(0.99, gt=0, lt=1, description="of the running means that the vectors of ema codebooks are")
     revive_below: float = Field(0.05, ge=0, lt=1, description="dead: used less than this times the mean use")
     dropout: float = Field(0.5, ge=0, le=1, description="share of items that use a random number of codebooks")
     varied: float = Field(
@@ -76,22 +77,22 @@ class DataConfig(_Section):
     """Where clips come from and how they are cut and augmented."""
 
     train: list[str] = Field(["data/train"], description="folders, globs, files, CSV or JSONL manifests")
-    valid: list[str] = Field(["data/valid"])
+    valid: list[str] = Field(["data/valid"], description="the same, for validation")
     valid_clips: int = Field(24, ge=1, description="clips of `valid` that validation during training uses")
-    segment_seconds: float = Field(1.0, ge=0.1, le=3600)
+    segment_seconds: float = Field(1.0, ge=0.1, le=3600, description="length of what is cut from clips")
     batch_size: int = Field(8, ge=1, description="segments per step and process")
     workers: int = Field(0, ge=0, description="loader processes")
     cache_mb: int = Field(2048, ge=0, description="decoded clips kept in memory, per loader process")
-    gain_db: _Range = (-20.0, 6.0)
-    speed: _Range = (1.0, 1.0)
-    speed_share: float = Field(0.0, ge=0, le=1)
+    gain_db: _Range = Field((-20.0, 6.0), description="gain of every segment, drawn between the two")
+    speed: _Range = Field((1.0, 1.0), description="factor of speed and pitch, drawn between the two")
+    speed_share: float = Field(0.0, ge=0, le=1, description="share of segments whose speed changes")
     filter_db: float = Field(0.0, ge=0, description="largest boost or cut of the random equalizer")
-    filter_share: float = Field(0.0, ge=0, le=1)
-    noise_snr_db: _Range = (15.0, 45.0)
-    noise_share: float = Field(0.0, ge=0, le=1)
+    filter_share: float = Field(0.0, ge=0, le=1, description="share of segments that go through it")
+    noise_snr_db: _Range = Field((15.0, 45.0), description="level of speech over noise, drawn between the two")
+    noise_share: float = Field(0.0, ge=0, le=1, description="share of segments that noise is added to")
     noises: list[str] = Field([], description="recordings for every other noise; the rest, or all, is Gaussian")
     rooms: list[str] = Field([], description="impulse responses")
-    room_share: float = Field(0.0, ge=0, le=1)
+    room_share: float = Field(0.0, ge=0, le=1, description="share of segments that are heard in a room")
 
     @model_validator(mode="after")
     def _recordings_are_used(self) -> "DataConfig":
@@ -106,10 +107,10 @@ class DataConfig(_Section):
 class LossConfig(_Section):
     """Weights of the training losses; 0 switches one off."""
 
-    mel: float = Field(1.0, ge=0)
-    magnitude: float = Field(0.1, ge=0)
-    complex: float = Field(0.5, ge=0)
-    compressed: float = Field(1.0, ge=0)
+    mel: float = Field(1.0, ge=0, description="log of mel bands, at several windows")
+    magnitude: float = Field(0.1, ge=0, description="square roots of the magnitudes of STFTs")
+    complex: float = Field(0.5, ge=0, description="STFTs with their phases")
+    compressed: float = Field(1.0, ge=0, description="STFTs, and their magnitudes, with magnitudes to the power of 0.3")
     level: float = Field(0.0, ge=0, description="long-term power of each band")
     loudness: float = Field(0.0, ge=0, description="power per band and moment, where the original is loud")
     grid: float = Field(0.0, ge=0, description="power that comes and goes with the frames of codes")
@@ -118,8 +119,10 @@ class LossConfig(_Section):
         None, gt=0, description="above it `complex` and `compressed` compare no phases; null: no limit"
     )
     sampled_scales: bool = Field(True, description="draw one STFT window per group and step instead of all")
-    commitment: float = Field(0.25, ge=0)
-    codebook: float = Field(1.0, ge=0)
+    commitment: float = Field(0.25, ge=0, description="distance of latents from the vectors that stand for them")
+    codebook: float = Field(
+        1.0, ge=0, description="distance of those vectors from the latents, where they learn by gradients"
+    )
     entropy: float = Field(
         0.0, ge=0, description="entropy of each assignment minus that of their mean: sparse, all used"
     )
@@ -134,11 +137,11 @@ class DiscriminatorConfig(_Section):
     """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
 
     start_step: int | None = Field(None, ge=0, description="step at which it switches on; null: never")
-    channels: int = Field(32, ge=1)
-    windows: list[int] = [2048, 1024, 512, 256, 128]
-    learning_rate: float = Field(3e-4, gt=0)
-    adversarial: float = Field(1.0, ge=0)
-    feature_matching: float = Field(2.0, ge=0)
+    channels: int = Field(32, ge=1, description="width of each discriminator")
+    windows: list[int] = Field([2048, 1024, 512, 256, 128], description="samples of the STFT of each discriminator")
+    learning_rate: float = Field(3e-4, gt=0, description="of the discriminators")
+    adversarial: float = Field(1.0, ge=0, description="weight of what they say of the codec's sound")
+    feature_matching: float = Field(2.0, ge=0, description="weight of how far their layers see it from the original")
     warmup_steps: int = Field(500, ge=0, description="steps in which the discriminator trains alone first")
 
 
@@ -146,12 +149,12 @@ class OptimizerConfig(_Section):
     """The optimizer; a linear warm-up and a cosine down to `final_share` of the peak."""
 
     kind: Literal["sgd", "adam", "adamw", "muon"] = Field("adamw", description="muon: for matrices, AdamW for the rest")
-    learning_rate: float = Field(6e-4, gt=0)
+    learning_rate: float = Field(6e-4, gt=0, description="after the warm-up")
     betas: tuple[_Share, _Share] = Field((0.8, 0.99), description="the first is also the momentum of sgd")
-    weight_decay: float = Field(1e-2, ge=0)
-    warmup_steps: int = Field(200, ge=0)
-    final_share: float = Field(0.03, ge=0, le=1)
-    clip_norm: float = Field(1.0, gt=0)
+    weight_decay: float = Field(1e-2, ge=0, description="of all parameters, times the learning rate")
+    warmup_steps: int = Field(200, ge=0, description="steps in which the learning rate rises from 0")
+    final_share: float = Field(0.03, ge=0, le=1, description="of the learning rate, at the last step")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights that are validated and exported")
 
 
@@ -164,21 +167,43 @@ class RunConfig(_Section):
     loss: LossConfig = LossConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    steps: int = Field(100_000, ge=1)
+    steps: int = Field(100_000, ge=1, description="updates of the codec")
     max_minutes: float | None = Field(None, gt=0, description="stop (resumable) after this long; null: no limit")
-    seed: int = Field(0, ge=0, lt=1 << 40)
+    seed: int = Field(0, ge=0, lt=1 << 40, description="of all that is drawn")
     init: str | None = Field(None, description="model name or weights file to start from")
     freeze: list[Literal["encoder", "quantizer"]] = Field([], description="parts of `init` that stay what they are")
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    accelerator: str = "auto"
-    devices: int | Literal["auto"] = "auto"
-    num_nodes: int = Field(1, ge=1)
-    log_every: int = Field(50, ge=1)
-    validate_every: int = Field(1000, ge=1)
-    checkpoint_every: int = Field(500, ge=1)
-    validate_codebooks: list[Annotated[int, Field(ge=1)]] = [1, 3, 6, 12]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="of Lightning Fabric; auto: bf16-mixed on a GPU that has it"
+    )
+    accelerator: str = Field("auto", description="of Lightning Fabric: cpu, gpu, ...")
+    devices: int | Literal["auto"] = Field("auto", description="processes; several are started by torchrun")
+    num_nodes: int = Field(1, ge=1, description="machines")
+    log_every: int = Field(50, ge=1, description="steps between lines of the log")
+    validate_every: int = Field(1000, ge=1, description="steps between validations")
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+    validate_codebooks: list[Annotated[int, Field(ge=1)]] = Field(
+        [1, 3, 6, 12], description="numbers of codebooks that validation decodes; always also all of the model"
+    )
+
+    @model_validator(mode="after")
+    def _short_runs_begin_sooner(self) -> "RunConfig":
+        """Let what a recipe does not say of the beginning take at most a part of a short run."""
+        short = {
+            "quantizer": {"start_step": self.steps // _START_SHARE, "kmeans_batches": max(16, self.steps // 20)},
+            "optimizer": {"warmup_steps": self.steps // _START_SHARE, "ema_decay": max(0.0, 1 - 20 / self.steps)},
+            "discriminator": {"warmup_steps": self.steps // _START_SHARE},
+        }
+        for section, most in short.items():
+            given = getattr(self, section)
+            less = {
+                key: min(getattr(given, key), value) for key, value in most.items() if key not in given.model_fields_set
+            }
+            object.__setattr__(self, section, given.model_copy(update=less))
+        return self
 
 
+_START_SHARE = 10
+"""A tenth of a run is the most that warm-up, and the steps before quantization, take of themselves."""
 _MOST_RECIPE_BYTES = 1 << 20
 """Of a file of YAML."""
 
@@ -190,9 +215,12 @@ def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        parts = [
-            f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {_short(e['input'])})" for e in error.errors()
-        ]
+        parts = []
+        for one in error.errors():
+            name = ".".join(map(str, one["loc"])) or "value"
+            unknown = one["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+            why = (unknown and unknown_key(kind(), one["loc"])) or f"{one['msg']} (got {_short(one['input'])})"
+            parts.append(f"{name}: {why}")
         raise ConfigError(f"{where}: {'; '.join(parts)}") from None
 
 
@@ -216,9 +244,29 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())[:300]})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys to values, got {type(values).__name__}")
+    return _with_overrides(values, overrides, where=str(path))
+
+
+def load_resumed_config(run: str | Path, overrides: Iterable[str] = ()) -> tuple[RunConfig, RunConfig]:
+    """Read what the run in the folder `run` was trained with, and apply `key=value` overrides: the former and the new.
+
+    Raises ConfigError, also where there is no run.
+    """
+    path = Path(run) / "config.json"
+    try:
+        values = read_json_object(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{run}: no run to go on with (no config.json); start without --resume") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not the config of a run ({' '.join(str(error).split())[:300]})") from None
+    former = validate(RunConfig, values, where=str(path))
+    return former, _with_overrides(values, overrides, where=str(path))
+
+
+def _with_overrides(values: dict[str, Any], overrides: Iterable[str], *, where: str) -> RunConfig:
     for override in overrides:
         _apply_override(values, override)
-    return validate(RunConfig, values, where=str(path))
+    return validate(RunConfig, values, where=where)
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

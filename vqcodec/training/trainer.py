@@ -126,6 +126,7 @@ class Trainer:
             log.message(self._describe(dataset))
             for batch in self._batches(dataset):
                 if self.step >= config.quantizer.start_step and not self.quantizing:
+                    log.phase("k-means on latents")
                     self._start_quantizer(dataset)
                 statistics = self._train_step(batch)
                 self.step += 1
@@ -149,6 +150,7 @@ class Trainer:
             log.record(self.step, "train", statistics)
         if self.step % config.validate_every == 0 or last:
             if self.fabric.is_global_zero:
+                log.phase(f"validation on {len(clips)} clips")
                 self._validate(log, clips)
             self.fabric.barrier()
         if self.step % config.checkpoint_every == 0 and not last:
@@ -209,11 +211,12 @@ class Trainer:
         norm = self._clip()
         self.optimizer.step()
         self.average.update(self.codec, self.step)
-        statistics: dict[str, Any] = {"loss": loss.item()} | {name: value.item() for name, value in losses.items()}
+        statistics: dict[str, Any] = {"loss": loss.item(), "seconds_per_step": round(time.monotonic() - started, 3)}
+        statistics |= {name: value.item() for name, value in losses.items()}
         statistics |= {"gradient_norm": float(norm or 0.0), "learning_rate": rate}
         if (self.step + 1) % config.log_every == 0:
             statistics |= self._health(output)
-        return statistics | {"seconds_per_step": round(time.monotonic() - started, 3)}
+        return statistics
 
     def _clip(self) -> Tensor | None:
         """Bound the gradient and return its norm. Raises TrainingError for one that is not finite."""
@@ -303,7 +306,8 @@ class Trainer:
             return
         codec = Codec(self.config.model).to(self.fabric.device).eval()
         codec.load_state_dict(self.average.values)
-        depths = [depth for depth in self.config.validate_codebooks if depth <= codec.total_codebooks]
+        total = codec.total_codebooks
+        depths = sorted({depth for depth in self.config.validate_codebooks if depth < total} | {total})
         log.record(self.step, "validation", validate_codec(codec, clips, depths))
         log_round_trips(log, codec, clips[:2], depths, self.step)
 

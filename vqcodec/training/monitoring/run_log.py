@@ -25,6 +25,10 @@ from torch.utils.tensorboard import SummaryWriter
 from vqcodec.output import atomic_output, make_folder, output_errors
 from vqcodec.texts import parse_object
 
+_LONGEST_LINE = 160
+"""Characters of a record on a terminal that is none."""
+_MORE = "  (more in log.jsonl)"
+
 
 class RunLog:
     """Log of one run, from `first_step` of `total_steps`. Lines of later steps, left by a killed run, are dropped.
@@ -67,6 +71,12 @@ class RunLog:
         with output_errors(self._run):
             self._opened.close()
 
+    def phase(self, name: str) -> None:
+        """Tell what the run does while it makes no steps."""
+        self._progress.update(self._task, status=name)
+        if self._progress.disable:
+            self.message(name)
+
     def advance(self, status: str) -> None:
         """Tell that one step is done."""
         self._progress.update(self._task, advance=1, status=status)
@@ -106,6 +116,9 @@ class NoLog:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def phase(self, name: str) -> None:
+        """Nothing."""
 
     def advance(self, status: str) -> None:
         """Nothing."""
@@ -148,17 +161,22 @@ def _drop_lines_after(path: Path, step: int) -> None:
 
 
 def _scalars(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Tags and numbers of a record; those of a list are counted from 1."""
+    """Tags and numbers of a record; those of a list are told by the record's kbps where it has them, else counted."""
+    labels = [f"{rate:g}-kbps" for rate in values.get("kbps", [])]
     for name, value in values.items():
-        entries = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for number, entry in entries:
-            if isinstance(entry, int | float):
-                yield f"{kind}/{name}" if number is None else f"{kind}/{name}/{number + 1}", entry
+        if name in ("codebooks", "kbps"):  # what the others are told by
+            continue
+        if isinstance(value, list):
+            for number, entry in enumerate(value):
+                label = labels[number] if labels else number + 1
+                yield f"{kind}/{name}/{label}", entry
+        elif isinstance(value, int | float):
+            yield f"{kind}/{name}", value
 
 
 def _as_line(values: dict[str, Any]) -> str:
-    """Short form of a record for logs of batch systems."""
-    parts = []
+    """Short form of a record for logs of batch systems: what comes first in it, as far as a line goes."""
+    parts: list[str] = []
     for name, value in values.items():
         text = str(value)
         if isinstance(value, list):
@@ -166,4 +184,6 @@ def _as_line(values: dict[str, Any]) -> str:
         elif isinstance(value, float):
             text = f"{value:.4g}"
         parts.append(text if name == "kind" else f"{name} {text}")
+        if len("  ".join(parts)) > _LONGEST_LINE - len(_MORE):
+            return "  ".join(parts[:-1]) + _MORE
     return "  ".join(parts)

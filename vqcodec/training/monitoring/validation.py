@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.resample import resample
 from vqcodec.errors import ConfigError, TrainingError
+from vqcodec.frames import codebook_kbps
 from vqcodec.metrics import estoi, pesq_wb, si_sdr
 from vqcodec.models.codec import Codec
 from vqcodec.training.config import DataConfig
@@ -49,11 +50,15 @@ def round_trip(codec: Codec, wave: NDArray[np.float32], num_codebooks: int) -> N
 
 
 def validate_codec(codec: Codec, clips: list[ValidationClip], depths: list[int]) -> dict[str, list[float]]:
-    """Mean PESQ-WB, ESTOI and SI-SDR (dB) over the clips where each is defined, one value per depth.
+    """Mean PESQ-WB, ESTOI and SI-SDR (dB) over the clips where each is defined, one value per depth, and its kbps.
 
     A metric whose package is not installed is left out: training goes on without a compiler for pesq.
     """
-    scores: dict[str, list[float]] = {"codebooks": [float(depth) for depth in depths]}
+    one_kbps = codebook_kbps(codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
+    scores: dict[str, list[float]] = {
+        "codebooks": [float(depth) for depth in depths],
+        "kbps": [round(depth * one_kbps, 3) for depth in depths],
+    }
     for depth in depths:
         decoded = [round_trip(codec, clip.wave, depth) for clip in clips]
         for name, metric in (("pesq_wb", pesq_wb), ("estoi", estoi), ("si_sdr", si_sdr)):
