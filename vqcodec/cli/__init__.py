@@ -4,6 +4,7 @@ Exit codes: 0, 1 for bad input (every VqcodecError), 2 for wrong usage.
 """
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -30,6 +31,7 @@ from vqcodec.cli.research.fit_entropy import fit_entropy
 from vqcodec.cli.research.models import models
 from vqcodec.cli.research.train import train
 from vqcodec.errors import VqcodecError
+from vqcodec.system.plugins import VARIABLE, import_modules
 
 
 class _Group(click.Group):
@@ -66,8 +68,19 @@ def _unwound_by_signals() -> Iterator[None]:
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="%(prog)s %(version)s")
-def main() -> None:
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Module with a quantizer, an adapter, a codec or a metric of one's own; several times for several.",
+)
+def main(modules: tuple[str, ...]) -> None:
     """Neural audio compression: speech at 0.5 to 6 kbps."""
+    if modules:
+        # For this process and those that it starts.
+        os.environ[VARIABLE] = ",".join([*filter(None, [os.environ.get(VARIABLE)]), *modules])
+        import_modules(modules)
 
 
 for _command in (

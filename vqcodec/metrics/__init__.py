@@ -10,14 +10,17 @@ from vqcodec.metrics.perceptual import pesq_nb, pesq_wb, visqol, visqol_audio
 from vqcodec.metrics.pitch import f0_rmse, voicing_error
 from vqcodec.metrics.recognition import wer, wer_by
 from vqcodec.metrics.signal import loudness_difference, lsd, mel_distance, si_sdr
+from vqcodec.system.plugins import PluginTable
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        *(pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio),
-        *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
-    )
-}
+METRICS: PluginTable[Metric] = PluginTable(
+    {
+        metric.name: metric
+        for metric in (
+            *(pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio),
+            *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
+        )
+    }
+)
 """Every metric by its name in logs and results."""
 
 

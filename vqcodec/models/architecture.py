@@ -7,17 +7,20 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from vqcodec.errors import ConfigError
+from vqcodec.system.plugins import PluginTable
 
-CODEBOOKS: dict[str, str] = {
-    "ema": "vqcodec.nn.quantizers.vector:EmaCodebook",
-    "gradient": "vqcodec.nn.quantizers.vector:GradientCodebook",
-    "factorized": "vqcodec.nn.quantizers.factorized:FactorizedCodebook",
-    "finite_scalar": "vqcodec.nn.quantizers.finite_scalar:FiniteScalar",
-    "lookup_free": "vqcodec.nn.quantizers.lookup_free:LookupFree",
-    "simvq": "vqcodec.nn.quantizers.simvq:SimVqCodebook",
-    "soft": "vqcodec.nn.quantizers.soft:SoftCodebook",
-    "gumbel": "vqcodec.nn.quantizers.gumbel:GumbelCodebook",
-}
+CODEBOOKS: PluginTable[str] = PluginTable(
+    {
+        "ema": "vqcodec.nn.quantizers.vector:EmaCodebook",
+        "gradient": "vqcodec.nn.quantizers.vector:GradientCodebook",
+        "factorized": "vqcodec.nn.quantizers.factorized:FactorizedCodebook",
+        "finite_scalar": "vqcodec.nn.quantizers.finite_scalar:FiniteScalar",
+        "lookup_free": "vqcodec.nn.quantizers.lookup_free:LookupFree",
+        "simvq": "vqcodec.nn.quantizers.simvq:SimVqCodebook",
+        "soft": "vqcodec.nn.quantizers.soft:SoftCodebook",
+        "gumbel": "vqcodec.nn.quantizers.gumbel:GumbelCodebook",
+    }
+)
 """Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
 
 SHORT_NAMES = {"rvq": "ema", "fsq": "finite_scalar", "lfq": "lookup_free"}

@@ -188,7 +188,7 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _short_runs_begin_sooner(self) -> "RunConfig":
         """Let what a recipe does not say of the beginning take at most a part of a short run."""
-        short = {
+        short: dict[str, dict[str, float]] = {
             "quantizer": {"start_step": self.steps // _START_SHARE, "kmeans_batches": max(16, self.steps // 20)},
             "optimizer": {"warmup_steps": self.steps // _START_SHARE, "ema_decay": max(0.0, 1 - 20 / self.steps)},
             "discriminator": {"warmup_steps": self.steps // _START_SHARE},

@@ -15,19 +15,22 @@ from vqcodec.evaluation.codecs.library import FlacCodec, Mp3Codec, NeuralCodec, 
 from vqcodec.evaluation.codecs.programs import CODEC2, LC3, OPUSENC, SPEEX, Program, ProgramCodec
 from vqcodec.models.hub import PREFIX
 from vqcodec.models.zoo import MODELS
+from vqcodec.system.plugins import PluginTable
 
-CODECS: dict[str, Callable[[], CodecUnderTest]] = {
-    **{name: partial(NeuralCodec, name) for name in MODELS},
-    "opus": OpusCodec,
-    "mp3": Mp3Codec,
-    "flac": FlacCodec,
-    "pcm": PcmCodec,
-    "opusenc": partial(ProgramCodec, OPUSENC),
-    "codec2": partial(ProgramCodec, CODEC2),
-    "speex": partial(ProgramCodec, SPEEX),
-    "lc3": partial(ProgramCodec, LC3),
-    "amr-wb": AmrWbCodec,
-}
+CODECS: PluginTable[Callable[[], CodecUnderTest]] = PluginTable(
+    {
+        **{name: partial(NeuralCodec, name) for name in MODELS},
+        "opus": OpusCodec,
+        "mp3": Mp3Codec,
+        "flac": FlacCodec,
+        "pcm": PcmCodec,
+        "opusenc": partial(ProgramCodec, OPUSENC),
+        "codec2": partial(ProgramCodec, CODEC2),
+        "speex": partial(ProgramCodec, SPEEX),
+        "lc3": partial(ProgramCodec, LC3),
+        "amr-wb": AmrWbCodec,
+    }
+)
 """Every codec that has a name of its own; a new one is a line here."""
 
 _FIXED_WIDTH = "fixed:"

@@ -9,15 +9,18 @@ from pathlib import Path
 from vqcodec.errors import ModelError
 from vqcodec.models.adapters.adapter import Adapter
 from vqcodec.models.adapters.folder import ModelFolder
+from vqcodec.system.plugins import PluginTable
 
 __all__ = ["ADAPTERS", "Adapter", "open_adapter"]
 
-ADAPTERS: dict[str, str] = {
-    "encodec": "vqcodec.models.adapters.encodec:EncodecAdapter",
-    "dac": "vqcodec.models.adapters.dac:DacAdapter",
-    "xcodec": "vqcodec.models.adapters.xcodec:XcodecAdapter",
-    "mimi": "vqcodec.models.adapters.mimi:MimiAdapter",
-}
+ADAPTERS: PluginTable[str] = PluginTable(
+    {
+        "encodec": "vqcodec.models.adapters.encodec:EncodecAdapter",
+        "dac": "vqcodec.models.adapters.dac:DacAdapter",
+        "xcodec": "vqcodec.models.adapters.xcodec:XcodecAdapter",
+        "mimi": "vqcodec.models.adapters.mimi:MimiAdapter",
+    }
+)
 """Where each adapter is, by the "model_type" that config.json says."""
 
 
@@ -28,10 +31,9 @@ def open_adapter(folder: str | Path, *, name: str | None = None) -> Adapter:
     UnavailableError where transformers is missing.
     """
     model = ModelFolder(Path(folder), name or str(folder))
-    place = ADAPTERS.get(model.model_type)
-    if place is None:
+    if model.model_type not in ADAPTERS:
         raise ModelError(f"{model.name}: a model of type {model.model_type!r}; there are {', '.join(ADAPTERS)}")
-    module, _, kind = place.partition(":")
+    module, _, kind = ADAPTERS[model.model_type].partition(":")
     adapter_class: type[Adapter] = getattr(import_module(module), kind)
     try:
         return adapter_class(model)
