@@ -218,7 +218,9 @@ def test_the_python_of_its_page_runs(speech):
     assert names["wave_hat"].shape == names["wave"].shape
     assert names["rate_hz"] == 44100
     assert names["samples_hat"].shape == (1, 3 * len(speech))
-    assert len(names["packets"]) == names["frames"].shape[2]
+    assert (len(names["packets"]), {len(packet) for packet in names["packets"][2:]}) == (48, {21})
+    receiver = names["receiver"]
+    assert (receiver.recovered_frames, receiver.lost_frames, receiver.damaged_packets) == (2, 0, 0)
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))

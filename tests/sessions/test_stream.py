@@ -13,7 +13,8 @@ from vqcodec.metrics import estoi
 from vqcodec.models.codec import Codec
 from vqcodec.models.engine import StreamEngine
 from vqcodec.models.weights import load_weights, save_weights
-from vqcodec.sessions.packets import Depacketizer, depacketize, packetize
+from vqcodec.sessions.depacketizer import Depacketizer, depacketize
+from vqcodec.sessions.packetizer import packetize
 from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 splits = st.lists(st.integers(0, 1500), max_size=5).map(sorted)
