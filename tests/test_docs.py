@@ -223,6 +223,22 @@ def test_the_python_of_its_page_runs(speech):
     assert (receiver.recovered_frames, receiver.lost_frames, receiver.damaged_packets) == (2, 0, 0)
 
 
+def test_the_graphs_run_with_numpy_and_onnxruntime_only(tmp_path, codec, speech):
+    (program,) = blocks("onnx.md", "python")
+    assert len([line for line in program.splitlines() if line.strip()]) <= 30
+    wave = speech[:16100]
+    np.save(tmp_path / "wave.npy", wave)
+    others = "torch", "vqcodec", "safetensors", "onnx", "soundfile"
+    alone = f"import sys\nsys.modules.update(dict.fromkeys({others}))\n{program}"
+    arguments = ROOT / "vqcodec" / "models" / "bundled", tmp_path / "wave.npy", tmp_path / "out.npz"
+    subprocess.run([sys.executable, "-c", alone, *arguments], check=True, cwd=tmp_path)
+    session, out = EncodeSession(codec, kbps=3), np.load(tmp_path / "out.npz")
+    codes = np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+    assert np.array_equal(out["codes"], codes)
+    wanted = codec.decode(torch.from_numpy(codes), length_samples=len(wave))[0, 0].numpy()
+    np.testing.assert_allclose(out["wave_hat"], wanted, atol=1e-3)
+
+
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", text_of(page)):
