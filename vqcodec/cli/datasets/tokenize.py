@@ -1,5 +1,6 @@
 """vqcodec tokenize: a speech dataset -> shards of tokens."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -84,7 +85,9 @@ def tokenize(
     workers = workers_of(who)
     if note := rate_note(card_of(model), kbps):
         echo(note, err=True)
-    with Display() as display:
+    with Display() as display, warnings.catch_warnings():
+        warnings.filterwarnings("always", module=r"vqcodec\.tokens")
+        warnings.showwarning = lambda message, *_, **__: echo(str(message), err=True)
         totals = run(
             source,
             out,
