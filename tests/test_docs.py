@@ -192,6 +192,23 @@ def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatc
     np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
 
 
+def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_path, speech, monkeypatch, in_process):
+    (tmp_path / "recordings").mkdir()
+    for number, seconds in enumerate((0.6, 1.0, 0.8)):
+        soundfile.write(tmp_path / "recordings" / f"{number}.wav", speech[16000:][: round(16000 * seconds)], 16000)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    _, command, *arguments = blocks("datasets.md", "sh")[1].split()
+    main.commands[command].main(arguments, standalone_mode=False)
+    program = blocks("datasets.md", "python")[1]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 45
+    names = {}
+    exec(program, names)
+    assert names["loss"] < 5.5 < np.log(1024), "it has learnt which codes there are"
+    assert names["sampled"].codes.shape[0] == 3
+    assert names["wave_hat"].shape == (1, 1, 320 * names["sampled"].codes.shape[1])
+
+
 @pytest.mark.slow
 def test_the_commands_of_comparing_run(tmp_path, speech):
     (tmp_path / "clips").mkdir()

@@ -18,8 +18,8 @@ _KBPS = 3
 _SHARES = (0.05, 0.1, 0.2, 0.3)
 _BURST_PACKETS = 3
 """Lost in a row, in the mean (Gilbert's model)."""
-_REDUNDANCIES = (1, 2, 3)
-_LAYERS = (1, 2, 3)
+_SCHEMES = ((0, 1), *((frames, layers) for layers in (1, 2, 3) for frames in (1, 2, 3)))
+"""Frames and layers that packets repeat."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ def loss(draws: int, seconds: float) -> str:
         clips.append(_Clip(wave, codes[:, :, : len(wave) // codec.hop_length]))
     whole = np.mean([score for clip in clips for score in _scores(codec, clip, [list(_frames(clip.codes))])])
     rows: list[list[object]] = [["none", "", "", f"{whole:.3f}", *[""] * (len(_SHARES) - 1)]]
-    for bursts in (False, True):
-        for redundancy, layers in [(0, 1), *((n, k) for k in _LAYERS for n in _REDUNDANCIES)]:
-            scores = [_mean_score(codec, clips, redundancy, layers, _lost(share, draws, bursts)) for share in _SHARES]
+    for kind, burst_packets in (("at random", None), ("in bursts", _BURST_PACKETS)):
+        lost = [_lost(share, draws, burst_packets) for share in _SHARES]
+        repeated = np.mean([_of_schemes(codec, clip, lost) for clip in clips], axis=0)
+        for (redundancy, layers), scores in zip(_SCHEMES, repeated, strict=True):
             kbps = np.mean([_packet_kbps(codec, clip, redundancy, layers) for clip in clips])
             scheme = f"{redundancy} x {layers}" if redundancy else "none"
-            kind = "in bursts" if bursts else "at random"
             rows.append([kind, scheme, f"{kbps:.1f}", *(f"{score:.3f}" for score in scores)])
-        zeros = [_zeroed(codec, clips, _lost(share, draws, bursts)) for share in _SHARES]
+        zeros = np.mean([[_zeroed(codec, clip, gone) for gone in lost] for clip in clips], axis=0)
         rows.append([kind, "zeros, not concealed", "", *(f"{score:.3f}" for score in zeros)])
     return table(["lost", "frames x codebooks repeated", "kbps", *(f"{share:.0%}" for share in _SHARES)], rows)
 
 
-def _lost(share: float, draws: int, bursts: bool) -> list[np.ndarray]:
-    """Which packets are lost, more of them than any clip has, for each draw."""
-    ends = 1 / _BURST_PACKETS if bursts else 1 - share
+def _lost(share: float, draws: int, burst_packets: float | None) -> list[np.ndarray]:
+    """Which packets are lost, more of them than any clip has, for each draw: each by itself, or in bursts."""
+    ends = 1 / burst_packets if burst_packets else 1 - share
     begins = share * ends / (1 - share)
     patterns = []
     for seed in range(draws):
@@ -71,12 +71,14 @@ def _lost(share: float, draws: int, bursts: bool) -> list[np.ndarray]:
     return patterns
 
 
-def _mean_score(codec: Engine, clips: list[_Clip], redundancy: int, layers: int, lost: list[np.ndarray]) -> float:
-    scores = []
-    for clip in clips:
+def _of_schemes(codec: Engine, clip: _Clip, lost: list[list[np.ndarray]]) -> np.ndarray:
+    """ESTOI [schemes, shares], means over draws."""
+    receivers = []
+    for redundancy, layers in _SCHEMES:
         packets = vqcodec.packetize(clip.codes, redundancy=redundancy, layers=layers)
-        scores += _scores(codec, clip, [_heard(packets, gone[: len(packets)]) for gone in lost])
-    return float(np.mean(scores))
+        receivers += [_heard(packets, pattern[: len(packets)]) for patterns in lost for pattern in patterns]
+    scores = np.array(_scores(codec, clip, receivers))
+    return np.asarray(scores.reshape(len(_SCHEMES), len(lost), -1).mean(axis=2))
 
 
 def _heard(packets: list[bytes], lost: np.ndarray) -> list[np.ndarray | None]:
@@ -98,16 +100,15 @@ def _scores(codec: Engine, clip: _Clip, receivers: list[list[np.ndarray | None]]
     return [estoi(clip.wave[: len(wave)], wave, 16000) for wave in heard]
 
 
-def _zeroed(codec: Engine, clips: list[_Clip], lost: list[np.ndarray]) -> float:
+def _zeroed(codec: Engine, clip: _Clip, lost: list[np.ndarray]) -> float:
     """ESTOI where what comes is decoded as if nothing were lost, and zeros are put in the place of each lost frame."""
     scores, hop = [], codec.hop_length
-    for clip in clips:
-        for gone in (pattern[: clip.codes.shape[2]] for pattern in lost):
-            session = vqcodec.DecodeSession(codec)
-            whole = np.concatenate((session.push(clip.codes[:, :, ~gone]), session.flush()), axis=1)[0]
-            wave = np.zeros((len(gone), hop), np.float32)
-            wave[~gone] = whole.reshape(-1, hop)
-            scores.append(estoi(clip.wave[: wave.size], wave.ravel(), 16000))
+    for gone in (pattern[: clip.codes.shape[2]] for pattern in lost):
+        session = vqcodec.DecodeSession(codec)
+        whole = np.concatenate((session.push(clip.codes[:, :, ~gone]), session.flush()), axis=1)[0]
+        wave = np.zeros((len(gone), hop), np.float32)
+        wave[~gone] = whole.reshape(-1, hop)
+        scores.append(estoi(clip.wave[: wave.size], wave.ravel(), 16000))
     return float(np.mean(scores))
 
 
