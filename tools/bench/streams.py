@@ -16,7 +16,7 @@ _SHARE_LOST = 0.1
 
 
 def streams(seconds: float) -> str:
-    """Milliseconds of computing per frame and stream, medians over ticks of 20 ms, two for each of `seconds`."""
+    """Milliseconds of processor time per frame and stream, medians over ticks of 20 ms, two for each of `seconds`."""
     ticks = max(3, round(2 * seconds))
     rows = []
     for name, engine in (("torch", load_own()), ("onnx", vqcodec.load_onnx())):
@@ -65,9 +65,9 @@ def _milliseconds(blocks: np.ndarray, jobs: list[Callable[[np.ndarray], object]]
     """Of each job, per stream, the median over blocks, but for the first; all in turn."""
     spent = []
     for block in blocks:
-        times = [time.perf_counter()]
+        times = [time.process_time()]
         for job in jobs:
             job(block)
-            times.append(time.perf_counter())
+            times.append(time.process_time())
         spent.append(np.diff(times))
     return [float(taken) for taken in 1000 * np.median(spent[1:], axis=0) / _STREAMS]
