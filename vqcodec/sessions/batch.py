@@ -34,7 +34,7 @@ class BatchState:
         self._places: list[tuple[_Joint, int] | None] = [None] * batch
 
     def has(self, stream: int) -> bool:
-        """Whether a stream has a state."""
+        """Tell whether a stream has a state."""
         return self._places[stream] is not None
 
     def take(self, streams: Sequence[int]) -> State:

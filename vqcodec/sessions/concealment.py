@@ -42,7 +42,7 @@ class Listener:
         return self.lost_frames == FADE_FRAMES
 
     def is_silent(self, lost: NDArray[np.bool_]) -> bool:
-        """Whether the next frames begin with silence, which costs no decoding."""
+        """Tell whether the next frames begin with silence, which costs no decoding."""
         return bool(lost[0]) and self.last is None
 
     def frames_at_once(self, codes: NDArray[Any] | None, lost: NDArray[np.bool_]) -> int:

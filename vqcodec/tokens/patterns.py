@@ -178,7 +178,7 @@ class ByCodebook(_Flat):
 
     @override
     def unflatten_sampled(self, tokens: ArrayLike) -> Sampled:
-        """As `Pattern.unflatten_sampled`, but [K', F]: F are the tokens up to the first of another codebook than 0.
+        """Return codes as `Pattern` does, but [K', F]: F are the tokens up to the first of another codebook than 0.
 
         K' of the codebooks are whole; a residual quantizer decodes the lowest ones by themselves.
         """
