@@ -192,6 +192,23 @@ def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatc
     np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
 
 
+def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_path, speech, monkeypatch, in_process):
+    (tmp_path / "recordings").mkdir()
+    for number, seconds in enumerate((0.6, 1.0, 0.8)):
+        soundfile.write(tmp_path / "recordings" / f"{number}.wav", speech[16000:][: round(16000 * seconds)], 16000)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    _, command, *arguments = blocks("datasets.md", "sh")[1].split()
+    main.commands[command].main(arguments, standalone_mode=False)
+    program = blocks("datasets.md", "python")[1]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 45
+    names = {}
+    exec(program, names)
+    assert names["loss"] < 5.5 < np.log(1024), "it has learnt which codes there are"
+    assert names["sampled"].codes.shape[0] == 3
+    assert names["wave_hat"].shape == (1, 1, 320 * names["sampled"].codes.shape[1])
+
+
 @pytest.mark.slow
 def test_the_commands_of_comparing_run(tmp_path, speech):
     (tmp_path / "clips").mkdir()
@@ -218,7 +235,25 @@ def test_the_python_of_its_page_runs(speech):
     assert names["wave_hat"].shape == names["wave"].shape
     assert names["rate_hz"] == 44100
     assert names["samples_hat"].shape == (1, 3 * len(speech))
-    assert len(names["packets"]) == names["frames"].shape[2]
+    assert (len(names["packets"]), {len(packet) for packet in names["packets"][2:]}) == (48, {21})
+    receiver = names["receiver"]
+    assert (receiver.recovered_frames, receiver.lost_frames, receiver.damaged_packets) == (2, 0, 0)
+
+
+def test_the_graphs_run_with_numpy_and_onnxruntime_only(tmp_path, codec, speech):
+    (program,) = blocks("onnx.md", "python")
+    assert len([line for line in program.splitlines() if line.strip()]) <= 30
+    wave = speech[:16100]
+    np.save(tmp_path / "wave.npy", wave)
+    others = "torch", "vqcodec", "safetensors", "onnx", "soundfile"
+    alone = f"import sys\nsys.modules.update(dict.fromkeys({others}))\n{program}"
+    arguments = ROOT / "vqcodec" / "models" / "bundled", tmp_path / "wave.npy", tmp_path / "out.npz"
+    subprocess.run([sys.executable, "-c", alone, *arguments], check=True, cwd=tmp_path)
+    session, out = EncodeSession(codec, kbps=3), np.load(tmp_path / "out.npz")
+    codes = np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+    assert np.array_equal(out["codes"], codes)
+    wanted = codec.decode(torch.from_numpy(codes), length_samples=len(wave))[0, 0].numpy()
+    np.testing.assert_allclose(out["wave_hat"], wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from vqcodec.files.live import decode_live, encode_live
     from vqcodec.models.codec import Codec
     from vqcodec.models.zoo import load, load_onnx
-    from vqcodec.sessions.packets import Depacketizer, depacketize, packetize
+    from vqcodec.sessions.depacketizer import Depacketizer, depacketize
+    from vqcodec.sessions.packetizer import Packetizer, packetize
     from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 __version__ = "0.2.0"
@@ -24,6 +25,7 @@ __all__ = [
     "DecodeSession",
     "Depacketizer",
     "EncodeSession",
+    "Packetizer",
     "VqcodecError",
     "__version__",
     "compress",
@@ -42,19 +44,20 @@ __all__ = [
 _HOMES = {
     "Codec": "vqcodec.models.codec",
     "DecodeSession": "vqcodec.sessions.stream",
-    "Depacketizer": "vqcodec.sessions.packets",
+    "Depacketizer": "vqcodec.sessions.depacketizer",
     "EncodeSession": "vqcodec.sessions.stream",
+    "Packetizer": "vqcodec.sessions.packetizer",
     "compress": "vqcodec.files.convert",
     "decode_file": "vqcodec.files.convert",
     "decode_live": "vqcodec.files.live",
     "decompress": "vqcodec.files.convert",
-    "depacketize": "vqcodec.sessions.packets",
+    "depacketize": "vqcodec.sessions.depacketizer",
     "encode_file": "vqcodec.files.convert",
     "encode_live": "vqcodec.files.live",
     "import_codes": "vqcodec.files.foreign.importing",
     "load": "vqcodec.models.zoo",
     "load_onnx": "vqcodec.models.zoo",
-    "packetize": "vqcodec.sessions.packets",
+    "packetize": "vqcodec.sessions.packetizer",
 }
 
 

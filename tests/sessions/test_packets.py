@@ -1,3 +1,5 @@
+"""The bytes of packets, and what Packetizer and Depacketizer make of codes and losses."""
+
 import subprocess
 import sys
 import tracemalloc
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from vqcodec.bitstream.binary import crc16
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
-from vqcodec.sessions.packets import MAX_GAP_FRAMES, Depacketizer, depacketize, packetize
+from vqcodec.sessions.depacketizer import MAX_GAP_FRAMES, Depacketizer, depacketize
+from vqcodec.sessions.packetizer import Packetizer, packetize
 from vqcodec.sessions.stream import DecodeSession
 
 
@@ -66,6 +69,166 @@ def test_the_layout_is_the_documented_one():
 @pytest.mark.parametrize(("num_codebooks", "packet_bytes"), [(1, 8), (3, 10), (12, 21)])
 def test_a_packet_is_6_bytes_and_its_codes(num_codebooks, packet_bytes):
     assert {len(packet) for packet in packetize(make_codes(9, num_codebooks=num_codebooks))} == {packet_bytes}
+
+
+GOLDEN_CODES = (np.arange(30).reshape(2, 3, 5) * 37) % 1024
+GOLDEN = [
+    (
+        GOLDEN_CODES[:1],
+        {"first_frame": 65534},
+        ["feff0300000b95c84c00", "ffff0300094de65cd285", "00000300129036f0d0f7", "010003001bd287849623",
+         "020003002514d818b3ad"],
+    ),
+    (
+        GOLDEN_CODES,
+        {"frames_per_packet": 3, "first_frame": 7},
+        ["070003120002512a2b942752e4de40ee4c272e5c9976f39df0be70771a", "0a0003111bc94a6abf4a14dd4f7878606030313ae0"],
+    ),
+    (GOLDEN_CODES[:1, :1] % 16, {"frames_per_packet": 5, "codebook_size": 16}, ["0000010405af4087f0"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codes", "options", "packets"), GOLDEN)
+def test_packets_of_version_0_1_are_written_and_read_as_they_were(codes, options, packets):
+    packets = [bytes.fromhex(packet) for packet in packets]
+    assert packetize(codes, **options) == packets
+    kind = {name: options[name] for name in options if name in ("first_frame", "codebook_size")}
+    items = depacketize(packets, Depacketizer(channels=len(codes), **kind))
+    assert np.array_equal(received(items, *codes.shape[:2]), codes)
+
+
+def test_the_layout_with_redundancy_is_the_documented_one():
+    """By hand: two codebooks and one frame after two others, of which the first codebook is repeated."""
+    codes = np.array([[[1, 2, 3], [1023, 0, 512]]])
+    payload = f"{3:010b}{512:010b}{1:010b}{2:010b}"
+    body = b"\x04\x01" + bytes([0, 0x00, 2, 0x01]) + int(payload, 2).to_bytes(5)
+    assert packetize(codes, first_frame=0x0102, redundancy=2)[2] == sealed(body)
+    with_two = f"{3:010b}{512:010b}{1:010b}{2:010b}{1023:010b}{0:010b}0000"
+    body = b"\x04\x01" + bytes([0, 0x00, 2, 0x11]) + int(with_two, 2).to_bytes(8)
+    assert packetize(codes, first_frame=0x0102, redundancy=2, layers=2)[2] == sealed(body)
+
+
+@pytest.mark.parametrize(
+    ("num_codebooks", "redundancy", "layers", "packet_bytes"),
+    [(3, 1, 1, 13), (6, 0, 1, 14), (6, 1, 1, 17), (6, 2, 1, 18), (6, 2, 2, 21), (12, 3, 3, 35)],
+)
+def test_redundancy_costs_2_bytes_and_its_codes(num_codebooks, redundancy, layers, packet_bytes):
+    codes = make_codes(9, num_codebooks=num_codebooks)
+    packets = packetize(codes, redundancy=redundancy, layers=layers)
+    assert {len(packet) for packet in packets[redundancy:]} == {packet_bytes}
+    assert packets[0] == packetize(codes)[0], "nothing came before"
+
+
+@given(
+    cuts=st.lists(st.integers(0, 30), max_size=5).map(sorted),
+    frames_per_packet=st.integers(1, 4),
+    redundancy=st.integers(0, 16),
+    layers=st.integers(1, 16),
+)
+@settings(max_examples=60, deadline=None)
+def test_codes_pushed_in_any_split_make_the_packets_of_all_at_once(cuts, frames_per_packet, redundancy, layers):
+    codes = make_codes(30, channels=2)
+    options = {"frames_per_packet": frames_per_packet, "redundancy": redundancy, "layers": layers, "first_frame": 65530}
+    packetizer = Packetizer(**options)
+    packets = [packet for piece in np.split(codes, cuts, axis=2) for packet in packetizer.push(piece)]
+    packets += packetizer.flush()
+    assert packets == packetize(codes, **options)
+    assert np.array_equal(received(depacketize(packets, Depacketizer(channels=2)), 2), codes)
+
+
+def lowest(codes, layers, *frames):
+    """`codes` where of some frames only the lowest layers are left; -1 where a code is not."""
+    left = codes.copy()
+    left[:, layers:, list(frames)] = -1
+    return left
+
+
+def padded(items, num_codebooks=3):
+    """As `received`, where items may have fewer codebooks: -1 for those that are not there."""
+    frames = []
+    for item in items:
+        frame = np.full((1, num_codebooks, 1 if item is None else item.shape[2]), -1)
+        if item is not None:
+            frame[:, : item.shape[1]] = item
+        frames.append(frame)
+    return np.concatenate(frames, axis=2)
+
+
+@given(
+    st.sets(st.integers(0, 39)),
+    st.integers(0, 4),
+    st.integers(1, 2),
+    st.integers(0, 3),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_lost_frame_comes_back_from_the_next_packets_that_came(lost, redundancy, layers, reorder_packets):
+    """It is given up when `reorder_packets` + 1 packets behind it have come: what they repeat is known."""
+    codes = make_codes(40)
+    packets = packetize(codes, redundancy=redundancy, layers=layers)
+    depacketizer = Depacketizer(first_frame=0, reorder_packets=reorder_packets)
+    items = list(depacketize([packet for frame, packet in enumerate(packets) if frame not in lost], depacketizer))
+    came = [frame for frame in range(40) if frame not in lost]
+    end = came[-1] + 1 if came else 0
+    back = {frame for frame in lost if frame < end and min(c for c in came if c > frame) - frame <= redundancy}
+    gone = {frame for frame in lost if frame < end} - back
+    wanted = lowest(codes, layers, *back)
+    wanted[:, :, list(gone)] = -1
+    if end:
+        assert np.array_equal(padded(items), wanted[:, :, :end])
+    assert (depacketizer.recovered_frames, depacketizer.lost_frames) == (len(back), len(gone))
+
+
+def test_a_frame_that_is_late_within_the_bound_is_whole_though_it_was_repeated():
+    codes = make_codes(10)
+    packets = packetize(codes, redundancy=2)
+    late = packets[:3] + packets[4:6] + [packets[3]] + packets[6:]
+    assert np.array_equal(receive(late, reorder_packets=2), codes)
+
+
+def test_a_lost_packet_of_several_frames_comes_back_where_as_many_are_repeated():
+    codes = make_codes(30)
+    packets = packetize(codes, frames_per_packet=3, redundancy=3)
+    items = list(depacketize(packets[:4] + packets[5:]))
+    assert np.array_equal(padded(items), lowest(codes, 1, 12, 13, 14))
+    packets = packetize(codes, frames_per_packet=3, redundancy=2)
+    fewer = list(depacketize(packets[:4] + packets[5:]))
+    assert fewer[4] is None
+    assert [item.shape for item in fewer[5:7]] == [(1, 1, 1)] * 2
+
+
+def test_of_several_copies_the_one_with_most_codebooks_is_taken():
+    codes = make_codes(6)
+    packets = packetize(codes, redundancy=2)[:4] + packetize(codes, redundancy=2, layers=2)[4:]
+    items = list(depacketize(packets[:2] + packets[3:]))
+    assert items[2].shape == (1, 2, 1)
+
+
+def test_who_joins_late_hears_nothing_of_before_but_one_who_knows_the_beginning_does():
+    codes = make_codes(20)
+    packets = packetize(codes, redundancy=2)
+    assert np.array_equal(receive(packets[5:]), codes[:, :, 5:])
+    items = list(depacketize(packets[1:], Depacketizer(first_frame=0)))
+    assert np.array_equal(padded(items), lowest(codes, 1, 0))
+
+
+def test_what_must_be_played_now_is_played_from_a_packet_that_came_behind_it():
+    codes = make_codes(10)
+    packets = packetize(codes, redundancy=1)
+    depacketizer = Depacketizer(reorder_packets=5)
+    items = [*depacketizer.push(packets[0]), *depacketizer.push(packets[2]), *depacketizer.skip()]
+    assert np.array_equal(padded(items), lowest(codes, 1, 1)[:, :, :3])
+
+
+def test_redundancy_follows_codebooks_and_channels_that_change():
+    packetizer = Packetizer(redundancy=3, layers=2)
+    packets = [
+        *packetizer.push(make_codes(2, num_codebooks=6)),
+        *packetizer.push(make_codes(2, num_codebooks=1)),
+        *packetizer.push(make_codes(2, num_codebooks=6)),
+        *packetizer.push(make_codes(1, channels=2)),
+    ]
+    # Head, codes, checksum: of two layers, then of the one that all frames before have.
+    assert [len(packet) for packet in packets] == [14, 6 + 10 + 2, 6 + 7 + 2, 6 + 5 + 2, 6 + 12 + 2, 6 + 12 + 2, 6 + 8]
 
 
 @pytest.mark.parametrize("frames_per_packet", [1, 3])
@@ -206,7 +369,10 @@ def test_strays_between_packets_of_the_stream_are_not_followed():
 
 
 def test_every_damaged_byte_and_every_truncation_is_our_error():
-    for packet in packetize(make_codes(2), frames_per_packet=2) + packetize(make_codes(1, num_codebooks=12)):
+    redundant = packetize(make_codes(2), redundancy=1)[1:]
+    for packet in (
+        packetize(make_codes(2), frames_per_packet=2) + packetize(make_codes(1, num_codebooks=12)) + redundant
+    ):
         for place in range(len(packet)):
             for flip in range(1, 256):
                 damaged = packet[:place] + bytes([packet[place] ^ flip]) + packet[place + 1 :]
@@ -226,8 +392,15 @@ def test_every_damaged_byte_and_every_truncation_is_our_error():
         b"\x00\x00\x03\x10" + bytes(8),
         b"\x00\x00\xff\xff" + bytes(4),
         b"\x00\x00\x03\x00\x00\x00\x00\x01",
+        b"\x00\x00\x00\x00\x00\x00" + bytes(4),
+        b"\x00\x00\x00\x00\x03",
+        b"\x00\x00\x00\x00\x03\x00" + bytes(4),
+        b"\x00\x00\x00\x00\x03\xff" + bytes(6),
     ],
-    ids=["no codebooks", "no codes", "a byte too many", "another channel", "65280 codes", "bits behind the codes"],
+    ids=[
+        *("no codebooks", "no codes", "a byte too many", "another channel", "65280 codes", "bits behind the codes"),
+        *("no codebooks but redundancy", "a head that ends", "no redundancy behind the head", "256 codes more"),
+    ],
 )
 def test_a_packet_that_contradicts_itself_is_refused_with_a_right_checksum(body):
     with pytest.raises(BitstreamError):
@@ -240,6 +413,8 @@ def test_packets_of_another_kind_of_stream_are_refused():
         packetize(make_codes(1, num_codebooks=13)),
         packetize(np.full((1, 3, 1), 1000)),
         packetize(make_codes(1, codebook_size=512), codebook_size=512),
+        packetize(np.array([[[1000, 1]]]), redundancy=1)[1:],
+        [sealed(b"\x00\x00\x00\x00\x01\xd0" + bytes((15 * 10 + 7) // 8))],
     ]
     for (packet,) in refused:
         with pytest.raises(BitstreamError):
@@ -263,6 +438,24 @@ def test_damage_is_told_once_and_costs_one_packet():
     assert np.array_equal(received([*items, *depacketizer.flush()]), with_lost(codes, 4))
 
 
+def test_a_bad_packet_does_not_end_a_call_but_one_of_bad_packets_only_does():
+    codes = make_codes(10)
+    packets = packetize(codes)
+    packets[4] = b"not a packet"
+    packets[7] = packets[7][:-1]
+    depacketizer = Depacketizer()
+    with pytest.warns(UserWarning, match=r"2 of 10 packets cannot be read and count as lost; the first: the checksum"):
+        assert np.array_equal(received(depacketize(packets, depacketizer)), with_lost(codes, 4, 7))
+    assert (depacketizer.damaged_packets, depacketizer.lost_frames) == (2, 2)
+    with pytest.raises(BitstreamError, match="none of 2 packets can be read; the first: a packet has 1 bytes"):
+        list(depacketize([b"x", b"y" * 20]))
+    with pytest.raises(BitstreamError, match="none of 10 packets can be read$"):
+        list(depacketize(packets, Depacketizer(codebook_size=2048, on_damage=lambda error: None)))
+    assert list(depacketize([])) == []
+    with pytest.raises(TypeError, match="packet is a str, expected bytes"):
+        list(depacketize(["0a"]))
+
+
 bodies = st.one_of(
     st.binary(max_size=40),
     st.builds(
@@ -271,6 +464,12 @@ bodies = st.one_of(
         st.integers(0, 4),
         st.sampled_from([0, 1, 16]),
         st.binary(max_size=6),
+    ),
+    st.builds(
+        lambda number, repeated, codes: number.to_bytes(2, "little") + bytes([0, 0, 1, repeated]) + codes,
+        st.integers(0, 300),
+        st.sampled_from([0, 1, 16]),
+        st.binary(min_size=1, max_size=2),
     ),
 )
 
@@ -325,6 +524,10 @@ def test_memory_is_bounded_whatever_comes():
         (np.full((1, 3, 1), -1), {}),
         (np.zeros((1, 3, 1), np.int64), {"frames_per_packet": 0}),
         (np.zeros((1, 3, 1), np.int64), {"frames_per_packet": 17}),
+        (np.zeros((1, 3, 1), np.int64), {"redundancy": -1}),
+        (np.zeros((1, 3, 1), np.int64), {"redundancy": 17}),
+        (np.zeros((1, 3, 1), np.int64), {"layers": 0}),
+        (np.zeros((1, 3, 1), np.int64), {"layers": 17}),
         (np.zeros((1, 3, 1), np.int64), {"codebook_size": 1}),
         (np.zeros((1, 3, 1), np.int64), {"codebook_size": 65537}),
     ],
@@ -338,6 +541,20 @@ def test_packets_need_no_torch():
     program = "import sys, vqcodec; vqcodec.packetize; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_a_session_plays_frames_that_came_back_with_fewer_codebooks(codec, speech):
+    import torch
+
+    codes = codec.encode(torch.from_numpy(speech[None, None, :32000]), kbps=3).numpy()
+    packets = packetize(codes, redundancy=1)
+    left = [packet for frame, packet in enumerate(packets) if frame % 5 != 2]
+    items = list(depacketize(left))
+    assert {item.shape[1] for item in items} == {1, 6}
+    session = DecodeSession(codec)
+    wave = np.concatenate([*(session.push(item) for item in items), session.flush()], axis=1)
+    assert wave.shape == (1, 32000)
+    assert np.isfinite(wave).all()
 
 
 def test_a_session_plays_packets_as_it_plays_codes(codec, speech):

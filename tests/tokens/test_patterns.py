@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vqcodec.sessions.stream import DecodeSession
 from vqcodec.tokens.patterns import ByCodebook, Delayed, Interleaved, Pattern
 
 PATTERNS = [Interleaved, ByCodebook, Delayed]
@@ -130,3 +131,76 @@ def test_a_pattern_is_a_value():
     assert Interleaved(2, 10) == Interleaved(2, 10) != ByCodebook(2, 10)
     with pytest.raises(NotImplementedError):
         Pattern(2, 10).flatten(CODES)
+
+
+# Tokens that a model drew
+
+
+@pytest.mark.parametrize("kind", PATTERNS)
+@given(codes_and_size())
+def test_sampled_tokens_that_are_right_are_those_of_unflatten(kind, drawn):
+    codes, size = drawn
+    sampled = kind(len(codes), size).unflatten_sampled(kind(len(codes), size).flatten(codes))
+    np.testing.assert_array_equal(sampled.codes, codes)
+    assert (sampled.repaired, sampled.ignored) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", PATTERNS)
+@given(st.data())
+def test_whatever_a_model_draws_is_codes(kind, data):
+    pattern = kind(data.draw(st.integers(1, 4)), 10)
+    steps = data.draw(st.integers(0, 12))
+    shape = (pattern.num_codebooks, steps) if kind is Delayed else (steps,)
+    tokens = np.random.default_rng(data.draw(st.integers(0, 999))).integers(-1, pattern.vocabulary_size + 1, shape)
+    sampled = pattern.unflatten_sampled(tokens)
+    assert sampled.codes.dtype == np.int64
+    assert sampled.codes.ndim == 2
+    assert sampled.codes.size <= tokens.size
+    assert not sampled.codes.size or 0 <= sampled.codes.min() <= sampled.codes.max() < 10
+    whole = sampled.codes if len(sampled.codes) == pattern.num_codebooks else np.zeros((pattern.num_codebooks, 0), int)
+    pattern.unflatten(pattern.flatten(whole))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tokens", "codes", "repaired", "ignored"),
+    [
+        # Cut at a limit of length: the frames that are whole.
+        (Interleaved(2, 10), [1, 14, 2], [[1], [4]], 0, 1),
+        (Delayed(2, 10), [[1, 2, 3], [10, 4, 5]], [[1, 2], [4, 5]], 0, 1),
+        (Delayed(3, 10), [[1, 2], [10, 4], [10, 10]], [[], [], []], 0, 3),
+        (ByCodebook(3, 10), [1, 2, 14, 15, 26], [[1, 2], [4, 5]], 0, 1),
+        # Ended by a token for the end, and by a pad of codebook 0.
+        (Interleaved(2, 10), [1, 14, 20, 2, 15], [[1], [4]], 0, 3),
+        (Delayed(2, 10), [[1, 2, 10, 10, 7], [10, 4, 5, 10, 10]], [[1, 2], [4, 5]], 0, 1),
+        (Delayed(2, 10), [[10, 10], [10, 10]], [[], []], 0, 0),
+        # Pads where codes belong and codes where pads do; a token of another codebook.
+        (Delayed(2, 10), [[1, 2, 3, 10], [7, 4, 10, 6]], [[1, 2, 3], [4, 4, 6]], 1, 1),
+        (Delayed(2, 10), [[1, 2, 10], [10, 10, 5]], [[1, 2], [0, 5]], 1, 0),
+        (Interleaved(2, 10), [1, 14, 2, 3, 4, 16], [[1, 2, 4], [4, 4, 6]], 1, 0),
+        (ByCodebook(2, 10), [1, 2, 14, 3], [[1, 2], [4, 4]], 1, 0),
+    ],
+)
+def test_sampled_tokens_are_cut_repaired_and_counted(pattern, tokens, codes, repaired, ignored):
+    sampled = pattern.unflatten_sampled(np.array(tokens))
+    assert sampled.codes.tolist() == codes
+    assert (sampled.repaired, sampled.ignored) == (repaired, ignored)
+
+
+@pytest.mark.parametrize("kind", PATTERNS)
+def test_sampled_tokens_of_another_shape_or_type_are_refused(kind):
+    for tokens in (np.zeros((3, 2, 2), int), np.zeros((2, 5) if kind is Delayed else 5)):
+        with pytest.raises(ValueError, match="expected integers"):
+            kind(2, 10).unflatten_sampled(tokens)
+
+
+@pytest.mark.parametrize("of", [np.array, torch.tensor])
+def test_codes_of_tokens_go_into_decoders(toy_codec, of):
+    """By numpy, into sessions, and by torch, into a codec."""
+    codes = np.random.default_rng(0).integers(0, 16, (3, 9))
+    pattern = Delayed(3, 16)
+    tokens = of(pattern.flatten(codes))
+    for back in (pattern.unflatten(tokens), pattern.unflatten_sampled(tokens).codes):
+        session = DecodeSession(toy_codec)
+        wave = np.concatenate((session.push(back[None]), session.flush()), axis=1)
+        decoded = toy_codec.decode(torch.from_numpy(back)[None])[:, 0].numpy()
+        np.testing.assert_allclose(wave, decoded, atol=1e-5)

@@ -64,7 +64,7 @@ def test_columns_have_the_narrowest_type_that_holds_all(tmp_path):
         ([utterance("/a")], "is no name"),
         ([utterance("a\nb")], r"src: 'a\\nb.wav': id 'a\\nb' is no name .*; rename the file, or give another id"),
         ([utterance("x" * 300)], "too long"),
-        ([utterance("a", codes=1)], "column 'codes' has the name of one of ours"),
+        ([utterance("a", codes=1, codes_given=2)], "columns 'codes', the name of one of ours, and 'codes_given'"),
         ([utterance("a", text="bad \ud800")], r"column 'text' of 'a' has half a character \('bad \\ud800'\)"),
         ([utterance("a", **{"\udfff": 1})], r"column '\\udfff' of 'a' has half a character"),
     ],
@@ -73,6 +73,20 @@ def test_what_cannot_be_planned_leaves_nothing(tmp_path, utterances, message):
     with pytest.raises(AudioError, match=message):
         make_plan(tmp_path, "src", utterances, SETTINGS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_with_a_name_of_ours_is_carried_under_another_which_is_told_once(tmp_path):
+    rows = [utterance("a", source="book", text="x"), utterance("b", source="web"), utterance("c")]
+    with pytest.warns(UserWarning, match="src: column 'source' .* carried as 'source_given'") as told:
+        plan = make_plan(tmp_path, "src", rows, SETTINGS)
+    assert len(told) == 1
+    assert plan.columns == {"source_given": "string", "text": "string"}
+    assert [dict(row.columns) for row in plan.shard(0)] == [
+        {"source_given": "book", "text": "x"},
+        {"source_given": "web"},
+        {},
+    ]
+    assert [row.source for row in plan.shard(0)] == ["a.wav", "b.wav", "c.wav"]
 
 
 def test_names_of_ids_are_unique_and_without_dots():

@@ -150,3 +150,42 @@ def test_collate_pads_behind(dataset):
         assert length == row.num_frames
         np.testing.assert_array_equal(own[:, :length], row.codes)
         assert (own[:, length:] == 16).all()
+
+
+@pytest.mark.parametrize("kind", [vqcodec.tokens.Delayed, vqcodec.tokens.Interleaved, vqcodec.tokens.ByCodebook])
+def test_collate_of_a_pattern_gives_tokens_and_where_they_are_codes(dataset, kind):
+    pattern = kind(3, 16)
+    rows = [dataset[position] for position in range(5)]
+    pad = None if kind is vqcodec.tokens.Delayed else pattern.vocabulary_size
+    tokens, mask = vqcodec.tokens.collate(rows, pattern=pattern, pad=pad)
+    assert (tokens.dtype, mask.dtype, tokens.shape) == (torch.int64, torch.bool, mask.shape)
+    for row, own, marks in zip(rows, tokens, mask, strict=True):
+        flat = pattern.flatten(row.codes)
+        np.testing.assert_array_equal(own[..., : flat.shape[-1]], flat)
+        assert (own[..., flat.shape[-1] :] == (16 if pad is None else pad)).all()
+        assert marks.sum() == row.codes.size
+        assert (own[marks] < pattern.vocabulary_size - (pad is None)).all()
+        np.testing.assert_array_equal(pattern.unflatten_sampled(own).codes, row.codes)
+
+
+def test_collate_says_what_is_missing(dataset):
+    with pytest.raises(ValueError, match="pad is missing"):
+        vqcodec.tokens.collate([dataset[0]], pattern=vqcodec.tokens.Interleaved(3, 16))
+    with pytest.raises(ValueError, match="pad is missing"):
+        vqcodec.tokens.collate([dataset[0]])
+    with pytest.raises(ValueError, match="1 or more"):
+        vqcodec.tokens.collate([], pad=1)
+
+
+@pytest.mark.parametrize("of", [lambda dataset: dataset, lambda dataset: dataset.stream()])
+def test_a_loader_without_collate_fn_says_what_to_pass(dataset, of):
+    with pytest.raises(TypeError, match=r"give it collate_fn=functools.partial\(vqcodec.tokens.collate"):
+        next(iter(torch.utils.data.DataLoader(of(dataset), batch_size=4)))
+
+
+@pytest.mark.parametrize("world", [(0, 1), (0, 5), (4, 5)])
+def test_a_stream_is_as_long_as_what_its_rank_reads(dataset, world):
+    stream = dataset.stream(world=world)
+    assert len(stream) == len(list(stream))
+    loader = torch.utils.data.DataLoader(stream, batch_size=8, collate_fn=list)
+    assert len(loader) == sum(1 for _ in loader)

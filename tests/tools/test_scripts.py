@@ -95,7 +95,7 @@ def bench(*arguments):
 @pytest.mark.slow
 def test_bench_measures_every_part():
     tables = bench("--seconds", 0.25, "--rounds", 1)
-    assert set(tables) == {"speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss"}
+    assert set(tables) == {"speed", "frames", "streams", "arithmetic", "start-up", "throughput", "tokens", "loss"}
     speeds = {row[0]: float(row[1]) for row in tables["speed"]}
     assert len(speeds) == 14
     assert all(speed > 0 for speed in speeds.values())
@@ -106,7 +106,14 @@ def test_bench_measures_every_part():
     assert sum(operations) > 1000
     assert all(float(row[2]) > 0 for row in tables["throughput"] + tables["start-up"])
     assert all(float(row[1]) > 0 for row in tables["tokens"])
-    assert all(float(row[2]) > float(row[3]) for row in tables["loss"] if row[1] != "0%")
+    assert [float(row[3]) > 0 for row in tables["streams"]] == [True] * 8
+    (whole, *_), *rows = tables["loss"][0][3:], *tables["loss"][1:]
+    scores = {(row[0], row[1]): [float(cell) for cell in row[3:]] for row in rows}
+    assert len(scores) == 2 * (1 + 9 + 1)
+    for kind in ("at random", "in bursts"):
+        repeated, concealed, zeros = (scores[kind, name] for name in ("3 x 3", "none", "zeros, not concealed"))
+        assert float(whole) >= max(repeated)
+        assert np.mean(repeated) > np.mean(concealed) > np.mean(zeros)
 
 
 @pytest.mark.slow
@@ -121,7 +128,7 @@ def test_bench_of_a_long_file_measures_memory(engine):
 
 def test_every_table_of_the_benchmark_has_a_place():
     page, readme = ((TOOLS.parent / name).read_text() for name in ("docs/benchmarks.md", "README.md"))
-    for name in ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long"):
+    for name in ("speed", "frames", "streams", "arithmetic", "start-up", "throughput", "tokens", "loss", "long"):
         assert page.count(f"<!-- bench {name} -->\n") == page.count(f"<!-- end {name} -->\n") == 1
     (short,), (whole,) = (
         re.findall("<!-- bench speed -->\n(.*?)\n<!-- end", text, re.DOTALL) for text in (readme, page)

@@ -17,10 +17,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import loss
 import parts
 import processes
+import streams
 import tokenizing
 import torch
 
-_PARTS = ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long")
+_PARTS = ("speed", "frames", "streams", "arithmetic", "start-up", "throughput", "tokens", "loss", "long")
 ROOT = Path(__file__).parents[2]
 _SHORT_LINES = 6
 """Of the table of speeds, those in the README: its head and our own model."""
@@ -33,6 +34,7 @@ def main() -> None:
     jobs: dict[str, Callable[[], str]] = {
         "speed": lambda: parts.speed(options.seconds, options.rounds),
         "frames": lambda: parts.frames(options.seconds),
+        "streams": lambda: streams.streams(options.seconds),
         "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
         "start-up": lambda: processes.start_up(options.rounds),
         "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),

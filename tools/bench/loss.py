@@ -1,5 +1,7 @@
-"""What concealment is worth: packets of 20 ms lost at random, ESTOI against zeros in their place."""
+"""What packets that repeat their forerunners are worth where packets of 20 ms are lost, against concealment alone."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,42 +14,104 @@ from vqcodec.models.engine import Engine
 
 _LEAST_SECONDS = 2.0
 """What ESTOI needs, with something to lose."""
+_KBPS = 3
+_SHARES = (0.05, 0.1, 0.2, 0.3)
+_BURST_PACKETS = 3
+"""Lost in a row, in the mean (Gilbert's model)."""
+_SCHEMES = ((0, 1), *((frames, layers) for layers in (1, 2, 3) for frames in (1, 2, 3)))
+"""Frames and layers that packets repeat."""
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A wave [T] and its codes [1, K, F]."""
+
+    wave: np.ndarray
+    codes: np.ndarray
 
 
 def loss(draws: int, seconds: float) -> str:
-    """ESTOI by bitrate and share of lost packets, mean over two clips and `draws` draws of what is lost.
+    """ESTOI by share of lost packets, mean over two clips and `draws` draws of what is lost; kbps of the packets.
 
     Of each clip its first `seconds`, but 2 or more.
     """
     codec = vqcodec.load()
     frames = round(16000 * max(seconds, _LEAST_SECONDS))
-    paths = (CLIP, Path(CLIP).with_name("kerstin.flac"))
-    clips = [soundfile.read(path, frames=frames, dtype="float32")[0] for path in paths]
-    rows = []
-    for kbps in (1.5, 6):
-        coded = [(wave, _codes(codec, wave, kbps)) for wave in clips]
-        for share in (0.0, 0.05, 0.1, 0.2):
-            seeds = range(draws if share else 1)
-            scores = [_scores(codec, wave, codes, share, seed) for wave, codes in coded for seed in seeds]
-            concealed, silent = np.mean(scores, axis=0)
-            rows.append([kbps, f"{share:.0%}", f"{concealed:.3f}", f"{silent:.3f}"])
-    return table(["nominal kbps", "lost", "concealed", "zeros"], rows)
+    clips = []
+    for path in (CLIP, Path(CLIP).with_name("kerstin.flac")):
+        wave = soundfile.read(path, frames=frames, dtype="float32")[0]
+        session = vqcodec.EncodeSession(codec, kbps=_KBPS)
+        codes = np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+        clips.append(_Clip(wave, codes[:, :, : len(wave) // codec.hop_length]))
+    whole = np.mean([score for clip in clips for score in _scores(codec, clip, [list(_frames(clip.codes))])])
+    rows: list[list[object]] = [["none", "", "", f"{whole:.3f}", *[""] * (len(_SHARES) - 1)]]
+    for kind, burst_packets in (("at random", None), ("in bursts", _BURST_PACKETS)):
+        lost = [_lost(share, draws, burst_packets) for share in _SHARES]
+        repeated = np.mean([_of_schemes(codec, clip, lost) for clip in clips], axis=0)
+        for (redundancy, layers), scores in zip(_SCHEMES, repeated, strict=True):
+            kbps = np.mean([_packet_kbps(codec, clip, redundancy, layers) for clip in clips])
+            scheme = f"{redundancy} x {layers}" if redundancy else "none"
+            rows.append([kind, scheme, f"{kbps:.1f}", *(f"{score:.3f}" for score in scores)])
+        zeros = np.mean([[_zeroed(codec, clip, gone) for gone in lost] for clip in clips], axis=0)
+        rows.append([kind, "zeros, not concealed", "", *(f"{score:.3f}" for score in zeros)])
+    return table(["lost", "frames x codebooks repeated", "kbps", *(f"{share:.0%}" for share in _SHARES)], rows)
 
 
-def _codes(codec: Engine, wave: np.ndarray, kbps: float) -> np.ndarray:
-    session = vqcodec.EncodeSession(codec, kbps=kbps)
-    return np.concatenate((session.push(wave[None]), session.flush()), axis=2)
+def _lost(share: float, draws: int, burst_packets: float | None) -> list[np.ndarray]:
+    """Which packets are lost, more of them than any clip has, for each draw: each by itself, or in bursts."""
+    ends = 1 / burst_packets if burst_packets else 1 - share
+    begins = share * ends / (1 - share)
+    patterns = []
+    for seed in range(draws):
+        chances = np.random.default_rng(seed).random(1000)
+        lost = [bool(chances[0] < share)]
+        for chance in chances[1:]:
+            lost.append(bool(chance >= ends if lost[-1] else chance < begins))
+        patterns.append(np.array(lost))
+    return patterns
 
 
-def _scores(codec: Engine, wave: np.ndarray, codes: np.ndarray, share: float, seed: int) -> tuple[float, float]:
-    """ESTOI of `wave` [T] through packets with concealment, and with zeros for lost frames."""
-    gone = np.random.default_rng(seed).random((codes.shape[2],)) < share
-    packets = [packet for packet, lost in zip(vqcodec.packetize(codes), gone, strict=True) if not lost]
-    items = list(vqcodec.depacketize(packets, vqcodec.Depacketizer(first_frame=0)))
-    items += [None] * (codes.shape[2] - sum(1 if item is None else item.shape[2] for item in items))
-    concealing, zeroing = vqcodec.DecodeSession(codec), vqcodec.DecodeSession(codec)
-    zeros = np.zeros((1, codec.hop_length), np.float32)
-    heard = [*(concealing.push(item) for item in items), concealing.flush()]
-    silent = [*(zeros if item is None else zeroing.push(item) for item in items), zeroing.flush()]
-    waves = [np.concatenate(pieces, axis=1)[0, : len(wave)] for pieces in (heard, silent)]
-    return estoi(wave, waves[0], 16000), estoi(wave, waves[1], 16000)
+def _of_schemes(codec: Engine, clip: _Clip, lost: list[list[np.ndarray]]) -> np.ndarray:
+    """ESTOI [schemes, shares], means over draws."""
+    receivers = []
+    for redundancy, layers in _SCHEMES:
+        packets = vqcodec.packetize(clip.codes, redundancy=redundancy, layers=layers)
+        receivers += [_heard(packets, pattern[: len(packets)]) for patterns in lost for pattern in patterns]
+    scores = np.array(_scores(codec, clip, receivers))
+    return np.asarray(scores.reshape(len(_SCHEMES), len(lost), -1).mean(axis=2))
+
+
+def _heard(packets: list[bytes], lost: np.ndarray) -> list[np.ndarray | None]:
+    """What a receiver plays, frame by frame."""
+    came = [packet for packet, gone in zip(packets, lost, strict=True) if not gone]
+    items = list(vqcodec.depacketize(came, vqcodec.Depacketizer(first_frame=0)))
+    return items + [None] * (len(packets) - len(items))
+
+
+def _frames(codes: np.ndarray) -> Iterator[np.ndarray]:
+    return (codes[:, :, frame : frame + 1] for frame in range(codes.shape[2]))
+
+
+def _scores(codec: Engine, clip: _Clip, receivers: list[list[np.ndarray | None]]) -> list[float]:
+    """ESTOI of what each of several receivers hears; one session decodes for all."""
+    session = vqcodec.DecodeSession(codec, batch=len(receivers))
+    waves = [session.push(list(items)) for items in zip(*receivers, strict=True)]
+    heard = np.concatenate([*waves, session.flush()], axis=1)
+    return [estoi(clip.wave[: len(wave)], wave, 16000) for wave in heard]
+
+
+def _zeroed(codec: Engine, clip: _Clip, lost: list[np.ndarray]) -> float:
+    """ESTOI where what comes is decoded as if nothing were lost, and zeros are put in the place of each lost frame."""
+    scores, hop = [], codec.hop_length
+    for gone in (pattern[: clip.codes.shape[2]] for pattern in lost):
+        session = vqcodec.DecodeSession(codec)
+        whole = np.concatenate((session.push(clip.codes[:, :, ~gone]), session.flush()), axis=1)[0]
+        wave = np.zeros((len(gone), hop), np.float32)
+        wave[~gone] = whole.reshape(-1, hop)
+        scores.append(estoi(clip.wave[: wave.size], wave.ravel(), 16000))
+    return float(np.mean(scores))
+
+
+def _packet_kbps(codec: Engine, clip: _Clip, redundancy: int, layers: int) -> float:
+    sizes = [len(packet) for packet in vqcodec.packetize(clip.codes, redundancy=redundancy, layers=layers)]
+    return 8 * sum(sizes) / len(sizes) * codec.frame_rate / 1000

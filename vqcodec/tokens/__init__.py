@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vqcodec.tokens.decoding import detokenize
-    from vqcodec.tokens.patterns import ByCodebook, Delayed, Interleaved, Pattern
+    from vqcodec.tokens.patterns import ByCodebook, Delayed, Interleaved, Pattern, Sampled
     from vqcodec.tokens.reader import TokenDataset
     from vqcodec.tokens.reader import open_tokens as open
     from vqcodec.tokens.run import tokenize
@@ -19,6 +19,7 @@ __all__ = [
     "Delayed",
     "Interleaved",
     "Pattern",
+    "Sampled",
     "TokenDataset",
     "TokenStream",
     "TokenizedUtterance",
@@ -35,6 +36,7 @@ _HOMES = {
     "Delayed": "patterns.Delayed",
     "Interleaved": "patterns.Interleaved",
     "Pattern": "patterns.Pattern",
+    "Sampled": "patterns.Sampled",
     "TokenDataset": "reader.TokenDataset",
     "TokenStream": "streaming.TokenStream",
     "TokenizedUtterance": "utterances.TokenizedUtterance",

@@ -13,6 +13,20 @@ Tokens = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """What `Pattern.unflatten_sampled` made of tokens that a model drew.
+
+    codes:    [K, F] int64, for any decoder
+    repaired: codes that no token gave: each is that of the frame before, in the first frame 0
+    ignored:  tokens that stand where no code can: behind the last whole frame, or in the place of a pad
+    """
+
+    codes: NDArray[np.int64]
+    repaired: int
+    ignored: int
+
+
+@dataclass(frozen=True)
 class Pattern:
     """How the codes of `num_codebooks` codebooks become tokens. Abstract: see the three below.
 
@@ -39,6 +53,15 @@ class Pattern:
 
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
         """Tokens of F frames -> codes [K, F]. Raises ValueError with the position of what `flatten` never gives."""
+        raise NotImplementedError
+
+    def unflatten_sampled(self, tokens: ArrayLike) -> Sampled:
+        """Tokens as a language model drew them -> codes, repaired where they are not what `flatten` gives.
+
+        A sequence that was cut, at a limit of length, has the frames that are whole. A token that is none of the
+        vocabulary, one for the end say, ends it; so does a pad of `Delayed` in the row of codebook 0. Raises ValueError
+        for another shape or type only.
+        """
         raise NotImplementedError
 
     def _checked_codes(self, codes: ArrayLike) -> Tokens:
@@ -86,9 +109,19 @@ class _Flat(Pattern):
             )
         return codes
 
-    def _frames(self, tokens: NDArray[np.integer]) -> int:
+    def _checked_shape(self, tokens: ArrayLike) -> NDArray[np.integer]:
+        tokens = np.asarray(tokens)
         if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
             raise ValueError(f"tokens are {tokens.dtype} {list(tokens.shape)}, expected integers [F * K]")
+        return tokens
+
+    def _until_end(self, tokens: ArrayLike) -> Tokens:
+        """The tokens before the first that is none of the vocabulary."""
+        tokens = self._checked_shape(tokens).astype(np.int64)
+        ends = np.flatnonzero((tokens < 0) | (tokens >= self.vocabulary_size))
+        return tokens[: ends[0]] if len(ends) else tokens
+
+    def _frames(self, tokens: NDArray[np.integer]) -> int:
         frames, rest = divmod(len(tokens), self.num_codebooks)
         if rest:
             raise ValueError(
@@ -111,10 +144,18 @@ class Interleaved(_Flat):
 
     @override
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        tokens = np.asarray(tokens)
+        tokens = self._checked_shape(tokens)
         frames = self._frames(tokens)
         codes = self._checked_tokens(tokens, np.tile(np.arange(self.num_codebooks), frames))
         return np.ascontiguousarray(codes.reshape(frames, self.num_codebooks).T)
+
+    @override
+    def unflatten_sampled(self, tokens: ArrayLike) -> Sampled:
+        drawn = self._until_end(tokens)
+        frames = len(drawn) // self.num_codebooks
+        rows = drawn[: frames * self.num_codebooks].reshape(frames, self.num_codebooks).T
+        codes, repaired = _repaired(rows - self._offsets(), self.codebook_size)
+        return Sampled(codes, repaired, np.asarray(tokens).size - codes.size)
 
 
 @dataclass(frozen=True)
@@ -130,10 +171,24 @@ class ByCodebook(_Flat):
 
     @override
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        tokens = np.asarray(tokens)
+        tokens = self._checked_shape(tokens)
         frames = self._frames(tokens)
         codes = self._checked_tokens(tokens, np.repeat(np.arange(self.num_codebooks), frames))
         return codes.reshape(self.num_codebooks, frames)
+
+    @override
+    def unflatten_sampled(self, tokens: ArrayLike) -> Sampled:
+        """Return codes as `Pattern` does, but [K', F]: F are the tokens up to the first of another codebook than 0.
+
+        K' of the codebooks are whole; a residual quantizer decodes the lowest ones by themselves.
+        """
+        drawn = self._until_end(tokens)
+        others = np.flatnonzero(drawn >= self.codebook_size)
+        frames = int(others[0]) if len(others) else len(drawn)
+        whole = min(len(drawn) // frames, self.num_codebooks) if frames else self.num_codebooks
+        rows = drawn[: whole * frames].reshape(whole, frames)
+        codes, repaired = _repaired(rows - self._offsets()[:whole], self.codebook_size)
+        return Sampled(codes, repaired, np.asarray(tokens).size - codes.size)
 
 
 @dataclass(frozen=True)
@@ -165,17 +220,12 @@ class Delayed(Pattern):
 
     @override
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        tokens = np.asarray(tokens)
+        tokens = self._checked_shape(tokens)
         late = self.num_codebooks - 1
-        if tokens.ndim != 2 or len(tokens) != self.num_codebooks or tokens.dtype.kind not in "iu":
-            raise ValueError(
-                f"tokens are {tokens.dtype} {list(tokens.shape)}, expected integers [{self.num_codebooks}, steps]"
-            )
         frames = tokens.shape[1] - late
         if frames < 0:
             raise ValueError(f"{tokens.shape[1]} steps are fewer than the {late} by which the last codebook is late")
-        step, codebook = np.arange(tokens.shape[1]), np.arange(self.num_codebooks)[:, None]
-        has_code = (step >= codebook) & (step < codebook + frames)
+        has_code = self._places(tokens.shape[1], frames)
         bad = np.argwhere((tokens < 0) | (tokens > self.pad) | ((tokens == self.pad) == has_code))
         if len(bad):
             row, place = bad[0]
@@ -183,3 +233,34 @@ class Delayed(Pattern):
             raise ValueError(f"token {tokens[row, place]} of codebook {row} at step {place} is not {expected}")
         codes: Tokens = tokens[has_code].reshape(self.num_codebooks, frames).astype(np.int64)
         return codes
+
+    @override
+    def unflatten_sampled(self, tokens: ArrayLike) -> Sampled:
+        drawn = self._checked_shape(tokens).astype(np.int64)
+        steps = drawn.shape[1]
+        ends = np.flatnonzero((drawn[0] < 0) | (drawn[0] >= self.codebook_size))
+        frames = max(0, min(int(ends[0]) if len(ends) else steps, steps - self.num_codebooks + 1))
+        has_code = self._places(steps, frames)
+        codes, repaired = _repaired(drawn[has_code].reshape(self.num_codebooks, frames), self.codebook_size)
+        return Sampled(codes, repaired, int((~has_code & (drawn != self.pad)).sum()))
+
+    def _checked_shape(self, tokens: ArrayLike) -> NDArray[np.integer]:
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or len(tokens) != self.num_codebooks or tokens.dtype.kind not in "iu":
+            raise ValueError(
+                f"tokens are {tokens.dtype} {list(tokens.shape)}, expected integers [{self.num_codebooks}, steps]"
+            )
+        return tokens
+
+    def _places(self, steps: int, frames: int) -> NDArray[np.bool_]:
+        """Where the codes of `frames` stand, [K, steps]."""
+        step, codebook = np.arange(steps), np.arange(self.num_codebooks)[:, None]
+        return (step >= codebook) & (step < codebook + frames)
+
+
+def _repaired(codes: Tokens, codebook_size: int) -> tuple[Tokens, int]:
+    """`codes` [K, F] with the last one before, or 0, where one is none; and how many were none."""
+    wrong = (codes < 0) | (codes >= codebook_size)
+    before = np.maximum.accumulate(np.where(wrong, -1, np.arange(codes.shape[1])), axis=1)
+    kept = np.take_along_axis(np.where(wrong, 0, codes), np.maximum(before, 0), axis=1)
+    return np.ascontiguousarray(kept), int(wrong.sum())

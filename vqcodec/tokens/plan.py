@@ -6,9 +6,10 @@ exists is never made anew: a shard is its lines, whatever became of the source s
 
 import hashlib
 import json
+import warnings
 from array import array
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
@@ -23,8 +24,9 @@ ColumnType = Literal["string", "int64", "float64", "bool"]
 """Types of carried columns."""
 
 RESERVED = ("id", "codes", "vqc", "num_frames", "samples", "original_rate_hz", "source", "error")
-"""Columns of ours, which a source may not carry."""
+"""Columns of ours: a source's column of such a name is carried as NAME_given."""
 
+_GIVEN = "_given"
 _VERSION = 1
 _MOST_CODES, _MOST_CODEBOOKS = 1 << 16, 255
 """Of a codebook, and of a frame: what a .vqc and an array of uint16 hold."""
@@ -130,14 +132,16 @@ def make_plan(
 ) -> Plan:
     """Write the plan of `utterances` into `folder`; the same arguments give the same bytes.
 
-    Memory grows by some 100 bytes an utterance. Raises AudioError for no utterances, two of one id, impossible ids and
-    columns with our names, before anything is written under its final name.
+    Memory grows by some 100 bytes an utterance. Columns with our names are renamed, which one warning for each says.
+    Raises AudioError for no utterances, two of one id, impossible ids and columns where the other name is there too,
+    before anything is written under its final name.
     """
-    offsets, columns, seen = array("Q"), dict[str, ColumnType | None](), set[bytes]()
+    offsets, columns, seen, renamed = array("Q"), dict[str, ColumnType | None](), set[bytes](), set[str]()
     digest, position = hashlib.sha256(), 0
     with atomic_output(folder / "plan.jsonl", force=True) as path:
         with path.open("w+b") as file:
-            for utterance in utterances:
+            for given in utterances:
+                utterance = _renamed(given, source, renamed)
                 _check(utterance, source)
                 if not _is_new(utterance.id, seen):
                     raise _clash(file, utterance, source)
@@ -155,6 +159,9 @@ def make_plan(
         values = {**asdict(plan), "folder": None, "version": _VERSION}
         with atomic_output(folder / "plan.json", force=True) as head:
             head.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    for name in sorted(renamed):
+        message = f"{source}: column {name!r} has the name of one of ours; it is carried as {name + _GIVEN!r}"
+        warnings.warn(message, stacklevel=2)
     return plan
 
 
@@ -196,11 +203,20 @@ def _clash(file: BinaryIO, second: Utterance, source: str) -> AudioError:
     return AudioError(f"{source}: {why}")
 
 
+def _renamed(utterance: Utterance, source: str, renamed: set[str]) -> Utterance:
+    """The utterance with other names for columns that have ours, which are added to `renamed`."""
+    clashes = {name: name + _GIVEN for name in utterance.columns if name in RESERVED}
+    for name, other in clashes.items():
+        if other in utterance.columns:
+            raise AudioError(f"{source}: columns {name!r}, the name of one of ours, and {other!r}; rename the first")
+    renamed.update(clashes)
+    columns = {clashes.get(name, name): value for name, value in utterance.columns.items()}
+    return replace(utterance, columns=columns) if clashes else utterance
+
+
 def _check(utterance: Utterance, source: str) -> None:
     check_id(utterance.id, where=f"{source}: {utterance.source!r}")
     for name, value in utterance.columns.items():
-        if name in RESERVED:
-            raise AudioError(f"{source}: column {name!r} has the name of one of ours; rename it")
         if not (_is_text(name) and (not isinstance(value, str) or _is_text(value))):
             raise AudioError(
                 f"{source}: column {name!r} of {utterance.id!r} has half a character ({value!r:.80}), which no "

@@ -5,7 +5,7 @@ import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,12 @@ class TokenDataset:
         shard = bisect_right(self._ends, position)
         with self._lock_of_process():
             return self._opened(shard).row(position - (self._ends[shard - 1] if shard else 0))
+
+    def __getitems__(self, keys: Sequence[int]) -> list[TokenizedUtterance]:
+        """Read several utterances, as torch's DataLoader asks for a batch."""
+        import vqcodec.tokens.streaming  # noqa: F401  its error where DataLoader has no collate_fn
+
+        return [self[key] for key in keys]
 
     def __contains__(self, key: object) -> bool:
         return key in self._positions_of_ids()

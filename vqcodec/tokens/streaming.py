@@ -4,13 +4,15 @@ import itertools
 import os
 import random
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data._utils.collate import default_collate_fn_map
 
+from vqcodec.tokens.patterns import Delayed, Pattern
 from vqcodec.tokens.utterances import TokenizedUtterance
 
 if TYPE_CHECKING:
@@ -51,14 +53,23 @@ class TokenStream(IterableDataset[TokenizedUtterance]):
     def __iter__(self) -> Iterator[TokenizedUtterance]:
         worker = get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        # A spawned worker knows no ranks: there stands what was so when the stream was made.
-        rank, ranks = self._world if self._is_given else _world() or self._world
+        rank, ranks = self._place()
         place, places = rank * workers + number, ranks * workers
         parts = _share(self._ordered(), place, places)
         if self.shuffle_seed is None:
             return (row for part in parts for row in self.dataset.rows(*part))
         chance = random.Random(f"{self.shuffle_seed} {self.epoch} {place}")
         return _shuffled(_interleaved(self.dataset, parts, chance), self.buffer, chance)
+
+    def __len__(self) -> int:
+        """Utterances of this rank, over all of its workers."""
+        rank, ranks = self._place()
+        total = len(self.dataset)
+        return (rank + 1) * total // ranks - rank * total // ranks
+
+    def _place(self) -> tuple[int, int]:
+        """(rank, ranks). A spawned worker knows none: there stands what was so when the stream was made."""
+        return self._world if self._is_given else _world() or self._world
 
     def _ordered(self) -> list[_Part]:
         """All shards, whole, in the order of this epoch."""
@@ -68,13 +79,46 @@ class TokenStream(IterableDataset[TokenizedUtterance]):
         return shards
 
 
-def collate(utterances: Sequence[TokenizedUtterance], *, pad: int) -> tuple[Tensor, Tensor]:
-    """Codes [B, K, F] int64 of B utterances, `pad` behind each that is shorter than F frames; and their lengths [B]."""
-    lengths = torch.tensor([utterance.num_frames for utterance in utterances])
-    codes = torch.full((len(utterances), len(utterances[0].codes), int(lengths.max())), pad)
-    for row, utterance in zip(codes, utterances, strict=True):
-        row[:, : utterance.num_frames] = torch.from_numpy(utterance.codes.astype(np.int64))
-    return codes, lengths
+def collate(
+    utterances: Sequence[TokenizedUtterance], *, pattern: Pattern | None = None, pad: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Make a batch: codes [B, K, F] int64, `pad` behind those shorter than F frames; and their lengths [B].
+
+    With a `pattern` the batch has its tokens, and in place of the lengths a mask: bool, where a token is a code, so
+    that a loss leaves out all pads. `Delayed`: [B, K, F + K - 1] both, `pad` its own if none is given; `Interleaved`
+    and `ByCodebook`: [B, F * K], `pad` as you like, vocabulary_size for one. Raises ValueError for no utterances, and
+    without `pad` where the pattern has none.
+    """
+    if not utterances:
+        raise ValueError("utterances are none; a batch has 1 or more")
+    pad = pattern.pad if pad is None and isinstance(pattern, Delayed) else pad
+    if pad is None:
+        raise ValueError("pad is missing: give the token that stands behind the shorter ones, codebook_size for one")
+    if pattern is not None:
+        rows = [torch.from_numpy(pattern.flatten(utterance.codes)) for utterance in utterances]
+        marks = [torch.ones(row.shape, dtype=torch.bool) for row in rows]
+        if isinstance(pattern, Delayed):
+            marks = [row != pattern.pad for row in rows]
+        return _padded(rows, pad), _padded(marks, False)
+    rows = [torch.from_numpy(utterance.codes.astype(np.int64)) for utterance in utterances]
+    return _padded(rows, pad), torch.tensor([utterance.num_frames for utterance in utterances])
+
+
+def _padded(rows: Sequence[Tensor], pad: int) -> Tensor:
+    """[B, ..., N], each row with `pad` behind it."""
+    longest = max(row.shape[-1] for row in rows)
+    return torch.stack([torch.nn.functional.pad(row, (0, longest - row.shape[-1]), value=pad) for row in rows])
+
+
+def _no_default(batch: object, *, collate_fn_map: object = None) -> NoReturn:
+    raise TypeError(
+        "utterances differ in length, so that DataLoader needs to be told: give it collate_fn="
+        "functools.partial(vqcodec.tokens.collate, pattern=pattern), or pad=... for codes; collate_fn=list keeps them"
+    )
+
+
+# What DataLoader asks where it has no collate_fn: torch's own error knows nothing of ours.
+default_collate_fn_map[TokenizedUtterance] = _no_default
 
 
 def _world() -> tuple[int, int] | None:

@@ -35,6 +35,16 @@ def test_a_rate_that_the_model_does_not_have_is_told(tmp_path, clips, toy_weight
     assert result.output.splitlines()[0] == "7 kbps is more than this model has: all 3 codebooks, 0.6 kbps"
 
 
+def test_a_column_with_a_name_of_ours_is_told_in_a_line(tmp_path, clips, toy_weights):
+    lines = [{"path": str(clips / f"{name}.flac"), "source": name} for name in ("a", "sub/b")]
+    manifest = tmp_path / "all.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = run(manifest, tmp_path / "out", "--model", toy_weights, "--plan-only")
+    assert result.exit_code == 0
+    told = f"{manifest}: column 'source' has the name of one of ours; it is carried as 'source_given'"
+    assert result.output.splitlines() == [told, f"{tmp_path / 'out'}: planned"]
+
+
 @pytest.mark.parametrize(("on_error", "code"), [("report", 1), ("skip", 0), ("stop", 1)])
 def test_bad_audio_decides_the_exit_code(tmp_path, clips, toy_weights, in_process, on_error, code):
     options = ("--model", toy_weights, "--workers", 1, "--on-error", on_error)

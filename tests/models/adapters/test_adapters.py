@@ -158,7 +158,7 @@ def test_mimi_streams_with_the_codes_and_the_wave_of_the_whole(saved, noise):
     waves = [decoder.push(part) for part in np.split(whole, [1, 2, 3, 40, 41], axis=2)] + [decoder.flush()]
     np.testing.assert_allclose(np.concatenate(waves, axis=1), adapter.decode_clip(whole, None), atol=1e-4)
     encoder.push(wave[:, :4000])
-    with pytest.raises(ConfigError, match="cannot be saved"):
+    with pytest.raises(ConfigError, match="can neither be saved nor join"):
         encoder.save()
     assert decoder.conceal(3).shape == (2, 3 * adapter.hop_length)
 

@@ -1,5 +1,8 @@
 """vqcodec tokenize: a speech dataset -> shards of tokens."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -84,7 +87,7 @@ def tokenize(
     workers = workers_of(who)
     if note := rate_note(card_of(model), kbps):
         echo(note, err=True)
-    with Display() as display:
+    with Display() as display, _warnings_as_lines():
         totals = run(
             source,
             out,
@@ -102,6 +105,15 @@ def tokenize(
             on_progress=display.show,
         )
     _tell(totals, out, plan_only, who["on_error"])
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Tell warnings of ours in a line each, without the place in the source."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", module=r"vqcodec\.tokens")
+        warnings.showwarning = lambda message, *_, **__: echo(str(message), err=True)
+        yield
 
 
 def _tell(totals: "Totals", out: Path, plan_only: bool, on_error: str) -> None:

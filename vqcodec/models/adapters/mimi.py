@@ -99,7 +99,10 @@ class MimiAdapter(Adapter, StreamEngine):
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
         """Raises ConfigError: transformers' caches are no arrays of fixed shapes."""
-        raise ConfigError(f"a session of {self.model_name} cannot be saved; keep it running, or use a model of vqcodec")
+        raise ConfigError(
+            f"streams of {self.model_name} can neither be saved nor join others; take a session for each, "
+            "or a model of vqcodec"
+        )
 
 
 def _streamed(layer: Any, x: Tensor, past: dict[int, Any]) -> Tensor:

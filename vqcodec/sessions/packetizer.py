@@ -1,0 +1,124 @@
+"""Packetizer: codes into packets as they are encoded, with redundancy where asked for; `packets` has the bytes."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.arrays import StoredCodes
+from vqcodec.sessions.packets import (
+    MAX_CHANNELS,
+    MAX_CODEBOOKS,
+    MAX_FRAMES_PER_PACKET,
+    MAX_REDUNDANCY,
+    Packet,
+    bits_of,
+    to_bytes,
+)
+
+
+def packetize(
+    codes: NDArray[Any],
+    *,
+    frames_per_packet: int = 1,
+    first_frame: int = 0,
+    codebook_size: int = 1024,
+    redundancy: int = 0,
+    layers: int = 1,
+) -> list[bytes]:
+    """Make the packets of codes [C, K, n] of one stream: integers below `codebook_size`, 1 to 16 channels, any n.
+
+    The last packet has the frames that are left. `first_frame` is the number of the first of them in the stream; a
+    caller who pushes and sends takes a `Packetizer`, which counts, and says what `redundancy` and `layers` are.
+    Raises ValueError for other shapes and codes, and for values out of range.
+    """
+    packetizer = Packetizer(
+        frames_per_packet=frames_per_packet,
+        first_frame=first_frame,
+        codebook_size=codebook_size,
+        redundancy=redundancy,
+        layers=layers,
+    )
+    return [*packetizer.push(codes), *packetizer.flush()]
+
+
+class Packetizer:
+    """Codes of one stream in, as they are encoded; packets out, to be sent.
+
+    `frames_per_packet` frames, 1 to 16, share 6 bytes and are lost together. Each packet repeats the lowest `layers`
+    codebooks, 1 to 16 (all where a frame has no more), of the `redundancy` frames before it, 0 to 16: at least
+    `frames_per_packet` of them bring back a lost packet, and twice as many two in a row. See the module for the bytes.
+    Raises ValueError for values out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        frames_per_packet: int = 1,
+        first_frame: int = 0,
+        codebook_size: int = 1024,
+        redundancy: int = 0,
+        layers: int = 1,
+    ) -> None:
+        self._bits = bits_of(codebook_size)
+        _check_range("frames_per_packet", frames_per_packet, 1, MAX_FRAMES_PER_PACKET)
+        _check_range("redundancy", redundancy, 0, MAX_REDUNDANCY)
+        _check_range("layers", layers, 1, MAX_REDUNDANCY)
+        self.frames_per_packet = frames_per_packet
+        self.codebook_size = codebook_size
+        self.redundancy = redundancy
+        self.layers = layers
+        self._number = first_frame
+        self._waiting: StoredCodes | None = None
+        self._before: StoredCodes | None = None
+
+    def push(self, codes: NDArray[Any]) -> list[bytes]:
+        """Return the packets that are full with codes [C, K, n]: integers below `codebook_size`, any n.
+
+        K may change from push to push, which ends a packet. Raises ValueError for other shapes and codes.
+        """
+        self._check(codes)
+        packets = []
+        if self._waiting is not None and self._waiting.shape[:2] != codes.shape[:2]:
+            packets += self.flush()
+        codes = codes.astype(np.uint16)
+        if self._waiting is not None:
+            codes = np.concatenate((self._waiting, codes), axis=2)
+        full = codes.shape[2] // self.frames_per_packet * self.frames_per_packet
+        packets += [
+            self._packet(codes[:, :, start : start + self.frames_per_packet])
+            for start in range(0, full, self.frames_per_packet)
+        ]
+        self._waiting = codes[:, :, full:].copy() if full < codes.shape[2] else None
+        return packets
+
+    def flush(self) -> list[bytes]:
+        """Return the packet of the frames that are left, if there are any. The stream goes on all the same."""
+        rest, self._waiting = self._waiting, None
+        return [] if rest is None else [self._packet(rest)]
+
+    def _check(self, codes: NDArray[Any]) -> None:
+        if not isinstance(codes, np.ndarray):
+            raise TypeError(f"codes are a {type(codes).__name__}, expected an array of numpy, as tensor.numpy() makes")
+        if codes.ndim != 3 or not 1 <= codes.shape[0] <= MAX_CHANNELS or not 1 <= codes.shape[1] <= MAX_CODEBOOKS:
+            raise ValueError(f"codes have shape {codes.shape}, expected [1..{MAX_CHANNELS}, 1..{MAX_CODEBOOKS}, n]")
+        if codes.dtype.kind not in "iu" or (codes.size and not 0 <= codes.min() <= codes.max() < self.codebook_size):
+            raise ValueError(f"codes are not integers in 0..{self.codebook_size - 1}")
+
+    def _packet(self, codes: StoredCodes) -> bytes:
+        """The bytes of the next frames; they then are among those before."""
+        lowest = codes[:, : self.layers]
+        before = self._before
+        if before is None or len(before) != len(codes):
+            before = lowest[:, :, :0]
+        data = to_bytes(Packet(self._number, codes, before), self._bits)
+        shared = min(before.shape[1], lowest.shape[1]) if before.shape[2] else lowest.shape[1]
+        joined = np.concatenate((before[:, :shared], lowest[:, :shared]), axis=2)
+        self._before = joined[:, :, max(0, joined.shape[2] - self.redundancy) :].copy()
+        self._number += codes.shape[2]
+        return data
+
+
+def _check_range(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} {value} is not in {least}..{most}")
