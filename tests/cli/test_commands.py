@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example(run):
 
 def test_encode_then_decode_gives_the_length_back(tmp_path, run, coded, speech):
     result = run("decode", coded, tmp_path / "back.wav")
-    assert "5.14 s" in result.output
+    assert "0:00:05.14" in result.output
     info = soundfile.info(tmp_path / "back.wav")
     assert (info.frames, info.samplerate, info.channels) == (len(speech), 16000, 1)
 
@@ -173,7 +173,7 @@ def test_conceal_warns_and_writes(tmp_path, run, coded):
     data = bytearray(coded.read_bytes())
     data[100] ^= 1
     coded.write_bytes(data)
-    assert "0.00 s to 5.12 s" in run("decode", coded, tmp_path / "a.wav", code=1).output
+    assert "0:00:00.00 to 0:00:05.12" in run("decode", coded, tmp_path / "a.wav", code=1).output
     assert not (tmp_path / "a.wav").exists()
     lines = run("decode", coded, tmp_path / "a.wav", "--conceal").stderr.splitlines()
     assert [line for line in lines if "Warning" in line and "concealed" in line] == lines[:1]
@@ -184,17 +184,17 @@ def test_a_cut_file_decodes_to_its_last_whole_chunk_on_request(tmp_path, run, co
     coded.write_bytes(coded.read_bytes()[:-1])
     assert "cut" in run("decode", coded, tmp_path / "a.wav", code=1).output
     result = run("decode", coded, tmp_path / "a.wav", "--conceal")
-    assert "ends after 5.12 s of 5.14 s" in result.stderr
+    assert "ends after 0:00:05.12 of 0:00:05.14" in result.stderr
     assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(5.12)
 
 
 def test_verify_names_the_damaged_seconds(tmp_path, run, coded):
-    assert "whole, 2 chunks, 5.14 s" in run("verify", coded).output
+    assert "whole, 2 chunks, 0:00:05.14" in run("verify", coded).output
     data = coded.read_bytes()
     bad = tmp_path / "bad.vqc"
     bad.write_bytes(data[:100] + b"\xff" + data[100:])
     result = run("verify", coded, bad, tmp_path / "none.vqc", code=1)
-    assert f"{bad}: the .vqc is damaged from 0.00 s to 5.12 s" in result.output
+    assert f"{bad}: the .vqc is damaged from 0:00:00.00 to 0:00:05.12" in result.output
     assert "none.vqc: cannot read" in result.output
     assert "2 of 3 files are damaged" in result.output
     assert "whole" in run("verify", "-", input=data).output

@@ -16,6 +16,7 @@ from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
 from vqcodec.audio.mpeg import least_samples
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError, OutputError
+from vqcodec.frames import clock
 from vqcodec.output import seekable_copy
 
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
@@ -116,7 +117,7 @@ class AudioReader:
         least = self.length_samples if self.is_length_exact else least_samples(self._bytes)
         if done < least:
             raise AudioError(
-                f"{self.name}: ends after {done / self.rate_hz:.2f} of {least / self.rate_hz:.2f} s; "
+                f"{self.name}: ends after {clock(done / self.rate_hz)} of {clock(least / self.rate_hz)}; "
                 f"the file is cut or damaged; {_REMEDY}"
             )
 
@@ -135,7 +136,7 @@ class AudioReader:
             done = self._seek(min(start_samples, self.length_samples))
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(
-                f"{self.name}: cannot be read from {start_samples / self.rate_hz:.2f} s ({_reason(error)})"
+                f"{self.name}: cannot be read from {clock(start_samples / self.rate_hz)} ({_reason(error)})"
             ) from None
         end = None if length_samples is None else done + length_samples
         while end is None or done < end:
@@ -152,7 +153,7 @@ class AudioReader:
                 block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(
-                f"{self.name}: unreadable after {first / self.rate_hz:.2f} s ({_reason(error)}); the file is damaged"
+                f"{self.name}: unreadable after {clock(first / self.rate_hz)} ({_reason(error)}); the file is damaged"
             ) from None
         check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
         check_peak(block, self.name)
@@ -356,7 +357,7 @@ def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
     bad = first_bad(wave)
     if bad < wave.shape[1]:
         second = (first + bad) / rate_hz
-        raise AudioError(f"{name}: a sample at {second:.3f} s is NaN or infinite; repair the file")
+        raise AudioError(f"{name}: a sample at {clock(second, decimals=3)} is NaN or infinite; repair the file")
 
 
 def check_peak(wave: Wave, name: str) -> None:

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 
@@ -23,6 +24,26 @@ on_truncated_option = click.option(
     help="Audio that is cut or joined: an error, or what can be read of it.",
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+
+
+class Time(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
+    """A time from 0 on: seconds, m:ss or h:mm:ss, with decimals."""
+
+    name = "h:mm:ss"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        if not (found := _TIME.fullmatch(str(value))):
+            self.fail(f"{value!r} is no time; give seconds, m:ss or h:mm:ss", param, ctx)
+        hours, minutes, seconds = found.groups(default="0")
+        return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+
+
+_TIME = re.compile(
+    r"(?:(?:([0-9]{1,6}):(?=[0-5][0-9]:))?([0-9]{1,6}):(?=[0-5][0-9](?:\.|$)))?([0-9]{1,9}(?:\.[0-9]{0,9})?)"
+)
 
 
 def shown(text: str) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vqcodec.frames import clock
+
 if TYPE_CHECKING:
     from vqcodec.tokens.run import Progress
 
@@ -47,7 +49,7 @@ class Display:
         if not self._is_terminal:
             click.echo(json.dumps(facts), err=True)
             return
-        left = "" if facts["seconds_left"] is None else f", {_clock(facts['seconds_left'])} left"
+        left = "" if facts["seconds_left"] is None else f", {clock(facts['seconds_left'], decimals=0)} left"
         failures = f", {facts['failures']} failed" if facts["failures"] else ""
         line = (
             f"{facts['hours']:.2f} h, {facts['hours_per_hour']:.0f} h/h{left}, {facts['utterances']} of "
@@ -71,9 +73,3 @@ def facts_of(progress: "Progress", elapsed_seconds: float) -> dict[str, float | 
         "all_shards": progress.all_shards,
         "elapsed_seconds": round(elapsed_seconds, 1),
     }
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -35,7 +35,7 @@ from vqcodec.files.request import (
     usable_tags,
 )
 from vqcodec.files.transcode import Span, block_frames, decode_span, encode_blocks
-from vqcodec.frames import ceil_div, resampled_length
+from vqcodec.frames import ceil_div, clock, resampled_length
 from vqcodec.models import zoo
 from vqcodec.output import Target, atomic_output
 
@@ -194,7 +194,7 @@ def _span(
         samples = _stream_samples(reader, conceal=on_damage is not None)
     total = resampled_length(samples, header.original_rate_hz, rate)
     if not 0 <= start_seconds <= total / rate:
-        raise ConfigError(f"start {start_seconds:g} s is outside the audio, which has {total / rate:.2f} s")
+        raise ConfigError(f"start {clock(start_seconds)} is outside the audio, which has {clock(total / rate)}")
     start = round(start_seconds * rate)
     if duration_seconds is None:
         return Span(rate, start, total)

@@ -7,6 +7,7 @@ import click
 
 from vqcodec.cli.coding.live import LiveDecodeOptions, check_live, decode_stream, live_decode_options
 from vqcodec.cli.common import (
+    Time,
     device_option,
     echo,
     engine_option,
@@ -17,6 +18,7 @@ from vqcodec.cli.common import (
     target_of,
 )
 from vqcodec.errors import BitstreamError, DamagedError
+from vqcodec.frames import clock
 from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="INPUT")
 @click.argument("target", metavar="OUTPUT")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Decode only the first layers: a lower rate's sound.")
-@click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Seconds to begin at.")
-@click.option("--duration", type=click.FloatRange(min=0), help="Seconds to decode; default: to the end.")
+@click.option("--start", type=Time(), default=0.0, help="Where to begin: seconds, m:ss or h:mm:ss.")
+@click.option("--duration", type=Time(), help="How much to decode; default: to the end.")
 @click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
 @click.option("--model", help="Weights file, for files of a model that is not bundled.")
 @click.option("--conceal", is_flag=True, help="Bridge damaged seconds instead of failing: fade out, then silence.")
@@ -59,7 +61,7 @@ def decode(
 
     \b
     vqcodec decode speech.vqc speech.wav
-    vqcodec decode talk.vqc minute.flac --start 3600 --duration 60
+    vqcodec decode talk.vqc minute.flac --start 1:00:00 --duration 60
     nc -l 5000 | vqcodec decode --live - - | aplay
     """
     from vqcodec.files.convert import decode_file
@@ -92,7 +94,7 @@ def decode(
             **options,
         )
     speed = summary.duration_seconds / max(1e-9, time.monotonic() - started)
-    echo(f"{target}: {summary.duration_seconds:.2f} s, {speed:.0f} x real time", err=True)
+    echo(f"{target}: {clock(summary.duration_seconds)}, {speed:.0f} x real time", err=True)
 
 
 def _warn(error: BitstreamError) -> None:

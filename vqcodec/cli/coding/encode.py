@@ -20,6 +20,7 @@ from vqcodec.cli.common import (
     target_of,
 )
 from vqcodec.errors import OutputError, VqcodecError
+from vqcodec.frames import clock
 from vqcodec.models.zoo import DEFAULT_MODEL, EngineName
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _encode_one(source: str, target: str, options: "EncodeOptions") -> None:
     seconds = summary.duration_seconds
     rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
     speed = seconds / max(1e-9, time.monotonic() - started)
-    echo(f"{target}: {seconds:.2f} s, {summary.file_bytes} bytes{rate}, {speed:.0f} x real time", err=True)
+    echo(f"{target}: {clock(seconds)}, {summary.file_bytes} bytes{rate}, {speed:.0f} x real time", err=True)
 
 
 def _parse_tags(tags: tuple[str, ...]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vqcodec.cli.common import echo, engine_option, force_option, limit_threads, source_of, target_of
+from vqcodec.frames import clock
 from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
@@ -108,4 +109,4 @@ def _run(
         engine=engine,
         force=force,
     )
-    echo(f"{target}: {summary.duration_seconds:.2f} s, {summary.file_bytes} bytes", err=True)
+    echo(f"{target}: {clock(summary.duration_seconds)}, {summary.file_bytes} bytes", err=True)

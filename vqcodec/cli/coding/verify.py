@@ -5,6 +5,7 @@ import click
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.cli.common import echo, source_of
 from vqcodec.errors import BitstreamError
+from vqcodec.frames import clock
 
 
 @click.command()
@@ -36,5 +37,5 @@ def _verify_one(path: str) -> bool:
     for found in damage:
         echo(f"{path}: {found}")
     if not damage:
-        echo(f"{path}: whole, {chunks} chunks, {seconds:.2f} s")
+        echo(f"{path}: whole, {chunks} chunks, {clock(seconds)}")
     return not damage
