@@ -75,6 +75,7 @@ def test_info_tells_every_fact(run, coded, codec, speech):
     facts = json.loads(run("info", coded, "--json").output)
     kbps = facts.pop("kbps")
     assert facts == {
+        "path": str(coded),
         "version": 1,
         "model": "speech-16k",
         "fingerprint": zoo.MODELS["speech-16k"].fingerprint.hex(),
@@ -196,7 +197,7 @@ def test_verify_names_the_damaged_seconds(tmp_path, run, coded):
     result = run("verify", coded, bad, tmp_path / "none.vqc", code=1)
     assert f"{bad}: the .vqc is damaged from 0:00:00.00 to 0:00:05.12" in result.output
     assert "none.vqc: cannot read" in result.output
-    assert "2 of 3 files are damaged" in result.output
+    assert "1 of 3 files is damaged, 1 of 3 files failed" in result.output
     assert "whole" in run("verify", "-", input=data).output
 
 

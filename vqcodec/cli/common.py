@@ -9,13 +9,15 @@ from typing import Any, BinaryIO, TextIO
 
 import click
 
-from vqcodec.models.zoo import ENGINES
+from vqcodec.models.zoo import DEFAULT_MODEL, ENGINES
 from vqcodec.system.workers import usable_cores
 
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
 engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
+    "--engine", type=click.Choice(ENGINES), help="What computes. [default: torch, or onnx where torch is not installed]"
 )
+MODEL_HELP = "A bundled model, a weights file, a folder of vqcodec export, or hf:USER/NAME."
+model_option = click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 on_truncated_option = click.option(
     "--on-truncated",
     type=click.Choice(["refuse", "take"]),

@@ -65,7 +65,7 @@ def encode_file(
     AudioError, OutputError, ModelError and ConfigError; a failing call leaves no file.
     """
     request = EncodeRequest(**options)
-    check_target(source, target, force=request.force)
+    check_target(source, target, force=request.force, is_coded=True)
     with AudioReader(source, on_truncated=request.on_truncated) as audio:
         codec = request.codec()
         block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
@@ -109,7 +109,7 @@ def decode_file(
         span = _span(reader, start_seconds, duration_seconds, request.rate_of(reader.header), on_damage)
         if isinstance(target, str | Path):
             check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
-        codec = request.codec_of(reader.header)
+        codec = request.codec_of(reader.header, beside=Path(source).parent if isinstance(source, str | Path) else None)
         waves = decode_span(reader, codec, span, request.depth_of(reader.header), on_damage)
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=request.force) as path:
@@ -132,7 +132,7 @@ def compress(
     model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
-    engine: zoo.EngineName = "torch",
+    engine: zoo.EngineName | None = None,
 ) -> bytes:
     """The .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
@@ -155,7 +155,7 @@ def decompress(
     *,
     model: Model | None = None,
     num_codebooks: int | None = None,
-    engine: zoo.EngineName = "torch",
+    engine: zoo.EngineName | None = None,
 ) -> tuple[Wave, int]:
     """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
     request = DecodeRequest(model, engine, num_codebooks=num_codebooks)
