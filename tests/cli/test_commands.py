@@ -163,6 +163,19 @@ def test_start_and_duration_cut_and_codebooks_thin(tmp_path, run, coded):
     assert (info.frames, info.samplerate) == (16000, 8000)
 
 
+@pytest.mark.parametrize(("original_hz", "opus_hz"), [(16000, 16000), (11025, 12000), (44100, 48000)])
+def test_decode_writes_opus_at_a_rate_that_it_has(tmp_path, run, speech, original_hz, opus_hz):
+    soundfile.write(tmp_path / "a.wav", speech[:8000], original_hz)
+    run("encode", tmp_path / "a.wav", tmp_path / "a.vqc", "--codebooks", 1)
+    run("decode", tmp_path / "a.vqc", tmp_path / "a.opus")
+    info = soundfile.info(tmp_path / "a.opus")
+    assert (info.format, info.subtype, info.samplerate) == ("OGG", "OPUS", opus_hz)
+    assert info.frames == -(-8000 * opus_hz // original_hz)
+    if opus_hz != original_hz:
+        told = run("decode", tmp_path / "a.vqc", tmp_path / "b.opus", "--rate", original_hz, code=1).output
+        assert f"Opus has no {original_hz} Hz; use {opus_hz}" in told
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_decode_writes_the_format_of_the_suffix(tmp_path, run, coded, suffix):
     path = tmp_path / f"a.{suffix}"

@@ -26,8 +26,10 @@ _ENCODINGS = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
     ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", None),
 }
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 """What libsndfile knows to read and write, under the same names."""
 _MAX_TAG_LENGTH = 4096
@@ -120,6 +122,17 @@ class AudioReader:
                 f"{self.name}: ends after {clock(done / self.rate_hz)} of {clock(least / self.rate_hz)}; "
                 f"the file is cut or damaged; {_REMEDY}"
             )
+
+    def glance(self, most_seconds: float) -> Wave:
+        """Read up to `most_seconds` from the middle, as a wave [C, n]; `blocks` begins at the beginning all the same.
+
+        Raises AudioError as `blocks`.
+        """
+        most = round(most_seconds * self.rate_hz)
+        start = max(0, (self.length_samples - most) // 2)
+        parts = list(self.excerpt(most, start_samples=start, length_samples=most))
+        self._file = self._open()
+        return np.concatenate([np.zeros((self.channels, 0), np.float32), *parts], axis=1)
 
     def check_whole(self) -> None:
         """Raise AudioError if the file is cut, or goes on where libsndfile stops, unless such are taken."""
@@ -251,7 +264,7 @@ class AudioReader:
 
 
 class AudioWriter:
-    """Write waves [C, n] to a file whose format its suffix names: .wav, .flac (16 bit), .ogg (Vorbis) or .mp3.
+    """Write waves [C, n] to a file whose format its suffix names: .wav, .flac (16 bit), .ogg (Vorbis), .opus or .mp3.
 
     A context manager; use it inside `atomic_output`. Samples are clipped to [-1, 1]. Of `tags`, those that libsndfile
     knows (title, artist, album, date, genre, comment, copyright, license, tracknumber) are written. Raises AudioError
@@ -323,12 +336,21 @@ class AudioWriter:
         return OutputError(f"{self._name}: cannot write ({why}); is there space left on the disk?")
 
 
+def fitting_rate(path: str | Path, rate_hz: int) -> int:
+    """Give the rate in Hz at which a file of this suffix holds sound of `rate_hz`: for Opus one of five."""
+    if Path(path).suffix.lower() != ".opus" or rate_hz in _OPUS_RATES_HZ:
+        return rate_hz
+    return next((rate for rate in _OPUS_RATES_HZ if rate > rate_hz), _OPUS_RATES_HZ[-1])
+
+
 def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
     """Raise the AudioError that an AudioWriter for `path` would, before any work is done."""
     suffix = Path(path).suffix.lower()
     if suffix not in _ENCODINGS:
         raise AudioError(f"{path}: cannot write {suffix or 'a file without suffix'}; use {', '.join(_ENCODINGS)}")
     container, encoding = _ENCODINGS[suffix]
+    if fitting_rate(path, rate_hz) != rate_hz:
+        raise AudioError(f"{path}: Opus has no {rate_hz} Hz; use {fitting_rate(path, rate_hz)}, or .wav")
     try:
         soundfile.SoundFile(io.BytesIO(), "w", rate_hz, channels, subtype=encoding, format=container).close()
     except (soundfile.LibsndfileError, ValueError, RuntimeError):

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO, Unpack, cast
 
 import numpy as np
 
+from vqcodec.audio.downmix import to_mono
 from vqcodec.audio.wavstream import SampleFormat, SampleStream, SampleWriter
 from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.open_vqc import content_errors
@@ -78,12 +79,14 @@ def encode_live(
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file:
         stream = SampleStream(file, name=_name(source), raw=raw)
-        rate_hz, channels = stream.format.rate_hz, stream.format.channels
+        rate_hz, channels = stream.format.rate_hz, stream.format.channels if request.mono is None else 1
+        count = request.codebooks_of(codec, channels)
         header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=None, num_codebooks=count)
         frames = _chunk_frames(header, chunk_ms)
         most_samples = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
         with _opened_target(target, stop) as out:
-            blocks = stream.blocks(most_samples)
+            read = stream.blocks(most_samples)
+            blocks = read if request.mono is None else to_mono(read, request.mono, _name(source))
             samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
     return Summary(samples / rate_hz, out.written_bytes)
 

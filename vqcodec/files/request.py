@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from vqcodec.audio.discover import is_audio
+from vqcodec.audio.downmix import MONO, Mono
 from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
@@ -42,11 +43,14 @@ class Engines:
         self._engine: zoo.EngineName | None = engine
         self._device = device
         self._found: dict[str, WeightsFile | Adapter] = {}
+        self._cards: dict[str, zoo.ModelCard] = {}
         self._loaded: dict[str, Engine] = {}
 
     def card(self, model: str | Path) -> zoo.ModelCard:
         """Describe a model that is found and opened, not loaded. Raises as `zoo.load`."""
-        return zoo.card_for(self._open(model))
+        if str(model) not in self._cards:
+            self._cards[str(model)] = zoo.card_for(self._open(model))
+        return self._cards[str(model)]
 
     def get(self, model: Model) -> Engine:
         """Load a model, unless it is. Raises as `zoo.load`."""
@@ -82,7 +86,9 @@ class EncodeOptions(TypedDict, total=False):
     device:        that the model computes on, for a model given by name
     engines:       instead of `engine` and `device`: where models are loaded and kept for other files
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
+    total_kbps:    instead of `kbps`: the rate of all channels together
     num_codebooks: instead of `kbps`
+    mono:          one channel is coded: the "mean" of all, the "left" or the "right" one
     tags:          to be added, names of a-z, 0-9, "_", ".", "-"; an empty text removes one
     on_truncated:  "refuse" audio that is cut, or goes on where its reader stops, or "take" what can be read
     force:         replaces a target that is there
@@ -93,7 +99,9 @@ class EncodeOptions(TypedDict, total=False):
     device: str
     engines: Engines | None
     kbps: float | None
+    total_kbps: float | None
     num_codebooks: int | None
+    mono: Mono | None
     tags: Mapping[str, str] | None
     on_truncated: OnTruncated
     force: bool
@@ -129,18 +137,41 @@ class EncodeRequest:
     device: str = "cpu"
     engines: Engines | None = None
     kbps: float | None = None
+    total_kbps: float | None = None
     num_codebooks: int | None = None
+    mono: Mono | None = None
     tags: Mapping[str, str] | None = None
     on_truncated: OnTruncated = "refuse"
     force: bool = False
 
     def codec(self) -> Engine:
         """Load the model, unless it is."""
-        return (self.engines or Engines(self.engine, self.device)).get(self.model)
+        return self.loader.get(self.model)
 
-    def codebooks_of(self, codec: Engine) -> int:
+    def __post_init__(self) -> None:
+        if self.mono not in (None, *MONO):
+            raise ConfigError(f"mono {self.mono!r} is none of {', '.join(MONO)}")
+        if sum(one is not None for one in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
+            raise ConfigError("give one of kbps, total_kbps and num_codebooks")
+
+    @property
+    def loader(self) -> Engines:
+        """Where the model is found and loaded."""
+        engines = self.engines or Engines(self.engine, self.device)
+        object.__setattr__(self, "engines", engines)
+        return engines
+
+    def facts(self) -> "Engine | zoo.ModelCard":
+        """Find the model, and describe it where it is not loaded yet. Raises as `zoo.load`."""
+        return self.model if isinstance(self.model, Engine) else self.loader.card(self.model)
+
+    def kbps_of(self, channels: int) -> float | None:
+        """Tell the rate of a channel in kbps that is asked for, if one is."""
+        return self.kbps if self.total_kbps is None else self.total_kbps / channels
+
+    def codebooks_of(self, codec: Engine, channels: int = 1) -> int:
         """Tell how many codebooks of a model are used. Raises ConfigError for none, or more than it has."""
-        return codec.codebooks_for(kbps=self.kbps, num_codebooks=self.num_codebooks)
+        return codec.codebooks_for(kbps=self.kbps_of(channels), num_codebooks=self.num_codebooks)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 class ModelCard:
     """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
 
-    is_scaled: it takes levels out of its input (see `ClipEngine`)
+    is_scaled, inputs_per_model: as those of an `Engine`
     """
 
     name: str
@@ -43,6 +43,12 @@ class ModelCard:
     total_codebooks: int
     codebook_size: int
     is_scaled: bool = False
+    inputs_per_model: int = 1
+
+    @property
+    def model_name(self) -> str:
+        """What an Engine calls its name."""
+        return self.name
 
     @property
     def fingerprint(self) -> bytes:
@@ -119,6 +125,7 @@ def card_for(found: "WeightsFile | Adapter") -> ModelCard:
             total_codebooks=found.total_codebooks,
             codebook_size=found.codebook_size,
             is_scaled=found.is_scaled,
+            inputs_per_model=found.inputs_per_model,
         )
     if (bundled := next((card for card in MODELS.values() if card.sha256 == found.sha256), None)) is not None:
         return bundled

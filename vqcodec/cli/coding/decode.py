@@ -65,7 +65,7 @@ def decode(
 
     Length, sampling rate and channels are those of the original. "-" is standard input or output (WAV). With --out-dir
     there may be many inputs, also folders and globs. Opus has five rates only: where the original has another,
-    .opus gets 48 kHz.
+    .opus gets the next one.
 
     With --live INPUT is decoded chunk by chunk as it comes, to WAV of unknown length or raw samples; what was decoded
     before an error is written.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from vqcodec.cli.coding.batch import Batch, FatalError, Outcome, Say, Work, batch_options, check_skipping
+from vqcodec.cli.coding.batch import Batch, FatalError, Outcome, Remark, Say, Work, batch_options, check_skipping
 from vqcodec.cli.coding.jobs import CODED_SUFFIX, Job, find_recordings, pairs
 from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream, live_encode_options
 from vqcodec.cli.common import (
@@ -26,6 +26,7 @@ from vqcodec.frames import clock
 from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
+    from vqcodec.audio.downmix import Mono
     from vqcodec.audio.extent import OnTruncated
     from vqcodec.files.request import EncodeOptions, Engines
 
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate per channel.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
+@click.option(
+    "--total-kbps", type=click.FloatRange(min=0, min_open=True), help="Highest rate of all channels together."
+)
+@click.option(
+    "--mono", type=click.Choice(["mean", "left", "right"]), help="Code one channel: the mean of all, or one of two."
+)
 @model_option
 @click.option("--tag", "tags", multiple=True, metavar="NAME=TEXT", help="Tag to add; the input's title etc. are kept.")
 @batch_options
@@ -46,6 +53,8 @@ def encode(
     paths: tuple[str, ...],
     kbps: float | None,
     codebooks: int | None,
+    total_kbps: float | None,
+    mono: "Mono | None",
     model: str,
     tags: tuple[str, ...],
     on_truncated: "OnTruncated",
@@ -69,9 +78,11 @@ def encode(
 
     \b
     vqcodec encode speech.wav speech.vqc --kbps 3
-    vqcodec encode recordings/ --out-dir coded/
+    vqcodec encode recordings/ --out-dir coded/ --mono mean --skip-existing --workers 4
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
+    if sum(one is not None for one in (kbps, total_kbps, codebooks)) > 1:
+        raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
     check_live(live)
     if live["live"] and out_dir is not None:
         raise click.UsageError("--live encodes one stream, not a folder")
@@ -84,13 +95,15 @@ def encode(
     options: EncodeOptions = {
         "model": model,
         "kbps": kbps,
+        "total_kbps": total_kbps,
         "num_codebooks": codebooks,
+        "mono": mono,
         "tags": _parse_tags(tags),
         "on_truncated": on_truncated,
         "force": force,
         "engines": engines,
     }
-    _check_rate(engines, model, kbps, codebooks)
+    _check_rate(options)
     if live["live"]:
         encode_stream(jobs[0].source, jobs[0].target, live, **options)
         return
@@ -98,15 +111,15 @@ def encode(
     batch.run(make_encoder, engines, options)
 
 
-def _check_rate(engines: "Engines", model: str, kbps: float | None, codebooks: int | None) -> None:
+def _check_rate(options: "EncodeOptions") -> None:
     """Refuse a rate that the model cannot have before any file is read, and tell of one that it has not."""
+    from vqcodec.files.request import EncodeRequest
     from vqcodec.models.engine import codebooks_for, rate_note
 
-    if kbps is not None and codebooks is not None:
-        raise click.UsageError("give --kbps or --codebooks, not both")
-    card = engines.card(model)
-    codebooks_for(card, kbps=kbps, num_codebooks=codebooks)
-    if note := rate_note(card, kbps):
+    request = EncodeRequest(**options)
+    facts = request.facts()
+    codebooks_for(facts, kbps=request.kbps_of(1), num_codebooks=request.num_codebooks)
+    if note := rate_note(facts, request.kbps):
         echo(note, err=True)
 
 
@@ -120,6 +133,7 @@ def make_encoder(engines: "Engines", options: "EncodeOptions") -> Work:
             summary = encode_file(
                 source_of(job.source),
                 target_of(job.target),
+                on_remark=lambda kind, text: say(Remark(kind, text)),
                 on_progress=lambda done, total: say(done / max(total, done, 1e-9)),
                 **options,
             )
@@ -127,6 +141,8 @@ def make_encoder(engines: "Engines", options: "EncodeOptions") -> Work:
             raise (FatalError(str(error)) if error is engines.failure else error) from None
         elapsed = time.monotonic() - began - (engines.loading_seconds - loaded)
         rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
+        if rate and summary.channels > 1:
+            rate += f" ({summary.kbps / summary.channels:.2f} for each of {summary.channels} channels)"
         seconds = summary.duration_seconds
         speed = f"{seconds / max(1e-9, elapsed):.0f} x real time"
         line = f"{job.target}: {clock(seconds)}, {summary.file_bytes} bytes{rate}, {speed}"
