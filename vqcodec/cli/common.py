@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any, BinaryIO, TextIO
 
 import click
@@ -46,6 +47,13 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # generic in the newest 
 _TIME = re.compile(
     r"(?:(?:([0-9]{1,6}):(?=[0-5][0-9]:))?([0-9]{1,6}):(?=[0-5][0-9](?:\.|$)))?([0-9]{1,9}(?:\.[0-9]{0,9})?)"
 )
+
+
+def require(*packages: str) -> None:
+    """Raise ImportError for the first package that is missing, before any work is done for what needs it at the end."""
+    for name in packages:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def shown(text: str) -> str:

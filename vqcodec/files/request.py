@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
@@ -16,6 +16,7 @@ from vqcodec.bitstream.tags import check_tags
 from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError, VqcodecError
 from vqcodec.models import zoo
 from vqcodec.models.engine import Engine
+from vqcodec.models.onnx_codec import OnnxCodec
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.output import Target, check_output
 
@@ -26,6 +27,8 @@ Source = str | Path | BinaryIO
 """What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
 Model = str | Path | Engine
 """The name of a bundled model, a weights file or a folder with one, "hf:" and a name on a hub, or a loaded model."""
+
+Part = Literal["encoder", "decoder"]
 
 
 class Engines:
@@ -52,21 +55,24 @@ class Engines:
             self._cards[str(model)] = zoo.card_for(self._open(model))
         return self._cards[str(model)]
 
-    def get(self, model: Model) -> Engine:
-        """Load a model, unless it is. Raises as `zoo.load`."""
+    def get(self, model: Model, *, part: Part | None = None) -> Engine:
+        """Load a model, unless it is, and its graph where a `part` is to be used. Raises as `zoo.load`."""
         if isinstance(model, Engine):
             return model
-        if str(model) not in self._loaded:
-            began = time.monotonic()
-            try:
+        began = time.monotonic()
+        try:
+            if str(model) not in self._loaded:
                 found = self._open(model)
                 self._loaded[str(model)] = zoo.engine_for(found, engine=self._engine, device=self._device)
-            except VqcodecError as error:
-                self.failure = error
-                raise
-            del self._found[str(model)]
-            self.loading_seconds += time.monotonic() - began
-        return self._loaded[str(model)]
+                del self._found[str(model)]
+            engine = self._loaded[str(model)]
+            if part is not None and isinstance(engine, OnnxCodec):
+                engine.prepare(part)
+        except VqcodecError as error:
+            self.failure = error
+            raise
+        self.loading_seconds += time.monotonic() - began
+        return engine
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send to another process what to do, not models."""
@@ -146,7 +152,7 @@ class EncodeRequest:
 
     def codec(self) -> Engine:
         """Load the model, unless it is."""
-        return self.loader.get(self.model)
+        return self.loader.get(self.model, part="encoder")
 
     def __post_init__(self) -> None:
         if self.mono not in (None, *MONO):
@@ -238,7 +244,7 @@ def codec_of(header: Header, model: Model | None, engines: Engines, *, beside: P
     if model is None and card is None:
         raise ModelError(zoo.unknown_weights(header.fingerprint, beside))
     wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
-    codec = engines.get(wanted)
+    codec = engines.get(wanted, part="decoder")
     if _fingerprint(codec) != header.fingerprint:
         writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
         own = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"

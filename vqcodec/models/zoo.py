@@ -223,6 +223,8 @@ def open_model(model: str | Path) -> "WeightsFile | Adapter":
     folder = resolve(str(model))
     if (found := find_in_folder(folder)) is not None:
         return found
+    if not str(model).startswith(PREFIX) and not (folder / "config.json").is_file():
+        raise ModelError(f"{model}: a folder without weights of vqcodec, or with several; give one weights file")
     try:
         from vqcodec.models.adapters import open_adapter
     except ModuleNotFoundError as error:

@@ -12,8 +12,11 @@ from click.testing import CliRunner
 
 from vqcodec.bitstream import Header, VqcWriter
 from vqcodec.cli import main
+from vqcodec.cli.coding.batch import Batch, Outcome
+from vqcodec.cli.coding.jobs import Job
 from vqcodec.cli.progress import FilesDisplay
 from vqcodec.models import zoo
+from vqcodec.models.onnx_codec import OnnxCodec
 
 
 @pytest.fixture
@@ -214,3 +217,57 @@ def test_one_bar_for_all_files_is_drawn_on_a_terminal_only(monkeypatch, capsys):
     assert [line.partition(" left")[0].partition(", 0:")[0].split("] ")[-1].strip() for line in drawn[1:]] == [
         *("12%, 0 of 2 files", "25%, 1 of 2 files", "", "62%, 1 of 2 files", ""),
     ]
+
+
+def test_an_interrupted_run_says_how_it_goes_on(capsys):
+    def make():
+        def work(job, say):
+            if job.source == "b":
+                raise KeyboardInterrupt
+            return Outcome(seconds=1.0)
+
+        return work
+
+    batch = Batch([Job("a", "a.vqc"), Job("b", "b.vqc"), Job("c", "c.vqc")], has_closing=True)
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(make)
+    assert capsys.readouterr().err == "interrupted after 1 of 3 files; --skip-existing goes on\n"
+
+
+def test_a_remark_is_told_once_and_then_counted(run, tmp_path, speech):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c"):
+        channels = 1 if name == "b" else 2
+        soundfile.write(tmp_path / "in" / f"{name}.wav", np.stack([speech[:8000]] * channels, axis=1), 16000)
+    told = run("encode", tmp_path / "in", "--out-dir", tmp_path / "out", "--kbps", 1, "--engine", "onnx").stderr
+    assert told.count("2 channels, each coded by itself: 2 x 1 = 2 kbps in all") == 1
+    assert "several channels, each at the rate of one: 2 of 3 files" in told
+    assert len(re.findall(r"[\d.]+ kbps \([\d.]+ for each of 2 channels\)", told)) == 2
+    assert told.splitlines()[0].startswith(f"{tmp_path}/in/a.wav: 2 channels"), "at once"
+    again = ("--mono", "left", "--force", "--engine", "onnx", "--codebooks", 1)
+    assert "channels" not in run("encode", tmp_path / "in", "--out-dir", tmp_path / "out", *again).stderr
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_loading_a_model_is_not_part_of_the_speed(run, tmp_path, archive, monkeypatch, engine):
+    seconds, load, prepare = [0.0], zoo.engine_for, OnnxCodec.prepare
+
+    def slow(function):
+        def call(*arguments, **options):
+            seconds[0] += 1000
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(zoo, "engine_for", slow(load))
+    monkeypatch.setattr(OnnxCodec, "prepare", slow(prepare))
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
+    line = run("decode", archive / "a.vqc", tmp_path / "a.wav", "--engine", engine).stderr
+    assert seconds[0] >= 1000
+    assert int(re.search(r"(\d+) x real time", line).group(1)) > 1
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+@pytest.mark.parametrize("options", [["--skip-existing"], ["--workers", 2], ["--out-dir", "out"]])
+def test_live_streams_are_one_file(run, command, options):
+    assert "--live" in run(command, "--live", "-", "-", *options, code=2).output

@@ -77,8 +77,10 @@ def decode(
     nc -l 5000 | vqcodec decode --live - - | aplay
     """
     check_live(live)
-    if live["live"] and (out_dir is not None or start or duration is not None):
-        raise click.UsageError("--live decodes one stream from its beginning, without --out-dir, --start, --duration")
+    if live["live"] and (out_dir is not None or skip_existing or workers > 1):
+        raise click.UsageError("--live decodes one stream, without --out-dir, --skip-existing and --workers")
+    if live["live"] and (start or duration is not None):
+        raise click.UsageError("--live decodes a stream from its beginning, without --start and --duration")
     if kind is not None and out_dir is None:
         raise click.UsageError("--format goes with --out-dir; without it the suffix of OUTPUT says the format")
     check_skipping(skip_existing, force)

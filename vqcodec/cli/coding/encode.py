@@ -84,8 +84,8 @@ def encode(
     if sum(one is not None for one in (kbps, total_kbps, codebooks)) > 1:
         raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
     check_live(live)
-    if live["live"] and out_dir is not None:
-        raise click.UsageError("--live encodes one stream, not a folder")
+    if live["live"] and (out_dir is not None or skip_existing or workers > 1):
+        raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
     check_skipping(skip_existing, force)
     jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
     limit_threads()

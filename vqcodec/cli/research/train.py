@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from vqcodec.errors import TrainingError, how_to_install
+from vqcodec.errors import TrainingError
 
 
 @click.command()
@@ -30,11 +30,9 @@ def train(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
 
     config = load_run_config(recipe, overrides)
     run = run_dir or Path("runs") / recipe.stem
-    try:
-        from vqcodec.training.checkpoint import has_checkpoint
-        from vqcodec.training.trainer import Trainer
-    except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs {error.name}; {how_to_install('train')}") from None
+    from vqcodec.training.checkpoint import has_checkpoint
+    from vqcodec.training.trainer import Trainer
+
     if has_checkpoint(run) and not resume:
         raise TrainingError(f"{run}: holds a run already; give --resume to go on with it, or another --run")
     trainer = Trainer(config, run)
