@@ -1,10 +1,12 @@
+import os
+
 import pytest
 from click import BadParameter
 from click.testing import CliRunner
 
 from vqcodec.bitstream import Header, VqcWriter
 from vqcodec.cli import main
-from vqcodec.cli.common import Time, shown
+from vqcodec.cli.common import Time, limit_threads, shown
 
 EVIL = "\x9b2J\x9d0;owned\x9c \u202egpj.exe \x7f \x1b[31m\nkbps  9999"
 
@@ -58,3 +60,14 @@ def test_times_are_seconds_or_hours_and_minutes(text, seconds):
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(BadParameter, match="is no time; give seconds, m:ss or h:mm:ss"):
         Time().convert(text, None, None)
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, "4"), (2, "3"), (8, "1")])
+def test_workers_share_the_cores(monkeypatch, workers, threads):
+    monkeypatch.setattr("vqcodec.cli.common.usable_cores", lambda: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    limit_threads(workers)
+    assert os.environ["OMP_NUM_THREADS"] == "5"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    limit_threads(workers)
+    assert os.environ.pop("OMP_NUM_THREADS") == threads

@@ -33,6 +33,9 @@ def test_several_channels_are_told_with_what_they_cost(speech, tmp_path, codec):
     ((_, text),), header = told((stereo, 16000), tmp_path, codec, kbps=3)
     assert "2 channels, each coded by itself: 2 x 3 = 6 kbps in all; --mono mean codes one, --total-kbps" in text
     assert (header.channels, header.num_codebooks) == (2, 6)
+    assert "the same" not in text
+    ((_, text),), _ = told((np.stack([speech, speech]), 16000), tmp_path, codec, kbps=3)
+    assert text.endswith("they are the same where they were looked at: --mono left then loses nothing")
     ((_, text),), header = told((stereo, 16000), tmp_path, codec, total_kbps=3)
     assert "2 x 1.5 = 3 kbps in all" in text
     assert (header.channels, header.num_codebooks) == (2, 3)

@@ -86,12 +86,12 @@ _MOST_THREADS = 4
 """The layers are too small to keep more of them busy."""
 
 
-def limit_threads() -> None:
+def limit_threads(workers: int = 1) -> None:
     """Let either engine use up to 4 of the cores that this process may use, unless OMP_NUM_THREADS says otherwise.
 
-    To be called before torch is imported.
+    workers: processes that share the cores and inherit this. To be called before torch is imported.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(_MOST_THREADS, usable_cores())))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(_MOST_THREADS, usable_cores() // workers))))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
+import numpy as np
+
+from vqcodec.arrays import Wave
 from vqcodec.audio.files import AudioReader
 from vqcodec.audio.glimpse import is_unlike_speech, share_above
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
@@ -26,11 +29,16 @@ def remarks(audio: AudioReader, request: EncodeRequest, channels: int) -> Iterat
     facts = request.facts()
     if (note := rate_note(facts, request.kbps_of(channels))) and request.total_kbps is not None:
         yield "a rate that the model does not have", f"{audio.name}: {note}"
-    if channels > 1 and facts.inputs_per_model == 1:
-        yield "several channels, each at the rate of one", _of_channels(audio.name, request, facts, channels)
+    wave = np.zeros((audio.channels, 0), np.float32)
     with contextlib.suppress(AudioError):  # which is told when it is read in earnest
-        if text := _of_sound(audio, facts):
-            yield "sound that the model is not made for", text
+        wave = audio.glance(_GLANCE_SECONDS)
+    if channels > 1 and facts.inputs_per_model == 1:
+        text = _of_channels(audio.name, request, facts, channels)
+        if wave.any() and (wave == wave[:1]).all():
+            text += "; they are the same where they were looked at: --mono left then loses nothing"
+        yield "several channels, each at the rate of one", text
+    if text := _of_sound(audio, wave, facts):
+        yield "sound that the model is not made for", text
 
 
 def _of_channels(name: str, request: EncodeRequest, facts: "Engine | zoo.ModelCard", channels: int) -> str:
@@ -42,9 +50,8 @@ def _of_channels(name: str, request: EncodeRequest, facts: "Engine | zoo.ModelCa
     )
 
 
-def _of_sound(audio: AudioReader, facts: "Engine | zoo.ModelCard") -> str | None:
-    """One text about what comes back otherwise than it went in."""
-    wave = audio.glance(_GLANCE_SECONDS)
+def _of_sound(audio: AudioReader, wave: Wave, facts: "Engine | zoo.ModelCard") -> str:
+    """One text about what comes back otherwise than it went in; empty where nothing is known to."""
     band_hz = facts.sample_rate_hz / 2
     share = share_above(wave, audio.rate_hz, band_hz)
     found = []
@@ -55,4 +62,4 @@ def _of_sound(audio: AudioReader, facts: "Engine | zoo.ModelCard") -> str | None
         found.append(
             f"it does not sound like speech, which is all that {facts.model_name} knows: it comes back distorted"
         )
-    return f"Warning: {audio.name}: {'; '.join(found)}; {_OTHERS}" if found else None
+    return f"Warning: {audio.name}: {'; '.join(found)}; {_OTHERS}" if found else ""

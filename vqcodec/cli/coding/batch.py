@@ -15,7 +15,7 @@ from vqcodec.cli.common import echo, shown
 from vqcodec.cli.progress import FilesDisplay
 from vqcodec.errors import VqcodecError
 from vqcodec.frames import clock
-from vqcodec.system.workers import Pool, usable_cores
+from vqcodec.system.workers import Pool
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ class Batch:
                 assert work is not None
                 yield job, attempt(work, job, partial(hear, job))
             return
-        threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, usable_cores() // size))}
-        with Pool[Job](in_worker, (make, arguments), size=size, name="vqcodec", environment=threads) as pool:
+        with Pool[Job](in_worker, (make, arguments), size=size, name="vqcodec") as pool:
             for event in pool.run(deque(waiting)):
                 if event.death is not None:
                     yield event.task, Outcome(error=f"{event.task.source}: the process that did it {event.death}")

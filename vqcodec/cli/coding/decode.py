@@ -85,7 +85,7 @@ def decode(
         raise click.UsageError("--format goes with --out-dir; without it the suffix of OUTPUT says the format")
     check_skipping(skip_existing, force)
     jobs = pairs(paths, out_dir, suffix=f".{kind or FORMATS[0]}", find=find_coded)
-    limit_threads()
+    limit_threads(workers)
     from vqcodec.files.request import Engines
 
     engines = Engines(engine, device)

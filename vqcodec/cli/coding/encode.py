@@ -88,7 +88,7 @@ def encode(
         raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
     check_skipping(skip_existing, force)
     jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
-    limit_threads()
+    limit_threads(workers)
     from vqcodec.files.request import Engines
 
     engines = Engines(engine, device)
