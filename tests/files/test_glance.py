@@ -94,3 +94,11 @@ def test_glancing_leaves_pipes_and_what_is_coded_as_they_are(speech, tmp_path):
     encode_file(pipe, remarked, engines=engines, num_codebooks=1, on_remark=lambda *_: None)
     assert plain.getvalue() == remarked.getvalue()
     assert engines.loading_seconds > 0
+
+
+def test_what_a_glance_cannot_read_is_told_as_without_it(speech, tmp_path, codec):
+    bad = speech.copy()
+    bad[40000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", bad, 16000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"a sample at 0:00:02\.500 is NaN"):
+        told(tmp_path / "nan.wav", tmp_path, codec)

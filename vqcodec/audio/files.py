@@ -130,8 +130,10 @@ class AudioReader:
         """
         most = round(most_seconds * self.rate_hz)
         start = max(0, (self.length_samples - most) // 2)
-        parts = list(self.excerpt(most, start_samples=start, length_samples=most))
-        self._file = self._open()
+        try:
+            parts = list(self.excerpt(most, start_samples=start, length_samples=most))
+        finally:
+            self._file = self._open()
         return np.concatenate([np.zeros((self.channels, 0), np.float32), *parts], axis=1)
 
     def check_whole(self) -> None:

@@ -1,6 +1,5 @@
 """One loop over files for every command here: workers, a display, failures that stop no other, a closing line."""
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -82,10 +81,10 @@ def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 class Batch:
     """Files to do, how, and what became of them so far.
 
-    has_closing:   a line at the end tells of all files
-    is_to_stdout:  lines of files are what the command is for, not news of it
+    has_closing:    a line at the end tells of all files
+    is_to_stdout:   lines of files are what the command is for, not news of it
     refuses_damage: damage is a failure of the command, not something to go on with
-    is_coded_last: the .vqc is what is written, of which the rate in the closing line is
+    is_coded_last:  the .vqc is what is written, of which the rate in the closing line is
     """
 
     jobs: Sequence[Job]
@@ -111,7 +110,7 @@ class Batch:
 
         Raises ClickException where a file failed, or was damaged, after all others are done.
         """
-        waiting = [job for job in self.jobs if not (self.skip_existing and os.path.lexists(job.target))]
+        waiting = [job for job in self.jobs if not (self.skip_existing and job.is_done)]
         self.skipped = len(self.jobs) - len(waiting)
         with FilesDisplay({job: job.source_bytes for job in waiting}) as display:
             try:

@@ -69,8 +69,8 @@ def encode(
     """Encode audio to .vqc, by default with all codebooks of the model.
 
     INPUT is a WAV, FLAC, Ogg or MP3 file, with PyAV also m4a and the like, of any rate from 4 to 192 kHz and any number
-    of channels. With --out-dir there may be many, also folders, globs, and CSV or JSONL manifests. "-" is standard
-    input or output. At most 4 threads compute; OMP_NUM_THREADS in the environment sets another number.
+    of channels, each at --kbps unless --mono codes one. With --out-dir there may be many, also folders, globs, and CSV
+    or JSONL manifests. "-" is standard input or output. At most 4 threads compute, or OMP_NUM_THREADS.
 
     With --live INPUT is a stream of WAV, its length unknown, or of raw samples; it ends with its input, Ctrl-C or
     SIGTERM, and OUTPUT then is complete. Chunks cost 64 bits each, 0.8 kbps at 80 ms and 3.2 at 20, and only

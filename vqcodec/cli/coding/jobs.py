@@ -1,6 +1,7 @@
 """What several files mean: arguments become pairs of input and output, in the same way for every command here."""
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ class Job:
 
     source: str
     target: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an output: one that is there is complete."""
+        return self.target not in ("", STANDARD) and os.path.lexists(self.target)
 
     @property
     def source_bytes(self) -> int:
