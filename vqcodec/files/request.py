@@ -267,8 +267,8 @@ def check_target(source: Source, target: Target, *, force: bool, is_coded: bool 
     """Refuse a bad target before any work is done, such as one that is named as audio where a .vqc is written."""
     if not isinstance(target, str | Path):
         return
+    check_output(target, force=force, source=source)
     if is_coded and is_audio(Path(target)):
         raise OutputError(
             f"{target}: what is written is a .vqc, no {Path(target).suffix}; name it so, decode makes audio"
         )
-    check_output(target, force=force, source=source)

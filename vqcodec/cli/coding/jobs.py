@@ -40,6 +40,7 @@ class Job:
 
 def check_target(target: str, *, source: str, force: bool) -> None:
     """Raise the OutputError that writing a .vqc to `target` would end in, also for a name of audio."""
+    check_output(target, force=force, source=source)
     suffix = Path(target).suffix.lower()
     if suffix not in ("", CODED_SUFFIX):
         from vqcodec.audio.discover import is_audio
@@ -48,7 +49,6 @@ def check_target(target: str, *, source: str, force: bool) -> None:
             raise OutputError(
                 f"{target}: what is written is a {CODED_SUFFIX}, no {suffix}; name it so, decode makes audio"
             )
-    check_output(target, force=force, source=source)
 
 
 def coded_jobs(paths: Sequence[str]) -> list[Job]:
