@@ -162,3 +162,18 @@ def noise():
         return np.random.default_rng(samples).normal(0, 0.1, (channels, samples)).astype(np.float32)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def chords():
+    """Function of seconds and a rate -> [1, T] float32: a triad a second, with overtones and a slow decay."""
+
+    def make(seconds=8.0, rate_hz=16000):
+        time = np.arange(rate_hz) / rate_hz
+        bars = []
+        for root_hz in np.resize([220.0, 293.7, 329.6, 220.0], round(seconds)):
+            notes = [np.sin(2 * np.pi * root_hz * step * n * time) / n for step in (1, 1.26, 1.5) for n in range(1, 5)]
+            bars.append(sum(notes) * np.exp(-time))
+        return (0.05 * np.concatenate(bars))[None].astype(np.float32)
+
+    return make

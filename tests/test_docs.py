@@ -225,13 +225,16 @@ def test_the_commands_of_comparing_run(tmp_path, speech):
     assert (tmp_path / "speech-compare" / "report.html").exists()
 
 
-def test_the_python_of_its_page_runs(speech):
+def test_the_python_of_its_page_runs(speech, tmp_path):
+    soundfile.write(tmp_path / "a.wav", speech[:16000], 16000)
     names = {
+        "recordings": [tmp_path / "a.wav"],
         "wave": torch.from_numpy(speech)[None, None],
         "samples": np.repeat(speech, 3),
     }
     for block in blocks("python.md", "python"):
         exec(block, names)
+    assert names["summary"].duration_seconds == 1
     assert names["wave_hat"].shape == names["wave"].shape
     assert names["rate_hz"] == 44100
     assert names["samples_hat"].shape == (1, 3 * len(speech))

@@ -3,7 +3,15 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqcodec.frames import bits_per_code, ceil_div, codebook_kbps, codebooks_for_kbps, num_frames, resampled_length
+from vqcodec.frames import (
+    bits_per_code,
+    ceil_div,
+    clock,
+    codebook_kbps,
+    codebooks_for_kbps,
+    num_frames,
+    resampled_length,
+)
 
 SPEECH = {"sample_rate_hz": 16000, "hop_length": 320, "codebook_size": 1024}
 
@@ -45,3 +53,12 @@ def test_the_nominal_rate_of_a_depth_gives_that_depth(depth):
     assert codebooks_for_kbps(kbps, **SPEECH, total_codebooks=12) == depth
     below = codebooks_for_kbps(math.nextafter(kbps, 0), **SPEECH, total_codebooks=12)
     assert below == max(1, depth - 1)
+
+
+def test_times_are_hours_minutes_and_seconds_and_round_as_one():
+    assert [clock(seconds) for seconds in (0, 5.139, 59.996, 3725.5)] == [
+        *("0:00:00.00", "0:00:05.14", "0:01:00.00", "1:02:05.50"),
+    ]
+    assert [clock(seconds) for seconds in (-1.0, float("nan"), float("inf"))] == ["-1 s", "nan s", "inf s"]
+    assert clock(3599.7, decimals=0) == "1:00:00"
+    assert clock(36000 * 10 + 0.0004, decimals=3) == "100:00:00.000"

@@ -80,3 +80,31 @@ class TrainingError(VqcodecError):
 
 class WorkerError(VqcodecError):
     """Worker processes that die while they start."""
+
+
+EXTRAS: dict[str, str] = {
+    **dict.fromkeys(("torch", "numpy", "soundfile", "soxr", "safetensors", "pydantic", "yaml"), ""),
+    **dict.fromkeys(("lightning_fabric", "tensorboard", "rich"), "train"),
+    **dict.fromkeys(("matplotlib", "jinja2", "pesq", "pystoi", "pyloudnorm", "visqol", "swift_f0"), "eval"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "onnxruntime": "onnx",
+    "huggingface_hub": "hub",
+    "transformers": "hf",
+    "pyarrow": "tokens",
+    "av": "av",
+    "ray": "ray",
+    "lhotse": "lhotse",
+}
+"""The extra that brings a package, by the name that is imported; "" comes with vqcodec itself."""
+
+
+def unavailable(error: ImportError, *, extra: str | None = None) -> UnavailableError | None:
+    """Explain a failed import of a package that can be installed, with the remedy; None for a fault of our own.
+
+    extra: which one to name where several bring the package
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    brought_by = EXTRAS[package] and (extra or EXTRAS[package])
+    return UnavailableError(f"this needs the package {package}, which is not installed; {how_to_install(brought_by)}")

@@ -1,4 +1,4 @@
-"""Integer arithmetic of samples, frames, bits and rates: the only place that rounds up.
+"""Integer arithmetic of samples, frames, bits and rates: the only place that rounds up; and how times are written.
 
 Floats appear only where a user gives kbps or reads them; counts inside the package are integers
 (a float frame count broke EnCodec's decoder, its issue 35).
@@ -25,6 +25,17 @@ def bits_per_code(codebook_size: int) -> int:
 def resampled_length(length_samples: int, from_hz: int, to_hz: int) -> int:
     """Samples after resampling: ceil(length * to / from), so that no input sample is lost."""
     return ceil_div(length_samples * to_hz, from_hz)
+
+
+def clock(seconds: float, *, decimals: int = 2) -> str:
+    """Write a time as people read it, h:mm:ss with `decimals` of the second: 3725.5 is "1:02:05.50"."""
+    if not 0 <= seconds < float("inf"):  # what a message calls no time
+        return f"{seconds:g} s"
+    ticks = round(seconds * 10**decimals)
+    whole, part = divmod(ticks, 10**decimals)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" + (f".{part:0{decimals}}" if decimals else "")
 
 
 def codebook_kbps(sample_rate_hz: int, hop_length: int, codebook_size: int) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vqcodec.audio.downmix import Downmix
+from vqcodec.audio.downmix import Downmix, to_mono
 from vqcodec.errors import AudioError
 
 
@@ -33,3 +33,19 @@ def test_silence_and_two_microphones_are_fine(noise, share):
     downmix = Downmix("a.wav")
     downmix.push(np.concatenate([wave, share * wave]))
     downmix.check()
+
+
+@pytest.mark.parametrize(("how", "weights"), [("mean", [0.5, 0.5]), ("left", [1, 0]), ("right", [0, 1])])
+def test_one_channel_of_two_is_their_mean_or_one_of_them(noise, how, weights):
+    wave = noise(2, 1000)
+    mono = np.concatenate(list(to_mono([wave[:, :300], wave[:, 300:]], how, "a.wav")), axis=1)
+    np.testing.assert_allclose(mono, np.float32(weights)[None] @ wave, atol=1e-7)
+    alone = noise(1, 50)
+    np.testing.assert_array_equal(next(to_mono([alone], how, "a.wav")), alone)
+
+
+def test_a_mean_that_is_silence_is_an_error_and_one_of_the_channels_is_not(noise):
+    wave = np.concatenate([noise(1, 1000), -noise(1, 1000)])
+    with pytest.raises(AudioError, match="--mono left"):
+        list(to_mono([wave], "mean", "a.wav"))
+    assert len(list(to_mono([wave], "left", "a.wav"))) == 1

@@ -87,7 +87,7 @@ def test_nan_and_infinity_are_refused_with_their_place(tmp_path, bad):
     wave[4000] = bad
     path = tmp_path / "a.wav"
     path.write_bytes(wav_bytes(wave))
-    with pytest.raises(AudioError, match=r"0\.500 s is NaN or infinite"):
+    with pytest.raises(AudioError, match=r"0:00:00\.500 is NaN or infinite"):
         read(path)
 
 

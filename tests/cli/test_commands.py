@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example(run):
 
 def test_encode_then_decode_gives_the_length_back(tmp_path, run, coded, speech):
     result = run("decode", coded, tmp_path / "back.wav")
-    assert "5.14 s" in result.output
+    assert "0:00:05.14" in result.output
     info = soundfile.info(tmp_path / "back.wav")
     assert (info.frames, info.samplerate, info.channels) == (len(speech), 16000, 1)
 
@@ -75,6 +75,7 @@ def test_info_tells_every_fact(run, coded, codec, speech):
     facts = json.loads(run("info", coded, "--json").output)
     kbps = facts.pop("kbps")
     assert facts == {
+        "path": str(coded),
         "version": 1,
         "model": "speech-16k",
         "fingerprint": zoo.MODELS["speech-16k"].fingerprint.hex(),
@@ -162,6 +163,19 @@ def test_start_and_duration_cut_and_codebooks_thin(tmp_path, run, coded):
     assert (info.frames, info.samplerate) == (16000, 8000)
 
 
+@pytest.mark.parametrize(("original_hz", "opus_hz"), [(16000, 16000), (11025, 12000), (44100, 48000)])
+def test_decode_writes_opus_at_a_rate_that_it_has(tmp_path, run, speech, original_hz, opus_hz):
+    soundfile.write(tmp_path / "a.wav", speech[:8000], original_hz)
+    run("encode", tmp_path / "a.wav", tmp_path / "a.vqc", "--codebooks", 1)
+    run("decode", tmp_path / "a.vqc", tmp_path / "a.opus")
+    info = soundfile.info(tmp_path / "a.opus")
+    assert (info.format, info.subtype, info.samplerate) == ("OGG", "OPUS", opus_hz)
+    assert info.frames == -(-8000 * opus_hz // original_hz)
+    if opus_hz != original_hz:
+        told = run("decode", tmp_path / "a.vqc", tmp_path / "b.opus", "--rate", original_hz, code=1).output
+        assert f"Opus has no {original_hz} Hz; use {opus_hz}" in told
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_decode_writes_the_format_of_the_suffix(tmp_path, run, coded, suffix):
     path = tmp_path / f"a.{suffix}"
@@ -173,7 +187,7 @@ def test_conceal_warns_and_writes(tmp_path, run, coded):
     data = bytearray(coded.read_bytes())
     data[100] ^= 1
     coded.write_bytes(data)
-    assert "0.00 s to 5.12 s" in run("decode", coded, tmp_path / "a.wav", code=1).output
+    assert "0:00:00.00 to 0:00:05.12" in run("decode", coded, tmp_path / "a.wav", code=1).output
     assert not (tmp_path / "a.wav").exists()
     lines = run("decode", coded, tmp_path / "a.wav", "--conceal").stderr.splitlines()
     assert [line for line in lines if "Warning" in line and "concealed" in line] == lines[:1]
@@ -184,19 +198,19 @@ def test_a_cut_file_decodes_to_its_last_whole_chunk_on_request(tmp_path, run, co
     coded.write_bytes(coded.read_bytes()[:-1])
     assert "cut" in run("decode", coded, tmp_path / "a.wav", code=1).output
     result = run("decode", coded, tmp_path / "a.wav", "--conceal")
-    assert "ends after 5.12 s of 5.14 s" in result.stderr
+    assert "ends after 0:00:05.12 of 0:00:05.14" in result.stderr
     assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(5.12)
 
 
 def test_verify_names_the_damaged_seconds(tmp_path, run, coded):
-    assert "whole, 2 chunks, 5.14 s" in run("verify", coded).output
+    assert "whole, 2 chunks, 0:00:05.14" in run("verify", coded).output
     data = coded.read_bytes()
     bad = tmp_path / "bad.vqc"
     bad.write_bytes(data[:100] + b"\xff" + data[100:])
     result = run("verify", coded, bad, tmp_path / "none.vqc", code=1)
-    assert f"{bad}: the .vqc is damaged from 0.00 s to 5.12 s" in result.output
+    assert f"{bad}: the .vqc is damaged from 0:00:00.00 to 0:00:05.12" in result.output
     assert "none.vqc: cannot read" in result.output
-    assert "2 of 3 files are damaged" in result.output
+    assert "1 of 3 files is damaged, 1 of 3 files failed" in result.output
     assert "whole" in run("verify", "-", input=data).output
 
 

@@ -126,7 +126,7 @@ def test_nothing_imports_torch(tmp_path, speech_path):
         command = [sys.executable, "-c", program, *map(str, arguments)]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
-    command = [sys.executable, "-c", program, "encode", str(speech_path), "c.vqc"]
+    command = [sys.executable, "-c", program, "encode", str(speech_path), "c.vqc", "--engine", "torch"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("Error: the torch engine needs torch")

@@ -120,7 +120,7 @@ def test_a_pipe_and_an_excerpt_past_the_end_are_failures(tmp_path, make_clips, t
     (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert tokenize_toy(folder / "m.jsonl", tmp_path / "excerpts").failures == 1
     assert tokenize_toy(folder, tmp_path / "out").failures == 1
-    for out, why in [("out", "is not a regular file"), ("excerpts", "is to end at 100.01 s, but the audio is 0.")]:
+    for out, why in [("out", "is not a regular file"), ("excerpts", "is to end at 0:01:40.01, but the audio is 0:")]:
         assert why in (tmp_path / out / "failures.jsonl").read_text()
 
 

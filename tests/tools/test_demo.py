@@ -29,7 +29,7 @@ def test_the_demo_prints_rates_and_leaves_files(tree, speech, speech_path):
     assert "using the environment .venv" in result.stdout
     assert f"{tree}/demo/" in result.stdout
     for kbps in ("1.5", "3", "6"):
-        assert f"demo/{kbps}-kbps.vqc: 5.14 s" in result.stderr
+        assert f"demo/{kbps}-kbps.vqc: 0:00:05.14" in result.stderr
         assert soundfile.info(tree / "demo" / f"{kbps}-kbps.wav").frames == len(speech)
     other = speech_path.parent / "kerstin.flac"
     subprocess.run([tree / "tools" / "demo", other.name], cwd=other.parent, capture_output=True, check=True)

@@ -12,6 +12,7 @@ import soundfile
 
 from vqcodec.audio.extent import OnTruncated
 from vqcodec.errors import AudioError, how_to_install
+from vqcodec.frames import clock
 from vqcodec.output import output_errors
 
 _SLACK_SECONDS = 0.25
@@ -74,10 +75,12 @@ def _decode(container: Any, copy: BinaryIO, name: str, on_truncated: OnTruncated
         except (av.FFmpegError, ValueError) as error:
             if on_truncated == "refuse":
                 why = getattr(error, "strerror", error)
-                raise AudioError(f"{name}: unreadable after {samples / rate_hz:.2f} s ({why}); it is damaged") from None
+                raise AudioError(
+                    f"{name}: unreadable after {clock(samples / rate_hz)} ({why}); it is damaged"
+                ) from None
     seconds = _seconds(container, stream)
     if on_truncated == "refuse" and samples / rate_hz < seconds - _SLACK_SECONDS:
-        raise AudioError(f"{name}: is cut: {samples / rate_hz:.2f} s of {seconds:.2f} s are there; fetch it anew")
+        raise AudioError(f"{name}: is cut: {clock(samples / rate_hz)} of {clock(seconds)} are there; fetch it anew")
 
 
 def _seconds(container: Any, stream: Any) -> float:

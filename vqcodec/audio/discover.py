@@ -2,7 +2,6 @@
 
 import csv
 import glob
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import soundfile
 
+from vqcodec.audio.walk import walk_files
 from vqcodec.errors import AudioError
 from vqcodec.texts import limited_lines, parse_object
 
@@ -102,31 +102,8 @@ def spelled(path: Path) -> Path:
 
 
 def walk_audio(root: Path) -> Iterator[Path]:
-    """Audio files below a folder, each folder's entries by name; what is hidden is left out.
-
-    Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
-    """
-    real_root = os.path.realpath(root)
-    return _walk(root, real_root, {real_root})
-
-
-def _walk(folder: Path, real_root: str, seen: set[str]) -> Iterator[Path]:
-    for entry in _entries(folder):
-        path, real = Path(entry.path), os.path.realpath(entry.path)
-        if not path.is_dir():
-            if is_audio(path):
-                yield path
-        elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
-            seen.add(real)
-            yield from _walk(path, real_root, seen)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        raise AudioError(f"{folder}: cannot be listed ({error.strerror}); give a folder that can be read") from None
+    """Yield the audio files below a folder, as `walk_files` does."""
+    return walk_files(root, is_audio)
 
 
 def _clips(manifest: Path) -> Iterator[Clip]:

@@ -16,6 +16,7 @@ from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
 from vqcodec.audio.mpeg import least_samples
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError, OutputError
+from vqcodec.frames import clock
 from vqcodec.output import seekable_copy
 
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
@@ -25,8 +26,10 @@ _ENCODINGS = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
     ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", None),
 }
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 """What libsndfile knows to read and write, under the same names."""
 _MAX_TAG_LENGTH = 4096
@@ -116,9 +119,22 @@ class AudioReader:
         least = self.length_samples if self.is_length_exact else least_samples(self._bytes)
         if done < least:
             raise AudioError(
-                f"{self.name}: ends after {done / self.rate_hz:.2f} of {least / self.rate_hz:.2f} s; "
+                f"{self.name}: ends after {clock(done / self.rate_hz)} of {clock(least / self.rate_hz)}; "
                 f"the file is cut or damaged; {_REMEDY}"
             )
+
+    def glance(self, most_seconds: float) -> Wave:
+        """Read up to `most_seconds` from the middle, as a wave [C, n]; `blocks` begins at the beginning all the same.
+
+        Raises AudioError as `blocks`.
+        """
+        most = round(most_seconds * self.rate_hz)
+        start = max(0, (self.length_samples - most) // 2)
+        try:
+            parts = list(self.excerpt(most, start_samples=start, length_samples=most))
+        finally:
+            self._file = self._open()
+        return np.concatenate([np.zeros((self.channels, 0), np.float32), *parts], axis=1)
 
     def check_whole(self) -> None:
         """Raise AudioError if the file is cut, or goes on where libsndfile stops, unless such are taken."""
@@ -135,7 +151,7 @@ class AudioReader:
             done = self._seek(min(start_samples, self.length_samples))
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(
-                f"{self.name}: cannot be read from {start_samples / self.rate_hz:.2f} s ({_reason(error)})"
+                f"{self.name}: cannot be read from {clock(start_samples / self.rate_hz)} ({_reason(error)})"
             ) from None
         end = None if length_samples is None else done + length_samples
         while end is None or done < end:
@@ -152,7 +168,7 @@ class AudioReader:
                 block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(
-                f"{self.name}: unreadable after {first / self.rate_hz:.2f} s ({_reason(error)}); the file is damaged"
+                f"{self.name}: unreadable after {clock(first / self.rate_hz)} ({_reason(error)}); the file is damaged"
             ) from None
         check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
         check_peak(block, self.name)
@@ -250,7 +266,7 @@ class AudioReader:
 
 
 class AudioWriter:
-    """Write waves [C, n] to a file whose format its suffix names: .wav, .flac (16 bit), .ogg (Vorbis) or .mp3.
+    """Write waves [C, n] to a file whose format its suffix names: .wav, .flac (16 bit), .ogg (Vorbis), .opus or .mp3.
 
     A context manager; use it inside `atomic_output`. Samples are clipped to [-1, 1]. Of `tags`, those that libsndfile
     knows (title, artist, album, date, genre, comment, copyright, license, tracknumber) are written. Raises AudioError
@@ -322,12 +338,21 @@ class AudioWriter:
         return OutputError(f"{self._name}: cannot write ({why}); is there space left on the disk?")
 
 
+def fitting_rate(path: str | Path, rate_hz: int) -> int:
+    """Give the rate in Hz at which a file of this suffix holds sound of `rate_hz`: for Opus one of five."""
+    if Path(path).suffix.lower() != ".opus" or rate_hz in _OPUS_RATES_HZ:
+        return rate_hz
+    return next((rate for rate in _OPUS_RATES_HZ if rate > rate_hz), _OPUS_RATES_HZ[-1])
+
+
 def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
     """Raise the AudioError that an AudioWriter for `path` would, before any work is done."""
     suffix = Path(path).suffix.lower()
     if suffix not in _ENCODINGS:
         raise AudioError(f"{path}: cannot write {suffix or 'a file without suffix'}; use {', '.join(_ENCODINGS)}")
     container, encoding = _ENCODINGS[suffix]
+    if fitting_rate(path, rate_hz) != rate_hz:
+        raise AudioError(f"{path}: Opus has no {rate_hz} Hz; use {fitting_rate(path, rate_hz)}, or .wav")
     try:
         soundfile.SoundFile(io.BytesIO(), "w", rate_hz, channels, subtype=encoding, format=container).close()
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
@@ -356,7 +381,7 @@ def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
     bad = first_bad(wave)
     if bad < wave.shape[1]:
         second = (first + bad) / rate_hz
-        raise AudioError(f"{name}: a sample at {second:.3f} s is NaN or infinite; repair the file")
+        raise AudioError(f"{name}: a sample at {clock(second, decimals=3)} is NaN or infinite; repair the file")
 
 
 def check_peak(wave: Wave, name: str) -> None:

@@ -23,6 +23,7 @@ from vqcodec.bitstream.records import (
 from vqcodec.bitstream.resync import SHORTEST_RECORD_BYTES, find_whole_chunks
 from vqcodec.bitstream.tags import parse_tags
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
+from vqcodec.frames import clock
 
 _BEYOND_ANY_FRAME = 1 << 63
 _MOST_REPAIR_BYTES = 1 << 26
@@ -322,11 +323,13 @@ class VqcReader:
         """The DamagedError of a span of frames; None: to the end of the file."""
         start = self.header.seconds_at(start_frame)
         end = self.header.duration_seconds if end_frame is None else self.header.seconds_at(end_frame)
-        where = f"{start:.2f} s to {'the end' if end is None else f'{end:.2f} s'}"
-        what = f"is damaged from {where}" if start_frame != end_frame else f"has damage at {start:.2f} s, no audio lost"
+        where = f"{clock(start)} to {'the end' if end is None else clock(end)}"
+        what = (
+            f"is damaged from {where}" if start_frame != end_frame else f"has damage at {clock(start)}, no audio lost"
+        )
         return DamagedError(f"the .vqc {what} (checksum)", start_seconds=start, end_seconds=end)
 
     def _truncated(self, frame: int) -> TruncatedError:
         seconds, duration = self.header.seconds_at(frame), self.header.duration_seconds
-        of = "" if duration is None else f" of {duration:.2f} s"
-        return TruncatedError(f"the .vqc is cut: it ends after {seconds:.2f} s{of}")
+        of = "" if duration is None else f" of {clock(duration)}"
+        return TruncatedError(f"the .vqc is cut: it ends after {clock(seconds)}{of}")

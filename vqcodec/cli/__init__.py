@@ -30,8 +30,11 @@ from vqcodec.cli.research.export import export
 from vqcodec.cli.research.fit_entropy import fit_entropy
 from vqcodec.cli.research.models import models
 from vqcodec.cli.research.train import train
-from vqcodec.errors import VqcodecError
+from vqcodec.errors import VqcodecError, unavailable
 from vqcodec.system.plugins import VARIABLE, import_modules
+
+_EXTRAS = {"train": "train", "evaluate": "eval", "compare": "eval", "tokens": "tokens"}
+"""What brings all that a command needs, of which other extras may have a part."""
 
 
 class _Group(click.Group):
@@ -42,6 +45,10 @@ class _Group(click.Group):
         try:
             with _unwound_by_signals():
                 return super().invoke(ctx)
+        except ImportError as error:
+            if (told := unavailable(error, extra=_EXTRAS.get(ctx.invoked_subcommand or ""))) is None:
+                raise
+            raise click.ClickException(str(told)) from None
         except VqcodecError as error:
             raise click.ClickException(shown(str(error))) from None
         except BrokenPipeError:  # the reader of a pipe went away: click ends quietly

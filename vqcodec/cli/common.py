@@ -2,19 +2,23 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TextIO
+from importlib.util import find_spec
+from typing import Any, BinaryIO, TextIO
 
 import click
 
-from vqcodec.models.zoo import ENGINES
+from vqcodec.models.zoo import DEFAULT_MODEL, ENGINES
 from vqcodec.system.workers import usable_cores
 
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
 engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
+    "--engine", type=click.Choice(ENGINES), help="What computes. [default: torch, or onnx where torch is not installed]"
 )
+MODEL_HELP = "A bundled model, a weights file, a folder of vqcodec export, or hf:USER/NAME."
+model_option = click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 on_truncated_option = click.option(
     "--on-truncated",
     type=click.Choice(["refuse", "take"]),
@@ -23,6 +27,33 @@ on_truncated_option = click.option(
     help="Audio that is cut or joined: an error, or what can be read of it.",
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+
+
+class Time(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
+    """A time from 0 on: seconds, m:ss or h:mm:ss, with decimals."""
+
+    name = "h:mm:ss"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        if not (found := _TIME.fullmatch(str(value))):
+            self.fail(f"{value!r} is no time; give seconds, m:ss or h:mm:ss", param, ctx)
+        hours, minutes, seconds = found.groups(default="0")
+        return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+
+
+_TIME = re.compile(
+    r"(?:(?:([0-9]{1,6}):(?=[0-5][0-9]:))?([0-9]{1,6}):(?=[0-5][0-9](?:\.|$)))?([0-9]{1,9}(?:\.[0-9]{0,9})?)"
+)
+
+
+def require(*packages: str) -> None:
+    """Raise ImportError for the first package that is missing, before any work is done for what needs it at the end."""
+    for name in packages:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def shown(text: str) -> str:
@@ -55,12 +86,12 @@ _MOST_THREADS = 4
 """The layers are too small to keep more of them busy."""
 
 
-def limit_threads() -> None:
+def limit_threads(workers: int = 1) -> None:
     """Let either engine use up to 4 of the cores that this process may use, unless OMP_NUM_THREADS says otherwise.
 
-    To be called before torch is imported.
+    workers: processes that share the cores and inherit this. To be called before torch is imported.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(_MOST_THREADS, usable_cores())))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(_MOST_THREADS, usable_cores() // workers))))
 
 
 @contextlib.contextmanager

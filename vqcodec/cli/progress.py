@@ -1,17 +1,21 @@
-"""How a long run gets on: a line that changes on a terminal, JSON lines for a log."""
+"""How a long run gets on: a line that changes on a terminal; JSON lines for a log, of a run of hours."""
 
 import json
 import sys
 import time
+from collections.abc import Hashable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from vqcodec.frames import clock
 
 if TYPE_CHECKING:
     from vqcodec.tokens.run import Progress
 
 _TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
+_BAR_WIDTH = 30
 
 
 class Display:
@@ -47,7 +51,7 @@ class Display:
         if not self._is_terminal:
             click.echo(json.dumps(facts), err=True)
             return
-        left = "" if facts["seconds_left"] is None else f", {_clock(facts['seconds_left'])} left"
+        left = "" if facts["seconds_left"] is None else f", {clock(facts['seconds_left'], decimals=0)} left"
         failures = f", {facts['failures']} failed" if facts["failures"] else ""
         line = (
             f"{facts['hours']:.2f} h, {facts['hours_per_hour']:.0f} h/h{left}, {facts['utterances']} of "
@@ -73,7 +77,55 @@ def facts_of(progress: "Progress", elapsed_seconds: float) -> dict[str, float | 
     }
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+class FilesDisplay:
+    """Shows on a terminal how much of some files is done, by their bytes, and the time that is left. A context manager.
+
+    sizes_bytes: of each file
+    """
+
+    def __init__(self, sizes_bytes: Mapping[Any, int]) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._sizes = {file: max(1, size) for file, size in sizes_bytes.items()}
+        self._total = max(1, sum(self._sizes.values()))
+        self._shares: dict[Hashable, float] = {}
+        self._finished = 0
+        self._done_bytes = 0
+        self._began, self._shown = time.monotonic(), float("-inf")
+        self._has_line = False
+
+    def show(self, file: Hashable, share: float) -> None:
+        """Take in that `share`, 0 to 1, of a file is done; not every one is shown."""
+        self._shares[file] = share
+        if self._is_terminal and time.monotonic() - self._shown >= _TERMINAL_SECONDS:
+            self._write()
+
+    def finish(self, file: Hashable) -> None:
+        """Take in that a file is done, well or not."""
+        self._shares.pop(file, None)
+        self._finished += 1
+        self._done_bytes += self._sizes[file]
+        if self._is_terminal and self._finished < len(self._sizes):
+            self._write()
+
+    def clear(self) -> None:
+        """Make room for lines that stay."""
+        if self._has_line:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._has_line = False
+
+    def __enter__(self) -> "FilesDisplay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def _write(self) -> None:
+        self._shown = time.monotonic()
+        running = sum(share * self._sizes[file] for file, share in self._shares.items())
+        done = min(1.0, (self._done_bytes + running) / self._total)
+        elapsed = self._shown - self._began
+        left = f", {clock(elapsed * (1 - done) / done, decimals=0)} left" if done else ""
+        bar = "#" * round(_BAR_WIDTH * done)
+        line = f"[{bar:-<{_BAR_WIDTH}}] {done:4.0%}, {self._finished} of {len(self._sizes)} files{left}"
+        click.echo(f"\r\033[K{line}", nl=False, err=True)
+        self._has_line = True

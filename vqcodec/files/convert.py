@@ -10,6 +10,7 @@ from typing import Unpack
 import numpy as np
 
 from vqcodec.arrays import Wave
+from vqcodec.audio.downmix import to_mono
 from vqcodec.audio.files import (
     MAX_CHANNELS,
     MAX_RATE_HZ,
@@ -18,11 +19,13 @@ from vqcodec.audio.files import (
     AudioWriter,
     check_format,
     check_peak,
+    fitting_rate,
 )
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.errors import AudioError, ConfigError
+from vqcodec.files.glance import remarks
 from vqcodec.files.request import (
     DecodeOptions,
     DecodeRequest,
@@ -35,20 +38,23 @@ from vqcodec.files.request import (
     usable_tags,
 )
 from vqcodec.files.transcode import Span, block_frames, decode_span, encode_blocks
-from vqcodec.frames import ceil_div, resampled_length
+from vqcodec.frames import ceil_div, clock, resampled_length
 from vqcodec.models import zoo
 from vqcodec.output import Target, atomic_output
 
 OnProgress = Callable[[float, float], None]
 """Called with the seconds done and the seconds in all."""
+OnRemark = Callable[[str, str], None]
+"""Called with the kind of a remark about an input, and its text."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written: the length of the audio, and the bytes of the .vqc (encoding) or audio file (decoding)."""
+    """What was written: length and channels of the audio, and the bytes of the .vqc (encoding) or the audio file."""
 
     duration_seconds: float
     file_bytes: int
+    channels: int = 1
 
     @property
     def kbps(self) -> float:
@@ -57,32 +63,45 @@ class Summary:
 
 
 def encode_file(
-    source: Source, target: Target, *, on_progress: OnProgress | None = None, **options: Unpack[EncodeOptions]
+    source: Source,
+    target: Target,
+    *,
+    on_progress: OnProgress | None = None,
+    on_remark: OnRemark | None = None,
+    **options: Unpack[EncodeOptions],
 ) -> Summary:
     """Encode an audio file (WAV, FLAC, Ogg, MP3; 4 to 192 kHz, 1 to 255 channels) to a .vqc.
 
-    `options` as in `EncodeOptions`; the title, artist and so on of the input are kept beside the tags given. Raises
-    AudioError, OutputError, ModelError and ConfigError; a failing call leaves no file.
+    The input is looked at before the model is loaded; `on_remark` then hears of what the model is not made for, such
+    as music, and of channels that each cost its rate. `options` as in `EncodeOptions`; the title, artist and so on of
+    the input are kept beside the tags given. Raises AudioError, OutputError, ModelError and ConfigError; a failing call
+    leaves no file.
     """
     request = EncodeRequest(**options)
-    check_target(source, target, force=request.force)
+    check_target(source, target, force=request.force, is_coded=True)
     with AudioReader(source, on_truncated=request.on_truncated) as audio:
+        channels = audio.channels if request.mono is None else 1
+        if on_remark is not None:
+            for kind, text in remarks(audio, request, channels):
+                on_remark(kind, text)
         codec = request.codec()
         block_samples = ceil_div(block_frames(audio.channels) * codec.hop_length * audio.rate_hz, codec.sample_rate_hz)
         header = new_header(
             codec,
             rate_hz=audio.rate_hz,
-            channels=audio.channels,
+            channels=channels,
             samples=audio.length_samples if audio.is_length_exact else None,
-            num_codebooks=request.codebooks_of(codec),
+            num_codebooks=request.codebooks_of(codec, channels),
         )
         kept = usable_tags({**audio.tags, **(request.tags or {})})
-        blocks = _reported(audio.blocks(block_samples), audio.rate_hz, audio.length_samples, on_progress)
+        read = audio.blocks(block_samples)
+        mixed = read if request.mono is None else to_mono(read, request.mono, audio.name)
+        blocks = _reported(mixed, audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=request.force) as path:
             with path.open("wb") as file:
                 samples = encode_blocks(blocks, codec, header, file, tags=kept)
             file_bytes = path.stat().st_size
-    return Summary(samples / audio.rate_hz, file_bytes)
+    return Summary(samples / audio.rate_hz, file_bytes, channels)
 
 
 def decode_file(
@@ -98,18 +117,21 @@ def decode_file(
     """Decode a .vqc to an audio file in the format of the target's suffix (a file object: WAV).
 
     `start_seconds` and `duration_seconds` decode an excerpt, by seeking; `options` as in `DecodeOptions`. The original
-    channels come back, and tags where the format has them. Damage raises an error, unless `on_damage` takes it: lost
-    frames are then concealed (the last sound goes on and fades), and a cut file ends early. Raises BitstreamError and
-    its kinds, ModelError, OutputError, AudioError (a format that cannot hold the audio) and ConfigError; a failing call
-    leaves no file behind.
+    channels and rate come back, for .opus the next rate that it has, and tags where the format has them. Damage raises
+    an error, unless `on_damage` takes it: lost frames are then concealed (the last sound goes on and fades), and a cut
+    file ends early. Raises BitstreamError and its kinds, ModelError, OutputError, AudioError (a format that cannot hold
+    the audio) and ConfigError; a failing call leaves no file behind.
     """
     request = DecodeRequest(**options)
     check_target(source, target, force=request.force)
     with open_vqc(source) as reader:
-        span = _span(reader, start_seconds, duration_seconds, request.rate_of(reader.header), on_damage)
+        rate = request.rate_of(reader.header)
+        if request.rate_hz is None and isinstance(target, str | Path):
+            rate = fitting_rate(target, rate)
+        span = _span(reader, start_seconds, duration_seconds, rate, on_damage)
         if isinstance(target, str | Path):
             check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
-        codec = request.codec_of(reader.header)
+        codec = request.codec_of(reader.header, beside=Path(source).parent if isinstance(source, str | Path) else None)
         waves = decode_span(reader, codec, span, request.depth_of(reader.header), on_damage)
         waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
         with atomic_output(target, suffix=".wav", force=request.force) as path:
@@ -122,7 +144,7 @@ def decode_file(
                     audio.write(wave)
                     written += wave.shape[1]
             file_bytes = path.stat().st_size
-    return Summary(written / span.rate_hz, file_bytes)
+    return Summary(written / span.rate_hz, file_bytes, reader.header.channels)
 
 
 def compress(
@@ -132,7 +154,7 @@ def compress(
     model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
-    engine: zoo.EngineName = "torch",
+    engine: zoo.EngineName | None = None,
 ) -> bytes:
     """The .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
@@ -155,7 +177,7 @@ def decompress(
     *,
     model: Model | None = None,
     num_codebooks: int | None = None,
-    engine: zoo.EngineName = "torch",
+    engine: zoo.EngineName | None = None,
 ) -> tuple[Wave, int]:
     """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
     request = DecodeRequest(model, engine, num_codebooks=num_codebooks)
@@ -194,7 +216,7 @@ def _span(
         samples = _stream_samples(reader, conceal=on_damage is not None)
     total = resampled_length(samples, header.original_rate_hz, rate)
     if not 0 <= start_seconds <= total / rate:
-        raise ConfigError(f"start {start_seconds:g} s is outside the audio, which has {total / rate:.2f} s")
+        raise ConfigError(f"start {clock(start_seconds)} is outside the audio, which has {clock(total / rate)}")
     start = round(start_seconds * rate)
     if duration_seconds is None:
         return Span(rate, start, total)

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO, Unpack, cast
 
 import numpy as np
 
+from vqcodec.audio.downmix import to_mono
 from vqcodec.audio.wavstream import SampleFormat, SampleStream, SampleWriter
 from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.open_vqc import content_errors
@@ -25,9 +26,9 @@ from vqcodec.files.request import (
     DecodeRequest,
     EncodeOptions,
     EncodeRequest,
+    Engines,
     Source,
     check_target,
-    codec_for,
     codec_of,
     new_header,
     usable_tags,
@@ -70,7 +71,7 @@ def encode_live(
     ConfigError; what was written before stays.
     """
     request = EncodeRequest(**options)
-    check_target(source, target, force=request.force)
+    check_target(source, target, force=request.force, is_coded=True)
     kept = usable_tags(request.tags or {})
     codec = streaming(request.codec())
     count = request.codebooks_of(codec)
@@ -78,12 +79,14 @@ def encode_live(
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file:
         stream = SampleStream(file, name=_name(source), raw=raw)
-        rate_hz, channels = stream.format.rate_hz, stream.format.channels
+        rate_hz, channels = stream.format.rate_hz, stream.format.channels if request.mono is None else 1
+        count = request.codebooks_of(codec, channels)
         header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=None, num_codebooks=count)
         frames = _chunk_frames(header, chunk_ms)
         most_samples = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
         with _opened_target(target, stop) as out:
-            blocks = stream.blocks(most_samples)
+            read = stream.blocks(most_samples)
+            blocks = read if request.mono is None else to_mono(read, request.mono, _name(source))
             samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
     return Summary(samples / rate_hz, out.written_bytes)
 
@@ -109,7 +112,8 @@ def decode_live(
     check_target(source, target, force=request.force)
     if isinstance(target, str | Path) and not raw and Path(target).suffix.lower() not in (".wav", ""):
         raise AudioError(f"{target}: a live stream is WAV; give .wav or ask for raw samples")
-    codec = streaming(codec_for(request.model or zoo.DEFAULT_MODEL, request.engine, request.device))
+    engines = request.engines or Engines(request.engine, request.device)
+    codec = streaming(engines.get(request.model or zoo.DEFAULT_MODEL))
     codec.decode_block(np.zeros((1, codec.total_codebooks, 1), np.int64))
     _tell_ready(on_ready)
     with _opened_source(source, stop) as file, content_errors(_name(source)):
@@ -117,7 +121,7 @@ def decode_live(
         header = reader.header
         card = zoo.find(header.fingerprint)
         is_other = request.model is None and (card is None or card.name != zoo.DEFAULT_MODEL)
-        codec = streaming(request.codec_of(header) if is_other else codec_of(header, codec))
+        codec = streaming(request.codec_of(header) if is_other else codec_of(header, codec, engines))
         rate = request.rate_of(header)
         depth = request.depth_of(header)
         with _opened_target(target, stop) as out:

@@ -1,44 +1,113 @@
 """What is asked for: the options of encoding and decoding, and what they mean for a model, a file and a target."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
+from vqcodec.audio.discover import is_audio
+from vqcodec.audio.downmix import MONO, Mono
 from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
-from vqcodec.errors import BitstreamError, ConfigError, ModelError
+from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError, VqcodecError
 from vqcodec.models import zoo
 from vqcodec.models.engine import Engine
+from vqcodec.models.onnx_codec import OnnxCodec
+from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.output import Target, check_output
+
+if TYPE_CHECKING:
+    from vqcodec.models.adapters import Adapter
 
 Source = str | Path | BinaryIO
 """What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
 Model = str | Path | Engine
-"""The name of a bundled model, a weights file, or a loaded model."""
+"""The name of a bundled model, a weights file or a folder with one, "hf:" and a name on a hub, or a loaded model."""
+
+Part = Literal["encoder", "decoder"]
+
+
+class Engines:
+    """Models, each loaded when a file first needs it and kept for the files that follow.
+
+    engine:          "torch" or "onnx"; None is torch, and where that is not installed onnx
+    device:          that they compute on
+    loading_seconds: spent on loading so far
+    failure:         why the last one could not be loaded: no other file will have it either
+    """
+
+    def __init__(self, engine: zoo.EngineName | None = None, device: str = "cpu") -> None:
+        self.loading_seconds = 0.0
+        self.failure: VqcodecError | None = None
+        self._engine: zoo.EngineName | None = engine
+        self._device = device
+        self._found: dict[str, WeightsFile | Adapter] = {}
+        self._cards: dict[str, zoo.ModelCard] = {}
+        self._loaded: dict[str, Engine] = {}
+
+    def card(self, model: str | Path) -> zoo.ModelCard:
+        """Describe a model that is found and opened, not loaded. Raises as `zoo.load`."""
+        if str(model) not in self._cards:
+            self._cards[str(model)] = zoo.card_for(self._open(model))
+        return self._cards[str(model)]
+
+    def get(self, model: Model, *, part: Part | None = None) -> Engine:
+        """Load a model, unless it is, and its graph where a `part` is to be used. Raises as `zoo.load`."""
+        if isinstance(model, Engine):
+            return model
+        began = time.monotonic()
+        try:
+            if str(model) not in self._loaded:
+                found = self._open(model)
+                self._loaded[str(model)] = zoo.engine_for(found, engine=self._engine, device=self._device)
+                del self._found[str(model)]
+            engine = self._loaded[str(model)]
+            if part is not None and isinstance(engine, OnnxCodec):
+                engine.prepare(part)
+        except VqcodecError as error:
+            self.failure = error
+            raise
+        self.loading_seconds += time.monotonic() - began
+        return engine
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send to another process what to do, not models."""
+        return Engines, (self._engine, self._device)
+
+    def _open(self, model: str | Path) -> "WeightsFile | Adapter":
+        if str(model) not in self._found:
+            self._found[str(model)] = zoo.open_model(model)
+        return self._found[str(model)]
 
 
 class EncodeOptions(TypedDict, total=False):
     """What encoding may be told; each may be left out.
 
     model:         the default model without it
-    engine:        "torch" or "onnx", for a model given by name
+    engine:        "torch" or "onnx", for a model given by name; without it torch, or onnx where torch is missing
     device:        that the model computes on, for a model given by name
+    engines:       instead of `engine` and `device`: where models are loaded and kept for other files
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
+    total_kbps:    instead of `kbps`: the rate of all channels together
     num_codebooks: instead of `kbps`
+    mono:          one channel is coded: the "mean" of all, the "left" or the "right" one
     tags:          to be added, names of a-z, 0-9, "_", ".", "-"; an empty text removes one
     on_truncated:  "refuse" audio that is cut, or goes on where its reader stops, or "take" what can be read
     force:         replaces a target that is there
     """
 
     model: Model
-    engine: zoo.EngineName
+    engine: zoo.EngineName | None
     device: str
+    engines: Engines | None
     kbps: float | None
+    total_kbps: float | None
     num_codebooks: int | None
+    mono: Mono | None
     tags: Mapping[str, str] | None
     on_truncated: OnTruncated
     force: bool
@@ -48,16 +117,18 @@ class DecodeOptions(TypedDict, total=False):
     """What decoding may be told; each may be left out.
 
     model:         the bundled one that wrote the file without it
-    engine:        "torch" or "onnx", for a model that is not loaded
+    engine:        "torch" or "onnx", for a model that is not loaded; without it torch, or onnx where torch is missing
     device:        that the model computes on, for a model that is not loaded
+    engines:       instead of `engine` and `device`: where models are loaded and kept for other files
     num_codebooks: only the first so many layers, which is a lower rate's sound
     rate_hz:       of the output; the original rate without it
     force:         replaces a target that is there
     """
 
     model: Model | None
-    engine: zoo.EngineName
+    engine: zoo.EngineName | None
     device: str
+    engines: Engines | None
     num_codebooks: int | None
     rate_hz: int | None
     force: bool
@@ -68,21 +139,45 @@ class EncodeRequest:
     """`EncodeOptions`, all of them."""
 
     model: Model = zoo.DEFAULT_MODEL
-    engine: zoo.EngineName = "torch"
+    engine: zoo.EngineName | None = None
     device: str = "cpu"
+    engines: Engines | None = None
     kbps: float | None = None
+    total_kbps: float | None = None
     num_codebooks: int | None = None
+    mono: Mono | None = None
     tags: Mapping[str, str] | None = None
     on_truncated: OnTruncated = "refuse"
     force: bool = False
 
     def codec(self) -> Engine:
         """Load the model, unless it is."""
-        return codec_for(self.model, self.engine, self.device)
+        return self.loader.get(self.model, part="encoder")
 
-    def codebooks_of(self, codec: Engine) -> int:
+    def __post_init__(self) -> None:
+        if self.mono not in (None, *MONO):
+            raise ConfigError(f"mono {self.mono!r} is none of {', '.join(MONO)}")
+        if sum(one is not None for one in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
+            raise ConfigError("give one of kbps, total_kbps and num_codebooks")
+
+    @property
+    def loader(self) -> Engines:
+        """Where the model is found and loaded."""
+        engines = self.engines or Engines(self.engine, self.device)
+        object.__setattr__(self, "engines", engines)
+        return engines
+
+    def facts(self) -> "Engine | zoo.ModelCard":
+        """Find the model, and describe it where it is not loaded yet. Raises as `zoo.load`."""
+        return self.model if isinstance(self.model, Engine) else self.loader.card(self.model)
+
+    def kbps_of(self, channels: int) -> float | None:
+        """Tell the rate of a channel in kbps that is asked for, if one is."""
+        return self.kbps if self.total_kbps is None else self.total_kbps / channels
+
+    def codebooks_of(self, codec: Engine, channels: int = 1) -> int:
         """Tell how many codebooks of a model are used. Raises ConfigError for none, or more than it has."""
-        return codec.codebooks_for(kbps=self.kbps, num_codebooks=self.num_codebooks)
+        return codec.codebooks_for(kbps=self.kbps_of(channels), num_codebooks=self.num_codebooks)
 
 
 @dataclass(frozen=True)
@@ -90,15 +185,16 @@ class DecodeRequest:
     """`DecodeOptions`, all of them."""
 
     model: Model | None = None
-    engine: zoo.EngineName = "torch"
+    engine: zoo.EngineName | None = None
     device: str = "cpu"
+    engines: Engines | None = None
     num_codebooks: int | None = None
     rate_hz: int | None = None
     force: bool = False
 
-    def codec_of(self, header: Header) -> Engine:
+    def codec_of(self, header: Header, *, beside: Path | None = None) -> Engine:
         """Load the model of a file, as the function of this name."""
-        return codec_of(header, self.model, self.engine, self.device)
+        return codec_of(header, self.model, self.engines or Engines(self.engine, self.device), beside=beside)
 
     def depth_of(self, header: Header) -> int:
         """Tell how many layers are decoded. Raises ConfigError for more than the file has."""
@@ -139,18 +235,16 @@ def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def codec_for(model: Model, engine: zoo.EngineName, device: str = "cpu") -> Engine:
-    """`model`, loaded unless it is."""
-    return model if isinstance(model, Engine) else zoo.load_engine(model, engine=engine, device=device)
+def codec_of(header: Header, model: Model | None, engines: Engines, *, beside: Path | None = None) -> Engine:
+    """Load the model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did.
 
-
-def codec_of(header: Header, model: Model | None, engine: zoo.EngineName = "torch", device: str = "cpu") -> Engine:
-    """The model that wrote a file. Raises ModelError if `model` is another, or if none is bundled that did."""
+    beside: the folder of the file, whose weights the error then names
+    """
     card = zoo.find(header.fingerprint)
     if model is None and card is None:
-        raise ModelError(zoo.unknown_weights(header.fingerprint))
+        raise ModelError(zoo.unknown_weights(header.fingerprint, beside))
     wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
-    codec = codec_for(wanted, engine, device)
+    codec = engines.get(wanted, part="decoder")
     if _fingerprint(codec) != header.fingerprint:
         writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
         own = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
@@ -169,8 +263,12 @@ def _fingerprint(codec: Engine) -> bytes:
     return codec.fingerprint[:FINGERPRINT_BYTES]
 
 
-def check_target(source: Source, target: Target, *, force: bool) -> None:
-    """Refuse a bad target before any work is done."""
+def check_target(source: Source, target: Target, *, force: bool, is_coded: bool = False) -> None:
+    """Refuse a bad target before any work is done, such as one that is named as audio where a .vqc is written."""
     if not isinstance(target, str | Path):
         return
     check_output(target, force=force, source=source)
+    if is_coded and is_audio(Path(target)):
+        raise OutputError(
+            f"{target}: what is written is a .vqc, no {Path(target).suffix}; name it so, decode makes audio"
+        )

@@ -13,7 +13,7 @@ from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.errors import BitstreamError, ConfigError
-from vqcodec.frames import ceil_div, resampled_length
+from vqcodec.frames import ceil_div, clock, resampled_length
 from vqcodec.models.engine import Engine
 from vqcodec.sessions.clip_session import SCALES_TAG
 from vqcodec.sessions.new import Decoder, context_of, new_decoder, new_encoder, tags_of
@@ -83,7 +83,7 @@ def _encode_scaled(
     try:
         writer = VqcWriter(file, header, tags={**tags, **tags_of(encoder)})
     except BitstreamError as error:  # a tag is too long
-        raise ConfigError(f"{samples / header.original_rate_hz:.0f} s are too long for this model ({error})") from None
+        raise ConfigError(f"{clock(samples / header.original_rate_hz)} is too long for this model ({error})") from None
     writer.write(np.concatenate(codes, axis=2))
     writer.close(samples)
     return samples

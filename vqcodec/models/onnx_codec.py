@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,10 @@ class OnnxCodec(StreamEngine):
         self.model_name = config.name
         self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
         self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
+
+    def prepare(self, part: Literal["encoder", "decoder"]) -> None:
+        """Load the graph of a part now. Raises as the class."""
+        _ = self._encoder if part == "encoder" else self._decoder
 
     @cached_property
     def _encoder(self) -> "_Graph":

@@ -4,11 +4,12 @@ No torch here: `weights` makes a Codec of such a file, `OnnxCodec` lets onnxrunt
 is the SHA-256 of its file; a .vqc carries the first bytes of it.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream.entropy import EntropyModel
-from vqcodec.errors import ModelError
+from vqcodec.errors import ConfigError, ModelError
 from vqcodec.models.architecture import ModelConfig
 from vqcodec.texts import parse_object, read_json_object
 
@@ -118,6 +119,22 @@ def file_digest(path: str | Path) -> bytes:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def find_beside(folder: Path, fingerprint: bytes) -> WeightsFile | None:
+    """Open the weights file in `folder` that `fingerprint`, the first bytes of its SHA-256, names; None without one."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with contextlib.suppress(ModelError, ConfigError, OSError):
+            facts = path.stat()
+            if _is_ours(path) and _known_digest(path, facts.st_size, facts.st_mtime_ns).startswith(fingerprint):
+                return WeightsFile(path)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _known_digest(path: Path, size_bytes: int, modified_ns: int) -> bytes:
+    """`file_digest`, once for a file that many .vqc lie beside."""
+    return file_digest(path)
 
 
 def find_in_folder(folder: Path) -> WeightsFile | None:

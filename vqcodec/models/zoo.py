@@ -4,14 +4,16 @@ Importing this needs no torch; loading does.
 """
 
 import contextlib
+import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args, overload
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError, how_to_install
 from vqcodec.models.hub import PREFIX, resolve
-from vqcodec.models.weightsfile import WeightsFile, find_in_folder
+from vqcodec.models.weightsfile import WeightsFile, find_beside, find_in_folder
 
 if TYPE_CHECKING:
     from vqcodec.models.adapters import Adapter
@@ -30,7 +32,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 class ModelCard:
     """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
 
-    is_scaled: it takes levels out of its input (see `ClipEngine`)
+    is_scaled, inputs_per_model: as those of an `Engine`
     """
 
     name: str
@@ -41,6 +43,12 @@ class ModelCard:
     total_codebooks: int
     codebook_size: int
     is_scaled: bool = False
+    inputs_per_model: int = 1
+
+    @property
+    def model_name(self) -> str:
+        """What an Engine calls its name."""
+        return self.name
 
     @property
     def fingerprint(self) -> bytes:
@@ -78,15 +86,21 @@ FORMER_WEIGHTS: dict[str, str] = {
 """SHA-256 of earlier weights of `DEFAULT_MODEL`, and the revision of vqcodec that bundled them, its card included."""
 
 
-def unknown_weights(fingerprint: bytes) -> str:
-    """Explain what became of weights that are not bundled (any more), with the remedy."""
+def unknown_weights(fingerprint: bytes, beside: Path | None = None) -> str:
+    """Explain what became of weights that are not bundled (any more), with the remedy.
+
+    beside: a folder in which they may lie
+    """
+    if beside is not None and (found := find_beside(beside, fingerprint)) is not None:
+        name = found.config.name
+        return f"written by {name} (fingerprint {fingerprint.hex()}), which lies beside it; give --model {found.path}"
     for sha256, revision in FORMER_WEIGHTS.items():
         if sha256.startswith(fingerprint.hex()):
             return (
                 f"written by earlier weights of {DEFAULT_MODEL} (fingerprint {fingerprint.hex()}), which are not "
-                f"bundled any more; install revision {revision} of vqcodec, or give its weights file as the model"
+                f"bundled any more; install revision {revision} of vqcodec, or give its weights file as --model"
             )
-    return f"written by a model that is not bundled (fingerprint {fingerprint.hex()}); give its weights file"
+    return f"written by a model that is not bundled (fingerprint {fingerprint.hex()}); give its weights file as --model"
 
 
 def find(fingerprint: bytes) -> ModelCard | None:
@@ -96,7 +110,11 @@ def find(fingerprint: bytes) -> ModelCard | None:
 
 def card_of(model: str | Path) -> ModelCard:
     """Describe any model that `load` takes, its weights hashed but not loaded. Raises as `load`."""
-    found = open_model(model)
+    return card_for(open_model(model))
+
+
+def card_for(found: "WeightsFile | Adapter") -> ModelCard:
+    """Describe a model that `open_model` has opened."""
     if not isinstance(found, WeightsFile):
         return ModelCard(
             name=found.model_name,
@@ -107,8 +125,9 @@ def card_of(model: str | Path) -> ModelCard:
             total_codebooks=found.total_codebooks,
             codebook_size=found.codebook_size,
             is_scaled=found.is_scaled,
+            inputs_per_model=found.inputs_per_model,
         )
-    if (bundled := MODELS.get(str(model))) is not None:
+    if (bundled := next((card for card in MODELS.values() if card.sha256 == found.sha256), None)) is not None:
         return bundled
     config = found.config
     return ModelCard(
@@ -122,20 +141,30 @@ def card_of(model: str | Path) -> ModelCard:
     )
 
 
-def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | Adapter":
-    """Load a bundled model by name, any weights file by path, or with "hf:" a folder or USER/NAME on a model hub.
+@overload
+def load(
+    model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", engine: Literal["torch"] | None = None
+) -> "Codec | Adapter": ...
+
+
+@overload
+def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", engine: Literal["onnx"]) -> "OnnxCodec": ...
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", engine: EngineName | None = None
+) -> "Codec | Adapter | OnnxCodec":
+    """Load a bundled model by name, a weights file or a folder with one, or with "hf:" a folder or USER/NAME on a hub.
 
     It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC, X-Codec and
-    Mimi as transformers has them (`vqcodec.models.adapters`).
+    Mimi as transformers has them (`vqcodec.models.adapters`). `engine` "onnx" is `load_onnx`; None is "torch", and
+    where torch is not installed "onnx", whose OnnxCodec is for sessions, files and `compress`.
 
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
-    config and for an unusable device.
+    config, for an unusable device and for an engine that is none or not installed.
     """
-    found = open_model(model)
-    if isinstance(found, WeightsFile):
-        return _on_torch(found, device)
-    check_device(device)
-    return found.to(device)
+    # What torch computes is a Codec or an Adapter, which have more than an Engine.
+    return cast("Codec | Adapter | OnnxCodec", engine_for(open_model(model), engine=engine, device=device))
 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
@@ -154,15 +183,34 @@ def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) 
     return OnnxCodec(open_weights(model), threads=threads)
 
 
-def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torch", device: str = "cpu") -> "Engine":
-    """`load` or `load_onnx`. Raises ConfigError also for an engine that is neither, or not for `device`."""
-    if engine not in ENGINES:
+def load_engine(
+    model: str | Path = DEFAULT_MODEL, *, engine: EngineName | None = None, device: str = "cpu"
+) -> "Engine":
+    """Load a model as `load` does, for what takes any engine. Raises as `load`."""
+    return engine_for(open_model(model), engine=engine, device=device)
+
+
+def engine_for(found: "WeightsFile | Adapter", *, engine: EngineName | None = None, device: str = "cpu") -> "Engine":
+    """Load what `open_model` has opened. Raises as `load`."""
+    if engine not in (None, *ENGINES):
         raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
-    if engine == "torch":
-        return load(model, device=device)
-    if device != "cpu":
-        raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
-    return load_onnx(model)
+    if (engine or installed_engine()) == "onnx" and isinstance(found, WeightsFile):
+        if device != "cpu":
+            raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
+        from vqcodec.models.onnx_codec import OnnxCodec
+
+        return OnnxCodec(found)
+    if isinstance(found, WeightsFile):
+        return _on_torch(found, device)
+    if engine == "onnx":
+        raise ModelError(f"{found.model_name}: no model of vqcodec, and the onnx engine runs only such; use torch")
+    check_device(device)
+    return found.to(device)
+
+
+def installed_engine() -> EngineName:
+    """Tell what computes where nobody chose: torch, or onnxruntime where that is installed and torch is not."""
+    return "torch" if find_spec("torch") or not find_spec("onnxruntime") else "onnx"
 
 
 def open_model(model: str | Path) -> "WeightsFile | Adapter":
@@ -170,11 +218,13 @@ def open_model(model: str | Path) -> "WeightsFile | Adapter":
 
     Raises as `load`.
     """
-    if str(model) in MODELS or not str(model).startswith(PREFIX):
+    if str(model) in MODELS or not _is_folder(model):
         return open_weights(model)
     folder = resolve(str(model))
     if (found := find_in_folder(folder)) is not None:
         return found
+    if not str(model).startswith(PREFIX) and not (folder / "config.json").is_file():
+        raise ModelError(f"{model}: a folder without weights of vqcodec, or with several; give one weights file")
     try:
         from vqcodec.models.adapters import open_adapter
     except ModuleNotFoundError as error:
@@ -190,21 +240,29 @@ def open_weights(model: str | Path) -> WeightsFile:
     if (card := MODELS.get(str(model))) is not None:
         path = Path(__file__).parent / "bundled" / f"{card.name}.safetensors"
         return WeightsFile(path, expected_sha256=card.sha256)
-    if str(model).startswith(PREFIX):
+    if _is_folder(model):
         folder = resolve(str(model))
         if (found := find_in_folder(folder)) is not None:
             return found
         raise ModelError(f"{model}: {folder} holds no model of vqcodec, which is needed here")
     if not Path(model).is_file():
-        raise ModelError(f"{model}: no such model or weights file; bundled models are: {', '.join(MODELS)}")
+        raise ModelError(
+            f"{model}: no such model, weights file or folder; bundled models are: {', '.join(MODELS)}; "
+            f"those of a hub begin with {PREFIX}"
+        )
     return WeightsFile(model)
+
+
+def _is_folder(model: str | Path) -> bool:
+    """Whether a model lies in a folder, here or on a hub."""
+    return str(model).startswith(PREFIX) or os.path.isdir(model)
 
 
 def _on_torch(weights: WeightsFile, device: str) -> "Codec":
     try:
         from vqcodec.models.weights import load_weights
     except ModuleNotFoundError as error:
-        remedy = f"{how_to_install()}, or use --engine onnx"
+        remedy = f"{how_to_install()}, or use --engine onnx" + ("" if find_spec("onnxruntime") else " with onnxruntime")
         raise ConfigError(f"the torch engine needs {error.name}; {remedy}") from None
     check_device(device)
     return load_weights(weights).to(device)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Literal, TypeVar
 
-from vqcodec.errors import VqcodecError, WorkerError
+from vqcodec.errors import VqcodecError, WorkerError, unavailable
 
 _DEATHS_AT_START = 3
 """In a row, before a pool gives up."""
@@ -206,9 +206,12 @@ def _serve(connection: "Connection[Any, Any]", make: Callable[..., Work], argume
         _tell(connection, "ready")
         for task in _tasks(connection):
             _tell(connection, "done", work(task, lambda value: _tell(connection, "said", value)))
-    except VqcodecError as error:
+    except (VqcodecError, ImportError) as error:
+        told = unavailable(error) if isinstance(error, ImportError) else error
+        if told is None:
+            raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is written any more, and an exit would cut the clean-up
-        _tell(connection, "error", error)
+        _tell(connection, "error", told)
 
 
 def _tell(connection: "Connection[Any, Any]", kind: _Kind, value: Any = None) -> None:

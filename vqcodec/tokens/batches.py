@@ -12,16 +12,15 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
 from vqcodec.audio.extent import OnTruncated
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
-from vqcodec.models.adapters import Adapter
-from vqcodec.models.codec import Codec
+from vqcodec.models.engine import Engine
 from vqcodec.sessions.new import new_encoder
+from vqcodec.sessions.stream import streaming
 from vqcodec.tokens.sources.loading import Loaded, load
 from vqcodec.tokens.utterances import TokenizedUtterance, Utterance
 
@@ -44,7 +43,7 @@ Outcome = TokenizedUtterance | Failure
 
 def tokenize(
     utterances: Sequence[Utterance],
-    codec: Codec | Adapter,
+    codec: Engine,
     num_codebooks: int,
     *,
     batch_seconds: float,
@@ -124,7 +123,7 @@ def _read(utterance: Utterance, opened: Callable[[], Loaded], most_samples: int)
         return Failure(utterance, str(error))
 
 
-def _encode_long(item: _Long, codec: Codec | Adapter, num_codebooks: int) -> Outcome:
+def _encode_long(item: _Long, codec: Engine, num_codebooks: int) -> Outcome:
     session = new_encoder(codec, num_codebooks, batch=1)
     parts: list[NDArray[np.uint16]] = []
     try:
@@ -137,23 +136,26 @@ def _encode_long(item: _Long, codec: Codec | Adapter, num_codebooks: int) -> Out
 
 
 def _encode_clips(
-    clips: Sequence[_Clip], codec: Codec | Adapter, num_codebooks: int, most_samples: int
+    clips: Sequence[_Clip], codec: Engine, num_codebooks: int, most_samples: int
 ) -> dict[int, NDArray[np.uint16]]:
     """Codes [K, F] of each clip, by its identity."""
     codes: dict[int, NDArray[np.uint16]] = {}
     if not codec.is_causal:
         return {id(clip): _encode_alone(clip, codec, num_codebooks) for clip in clips}
     for batch in _batches(sorted(clips, key=lambda clip: len(clip.wave)), most_samples):
-        waves = np.zeros((len(batch), 1, len(batch[-1].wave)), np.float32)
+        frames = num_frames(len(batch[-1].wave), codec.hop_length)
+        waves = np.zeros((len(batch), frames * codec.hop_length), np.float32)
         for row, clip in zip(waves, batch, strict=True):
-            row[0, : len(clip.wave)] = clip.wave
-        indices = codec.encode(torch.from_numpy(waves).to(codec.device), num_codebooks=num_codebooks)
-        for clip, own in zip(batch, indices.cpu().numpy().astype(np.uint16), strict=True):
+            row[: len(clip.wave)] = clip.wave
+        indices = np.zeros((len(batch), num_codebooks, 0), np.int64)
+        if frames:
+            indices, _ = streaming(codec).encode_block(waves, num_codebooks)
+        for clip, own in zip(batch, indices.astype(np.uint16), strict=True):
             codes[id(clip)] = own[:, : num_frames(len(clip.wave), codec.hop_length)].copy()
     return codes
 
 
-def _encode_alone(clip: _Clip, codec: Codec | Adapter, num_codebooks: int) -> NDArray[np.uint16]:
+def _encode_alone(clip: _Clip, codec: Engine, num_codebooks: int) -> NDArray[np.uint16]:
     session = new_encoder(codec, num_codebooks, batch=1)
     codes: NDArray[np.uint16] = np.concatenate((session.push(clip.wave[None]), session.flush()), axis=2)[0]
     return codes.astype(np.uint16, copy=False)

@@ -11,7 +11,7 @@ import numpy as np
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, OutputError, TokensError
 from vqcodec.files.convert import decode_file
-from vqcodec.files.request import codec_of
+from vqcodec.files.request import Engines, codec_of
 from vqcodec.models.engine import Engine
 from vqcodec.output import check_output, output_errors
 from vqcodec.tokens.formats.blobs import codes_to_vqc
@@ -92,7 +92,7 @@ def _codec(dataset: TokenDataset, model: str | Path | None, device: str) -> Engi
     settings = dataset.settings
     nothing = TokenizedUtterance("", np.zeros((settings.num_codebooks, 0), np.uint16), 0, settings.sample_rate_hz, "")
     header = VqcReader(io.BytesIO(codes_to_vqc(nothing, settings, None))).header
-    return codec_of(header, model, "torch", device)
+    return codec_of(header, model, Engines(device=device))
 
 
 def _write(

@@ -183,8 +183,8 @@ def test_the_command_imports_every_format(ecdc_bytes, dac_object, saved, tmp_pat
     (tmp_path / "a.ecdc").write_bytes(ecdc_bytes(some_codes(8, 75), 24000))
     (tmp_path / "a.dac").write_bytes(saved(dac_object(some_codes(1, 9, 40))))
     np.save(tmp_path / "a.npy", some_codes(8, 75))
-    assert "1.00 s" in run("ecdc", tmp_path / "a.ecdc", tmp_path / "a.vqc", "--model", like_encodec).output
-    assert "0.46 s" in run("dac", tmp_path / "a.dac", tmp_path / "b.vqc", "--model", like_dac).output
+    assert "0:00:01.00" in run("ecdc", tmp_path / "a.ecdc", tmp_path / "a.vqc", "--model", like_encodec).output
+    assert "0:00:00.46" in run("dac", tmp_path / "a.dac", tmp_path / "b.vqc", "--model", like_dac).output
     options = ("--model", like_encodec, "--samples", 11990, "--rate", 12000)
     run("npy", tmp_path / "a.npy", tmp_path / "c.vqc", *options)
     assert read(tmp_path / "c.vqc")[0].samples == 11990

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from vqcodec.cli.coding.batch import Batch, FatalError, Outcome, Remark, Say, Work, batch_options, check_skipping
+from vqcodec.cli.coding.jobs import CODED_SUFFIX, Job, find_recordings, pairs
 from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream, live_encode_options
 from vqcodec.cli.common import (
     device_option,
@@ -14,26 +16,34 @@ from vqcodec.cli.common import (
     engine_option,
     force_option,
     limit_threads,
+    model_option,
     on_truncated_option,
-    progress,
     source_of,
     target_of,
 )
-from vqcodec.errors import OutputError, VqcodecError
-from vqcodec.models.zoo import DEFAULT_MODEL, EngineName
+from vqcodec.errors import VqcodecError
+from vqcodec.frames import clock
+from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
+    from vqcodec.audio.downmix import Mono
     from vqcodec.audio.extent import OnTruncated
-    from vqcodec.files.request import EncodeOptions
+    from vqcodec.files.request import EncodeOptions, Engines
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate per channel.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@click.option(
+    "--total-kbps", type=click.FloatRange(min=0, min_open=True), help="Highest rate of all channels together."
+)
+@click.option(
+    "--mono", type=click.Choice(["mean", "left", "right"]), help="Code one channel: the mean of all, or one of two."
+)
+@model_option
 @click.option("--tag", "tags", multiple=True, metavar="NAME=TEXT", help="Tag to add; the input's title etc. are kept.")
-@click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the .vqc of several inputs.")
+@batch_options
 @live_encode_options
 @on_truncated_option
 @engine_option
@@ -43,20 +53,24 @@ def encode(
     paths: tuple[str, ...],
     kbps: float | None,
     codebooks: int | None,
+    total_kbps: float | None,
+    mono: "Mono | None",
     model: str,
     tags: tuple[str, ...],
-    out_dir: Path | None,
     on_truncated: "OnTruncated",
-    engine: EngineName,
+    engine: EngineName | None,
     device: str,
     force: bool,
+    out_dir: Path | None,
+    skip_existing: bool,
+    workers: int,
     **live: Unpack[LiveEncodeOptions],
 ) -> None:
     """Encode audio to .vqc, by default with all codebooks of the model.
 
     INPUT is a WAV, FLAC, Ogg or MP3 file, with PyAV also m4a and the like, of any rate from 4 to 192 kHz and any number
-    of channels. With --out-dir there may be many, also folders, globs, and CSV or JSONL manifests. "-" is standard
-    input or output. At most 4 threads compute; OMP_NUM_THREADS in the environment sets another number.
+    of channels, each at --kbps unless --mono codes one. With --out-dir there may be many, also folders, globs, and CSV
+    or JSONL manifests. "-" is standard input or output. At most 4 threads compute, or OMP_NUM_THREADS.
 
     With --live INPUT is a stream of WAV, its length unknown, or of raw samples; it ends with its input, Ctrl-C or
     SIGTERM, and OUTPUT then is complete. Chunks cost 64 bits each, 0.8 kbps at 80 ms and 3.2 at 20, and only
@@ -64,68 +78,77 @@ def encode(
 
     \b
     vqcodec encode speech.wav speech.vqc --kbps 3
-    vqcodec encode recordings/ --out-dir coded/
+    vqcodec encode recordings/ --out-dir coded/ --mono mean --skip-existing --workers 4
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
-    from vqcodec.models import zoo
-    from vqcodec.models.engine import rate_note
-
-    if kbps is not None and codebooks is not None:
-        raise click.UsageError("give --kbps or --codebooks, not both")
+    if sum(one is not None for one in (kbps, total_kbps, codebooks)) > 1:
+        raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
     check_live(live)
-    if live["live"] and out_dir is not None:
-        raise click.UsageError("--live encodes one stream, not a folder")
-    if out_dir is not None:
-        jobs = _jobs(paths, out_dir)
-    elif len(paths) == 2:
-        jobs = [(paths[0], paths[1])]
-    else:
-        raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
-    limit_threads()
-    codec = zoo.load_engine(model, engine=engine, device=device)
-    codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
-    if note := rate_note(codec, kbps):
-        echo(note, err=True)
+    if live["live"] and (out_dir is not None or skip_existing or workers > 1):
+        raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
+    check_skipping(skip_existing, force)
+    jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
+    limit_threads(workers)
+    from vqcodec.files.request import Engines
+
+    engines = Engines(engine, device)
     options: EncodeOptions = {
-        "model": codec,
+        "model": model,
         "kbps": kbps,
+        "total_kbps": total_kbps,
         "num_codebooks": codebooks,
+        "mono": mono,
         "tags": _parse_tags(tags),
         "on_truncated": on_truncated,
         "force": force,
+        "engines": engines,
     }
+    _check_rate(options)
     if live["live"]:
-        encode_stream(*jobs[0], live, **options)
-    else:
-        _encode_all(jobs, options)
+        encode_stream(jobs[0].source, jobs[0].target, live, **options)
+        return
+    batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None, is_coded_last=True)
+    batch.run(make_encoder, engines, options)
 
 
-def _encode_all(jobs: list[tuple[str, str]], options: "EncodeOptions") -> None:
-    """Encode files by turns; one that fails keeps no other from it."""
-    failures = 0
-    for source, target in jobs:
-        try:
-            _encode_one(source, target, options)
-        except VqcodecError as error:
-            if len(jobs) == 1:
-                raise
-            failures += 1
-            echo(f"Error: {error}", err=True)
-    if failures:
-        raise click.ClickException(f"{failures} of {len(jobs)} files failed")
+def _check_rate(options: "EncodeOptions") -> None:
+    """Refuse a rate that the model cannot have before any file is read, and tell of one that it has not."""
+    from vqcodec.files.request import EncodeRequest
+    from vqcodec.models.engine import codebooks_for, rate_note
+
+    request = EncodeRequest(**options)
+    facts = request.facts()
+    codebooks_for(facts, kbps=request.kbps_of(1), num_codebooks=request.num_codebooks)
+    if note := rate_note(facts, request.kbps):
+        echo(note, err=True)
 
 
-def _encode_one(source: str, target: str, options: "EncodeOptions") -> None:
-    """Encode one file and tell how it went."""
+def make_encoder(engines: "Engines", options: "EncodeOptions") -> Work:
+    """Make what encodes a file and tells how that went. Its model is loaded when the first input has been looked at."""
     from vqcodec.files.convert import encode_file
 
-    started = time.monotonic()
-    with progress(source) as report:
-        summary = encode_file(source_of(source), target_of(target), on_progress=report, **options)
-    seconds = summary.duration_seconds
-    rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
-    speed = seconds / max(1e-9, time.monotonic() - started)
-    echo(f"{target}: {seconds:.2f} s, {summary.file_bytes} bytes{rate}, {speed:.0f} x real time", err=True)
+    def encode_one(job: Job, say: Say) -> Outcome:
+        began, loaded = time.monotonic(), engines.loading_seconds
+        try:
+            summary = encode_file(
+                source_of(job.source),
+                target_of(job.target),
+                on_remark=lambda kind, text: say(Remark(kind, text)),
+                on_progress=lambda done, total: say(done / max(total, done, 1e-9)),
+                **options,
+            )
+        except VqcodecError as error:
+            raise (FatalError(str(error)) if error is engines.failure else error) from None
+        elapsed = time.monotonic() - began - (engines.loading_seconds - loaded)
+        rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
+        if rate and summary.channels > 1:
+            rate += f" ({summary.kbps / summary.channels:.2f} for each of {summary.channels} channels)"
+        seconds = summary.duration_seconds
+        speed = f"{seconds / max(1e-9, elapsed):.0f} x real time"
+        line = f"{job.target}: {clock(seconds)}, {summary.file_bytes} bytes{rate}, {speed}"
+        return Outcome((line,), seconds, job.source_bytes, summary.file_bytes)
+
+    return encode_one
 
 
 def _parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
@@ -134,22 +157,3 @@ def _parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
     if not all(equals for _, equals, _ in pairs):
         raise click.UsageError("a tag is NAME=TEXT, such as --tag title=Moon")
     return {name: text for name, _, text in pairs}
-
-
-def _jobs(sources: tuple[str, ...], out_dir: Path) -> list[tuple[str, str]]:
-    """Pairs of input and output; the tree below a folder is kept. Raises OutputError if two outputs are one file."""
-    from vqcodec.audio.discover import find_audio
-
-    inputs: dict[Path, Path] = {}
-    for source in sources:
-        for clip in find_audio([source]):
-            root = Path(source) if Path(source).is_dir() else clip.path.parent
-            target = out_dir / clip.path.relative_to(root).with_suffix(".vqc")
-            if not inputs.setdefault(target, clip.path).samefile(clip.path):
-                raise OutputError(f"{clip.path} and {inputs[target]} would both become {target}; rename one")
-    try:
-        for target in inputs:
-            target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out_dir}: cannot make the folder ({error.strerror}); choose another") from None
-    return [(str(source), str(target)) for target, source in inputs.items()]

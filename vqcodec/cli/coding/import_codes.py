@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vqcodec.cli.common import echo, engine_option, force_option, limit_threads, source_of, target_of
+from vqcodec.cli.common import MODEL_HELP, echo, engine_option, force_option, limit_threads, source_of, target_of
+from vqcodec.frames import clock
 from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     decorators = (
         click.argument("source", metavar="FILE"),
         click.argument("target", metavar="OUTPUT"),
-        click.option("--model", required=True, help="What made the codes: a name, a weights file, hf:USER/NAME."),
+        click.option("--model", required=True, help=f"What made the codes. {MODEL_HELP}"),
         engine_option,
         force_option,
     )
@@ -40,7 +41,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 
 @import_codes.command()
 @_shared
-def ecdc(source: str, target: str, model: str, engine: EngineName, force: bool) -> None:
+def ecdc(source: str, target: str, model: str, engine: EngineName | None, force: bool) -> None:
     """Import EnCodec's own file, .ecdc, of encodec_24khz.
 
     Not those of --lm, nor of encodec_48khz: decode them with encodec and encode the audio again.
@@ -53,7 +54,7 @@ def ecdc(source: str, target: str, model: str, engine: EngineName, force: bool) 
 
 @import_codes.command()
 @_shared
-def dac(source: str, target: str, model: str, engine: EngineName, force: bool) -> None:
+def dac(source: str, target: str, model: str, engine: EngineName | None, force: bool) -> None:
     """Import a file of descript-audio-codec, .dac, that was compressed in one piece (win_duration over its length).
 
     DAC normalizes its input to a loudness of -16 dB and sets it back when it decodes. A .vqc of its codes decodes to
@@ -70,7 +71,13 @@ def dac(source: str, target: str, model: str, engine: EngineName, force: bool) -
 @click.option("--samples", type=click.IntRange(min=0), help="Length per channel; default: all that the frames cover.")
 @click.option("--rate", "rate_hz", type=click.IntRange(min=1), help="Rate in Hz that decoding gives back.")
 def npy(
-    source: str, target: str, model: str, engine: EngineName, force: bool, samples: int | None, rate_hz: int | None
+    source: str,
+    target: str,
+    model: str,
+    engine: EngineName | None,
+    force: bool,
+    samples: int | None,
+    rate_hz: int | None,
 ) -> None:
     """Import integers in a .npy: [codebooks, frames], or [channels, codebooks, frames].
 
@@ -90,7 +97,7 @@ def _run(
     target: str,
     *,
     model: str,
-    engine: EngineName,
+    engine: EngineName | None,
     force: bool,
     samples: int | None = None,
     rate_hz: int | None = None,
@@ -108,4 +115,4 @@ def _run(
         engine=engine,
         force=force,
     )
-    echo(f"{target}: {summary.duration_seconds:.2f} s, {summary.file_bytes} bytes", err=True)
+    echo(f"{target}: {clock(summary.duration_seconds)}, {summary.file_bytes} bytes", err=True)

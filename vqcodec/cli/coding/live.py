@@ -11,6 +11,7 @@ import click
 
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.cli.common import echo, source_of, target_of
+from vqcodec.frames import clock
 from vqcodec.system.pipes import Stop
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def encode_stream(source: str, target: str, live: LiveEncodeOptions, **options: 
             **options,
         )
     rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"
-    line = f"{target}: {summary.duration_seconds:.2f} s, {summary.file_bytes} bytes{rate}"
+    line = f"{target}: {clock(summary.duration_seconds)}, {summary.file_bytes} bytes{rate}"
     _teller(line, quiet=live["quiet"])()
 
 
@@ -92,7 +93,7 @@ def decode_stream(
             on_damage=on_damage,
             **options,
         )
-    _teller(f"{target}: {summary.duration_seconds:.2f} s", quiet=live["quiet"])()
+    _teller(f"{target}: {clock(summary.duration_seconds)}", quiet=live["quiet"])()
 
 
 def live_encode_options(command: Command) -> Command:

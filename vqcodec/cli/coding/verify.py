@@ -1,40 +1,52 @@
 """vqcodec verify: whether .vqc files are whole, and which seconds are not."""
 
+import os
+
 import click
 
 from vqcodec.bitstream.open_vqc import open_vqc
-from vqcodec.cli.common import echo, source_of
+from vqcodec.cli.coding.batch import Batch, Outcome, Say, Work, workers_option
+from vqcodec.cli.coding.jobs import STANDARD, Job, coded_jobs
+from vqcodec.cli.common import source_of
 from vqcodec.errors import BitstreamError
+from vqcodec.frames import clock
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...")
-def verify(paths: tuple[str, ...]) -> None:
+@workers_option
+def verify(paths: tuple[str, ...], workers: int) -> None:
     """Check every checksum of .vqc files and name the damaged seconds; needs no model.
 
-    Exit code 1 if anything is damaged; "decode --conceal" bridges it.
+    FILE may be a folder or a glob. Exit code 1 if anything is damaged; "decode --conceal" bridges it.
 
     \b
     vqcodec verify speech.vqc
-    vqcodec verify archive/*.vqc
+    vqcodec verify archive/
     """
-    damaged = sum(not _verify_one(path) for path in paths)
-    if damaged:
-        raise click.ClickException(f"{damaged} of {len(paths)} files are damaged")
+    jobs = coded_jobs(paths)
+    Batch(jobs, workers, has_closing=len(jobs) > 1, is_to_stdout=True, refuses_damage=True).run(make_verifier)
 
 
-def _verify_one(path: str) -> bool:
-    """Tell what is wrong with a file; True if nothing is."""
+def make_verifier() -> Work:
+    """Make what tells what is wrong with a file."""
+    return _verify_one
+
+
+def _verify_one(job: Job, say: Say) -> Outcome:
+    """Tell what is wrong with a file. Raises BitstreamError for one that cannot be read: damage is in what can be."""
     damage: list[BitstreamError] = []
     try:
-        with open_vqc(source_of(path)) as reader:
+        with open_vqc(source_of(job.source)) as reader:
             chunks = sum(record.frames > 0 for record in reader.records(on_damage=damage.append))
-            seconds = (reader.samples or 0) / reader.header.original_rate_hz
-    except BitstreamError as error:  # the header itself; its message names the file
-        echo(str(error))
-        return False
-    for found in damage:
-        echo(f"{path}: {found}")
-    if not damage:
-        echo(f"{path}: whole, {chunks} chunks, {seconds:.2f} s")
-    return not damage
+            seconds, file_bytes = (reader.samples or 0) / reader.header.original_rate_hz, reader.file_bytes or 0
+    except BitstreamError as error:  # the header itself, or what no reader gets past; the message names the file
+        if job.source != STANDARD and not os.access(job.source, os.R_OK):
+            raise
+        return Outcome((*_told(job, damage), str(error)), bytes_before=job.source_bytes, is_damaged=True)
+    whole = (f"{job.source}: whole, {chunks} chunks, {clock(seconds)}",)
+    return Outcome(_told(job, damage) or whole, seconds, file_bytes, is_damaged=bool(damage))
+
+
+def _told(job: Job, damage: list[BitstreamError]) -> tuple[str, ...]:
+    return tuple(f"{job.source}: {found}" for found in damage)

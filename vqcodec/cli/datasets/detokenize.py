@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vqcodec.cli.common import device_option, echo, force_option, limit_threads, progress
+from vqcodec.cli.common import MODEL_HELP, device_option, echo, force_option, limit_threads, progress
 
 _FORMATS = ("wav", "flac", "ogg", "mp3")
 
@@ -15,7 +15,7 @@ _FORMATS = ("wav", "flac", "ogg", "mp3")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--format", "kind", type=click.Choice(_FORMATS), default="wav", show_default=True)
 @click.option("--codebooks", type=click.IntRange(min=1), help="Decode only the first codebooks: a lower rate's sound.")
-@click.option("--model", help="Weights file, for tokens of a model that is not bundled.")
+@click.option("--model", help=f"For tokens of a model that is not bundled. {MODEL_HELP}")
 @device_option
 @force_option
 def detokenize(

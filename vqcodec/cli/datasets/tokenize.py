@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from vqcodec.cli.common import echo
+from vqcodec.cli.common import echo, model_option
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
-from vqcodec.models.zoo import DEFAULT_MODEL, card_of
+from vqcodec.models.zoo import card_of
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@model_option
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, show_default=True)
 @click.option("--entropy-coded", is_flag=True, help="Store .vqc bytes in parquet and webdataset instead of arrays.")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Utterances per shard. [default: 64 to 1000]")

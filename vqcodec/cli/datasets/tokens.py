@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqcodec.cli.common import echo, force_option
+from vqcodec.cli.common import MODEL_HELP, echo, force_option
 from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.output import atomic_output, check_output
 
@@ -31,7 +31,7 @@ def tokens() -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw the use of codes: FILE.png or FILE.svg.")
-@click.option("--model", help="Weights file, for entropy-coded tokens of a model that is not bundled.")
+@click.option("--model", help=f"For entropy-coded tokens of a model that is not bundled. {MODEL_HELP}")
 @force_option
 def info(out: Path, as_json: bool, picture: Path | None, model: str | None, force: bool) -> None:
     """Tell what is in OUT: sums, bits, and how much of each codebook is used. All codes are read.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from vqcodec.cli.common import echo, force_option, progress
-from vqcodec.cli.research.evaluate import Names, Rates
+from vqcodec.cli.common import echo, force_option, progress, require
+from vqcodec.cli.research.evaluate import REPORT_PACKAGES, Names, Rates
 from vqcodec.errors import OutputError, VqcodecError
 
 _METRICS = ("pesq_wb", "estoi", "si_sdr")
@@ -27,6 +27,7 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
     vqcodec compare speech.wav
     vqcodec compare speech.wav --codecs speech-16k,opus@6/12,codec2@3.2 --open
     """
+    require(*REPORT_PACKAGES)
     from vqcodec.evaluation.folder import read_settings
     from vqcodec.evaluation.report.write_report import present
     from vqcodec.evaluation.run import Comparison, evaluate

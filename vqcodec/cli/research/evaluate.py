@@ -5,8 +5,11 @@ from typing import Any
 
 import click
 
-from vqcodec.cli.common import echo, progress
+from vqcodec.cli.common import echo, progress, require
 from vqcodec.system.workers import usable_cores
+
+REPORT_PACKAGES = ("torch", "matplotlib", "jinja2")
+"""What report.html is made with, at the end of a run."""
 
 
 class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
@@ -104,6 +107,7 @@ def evaluate(
     vqcodec evaluate clips/ --external 'c2=c2enc 3200 {in} {bits}; c2dec 3200 {bits} {out}' --codecs c2 --out results
     vqcodec evaluate --summary results --by speaker --anchor opus
     """
+    require(*REPORT_PACKAGES)
     from vqcodec.evaluation.run import DEFAULT_METRICS, Comparison
     from vqcodec.evaluation.run import evaluate as run
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import click
 
-from vqcodec.cli.common import echo, force_option
-from vqcodec.models.zoo import DEFAULT_MODEL
+from vqcodec.cli.common import echo, force_option, model_option
 
 
 @click.command()
 @click.option("--onnx", "onnx_folder", type=click.Path(path_type=Path), help="Folder for the ONNX graphs.")
 @click.option("--hub", "hub_folder", type=click.Path(path_type=Path), help="Folder to upload to a model hub.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@model_option
 @force_option
 def export(onnx_folder: Path | None, hub_folder: Path | None, model: str, force: bool) -> None:
     """Write a model in the form that others take, beside a copy of its weights.

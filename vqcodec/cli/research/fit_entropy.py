@@ -4,14 +4,13 @@ from pathlib import Path
 
 import click
 
-from vqcodec.cli.common import device_option, echo, force_option
-from vqcodec.models.zoo import DEFAULT_MODEL
+from vqcodec.cli.common import device_option, echo, force_option, model_option
 
 
 @click.command("fit-entropy")
 @click.argument("inputs", nargs=-1, required=True, metavar="AUDIO...")
 @click.option("--out", "target", required=True, type=click.Path(path_type=Path), help="Weights file to write.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@model_option
 @click.option("--valid", multiple=True, metavar="AUDIO", help="Held-out audio, to tell what the model saves.")
 @click.option(
     "--codebooks", type=click.IntRange(min=1), default=8, show_default=True, help="Codebooks to fit, from the first."

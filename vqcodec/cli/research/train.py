@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vqcodec.cli.common import echo
-from vqcodec.errors import TrainingError, how_to_install
+from vqcodec.errors import TrainingError
 
 if TYPE_CHECKING:
     from vqcodec.training.config import RunConfig
@@ -47,11 +47,9 @@ def train(recipe: Path | None, overrides: tuple[str, ...], run_dir: Path | None,
     if run is None or (recipe is None and not resume):
         raise click.UsageError("give a RECIPE to begin with, or --run and --resume to go on with a run")
     config = _of_run(run, recipe, overrides) if recipe is None or resume else _of_recipe(recipe, overrides)
-    try:
-        from vqcodec.training.checkpoint import has_checkpoint
-        from vqcodec.training.trainer import Trainer
-    except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs {error.name}; {how_to_install('train')}") from None
+    from vqcodec.training.checkpoint import has_checkpoint
+    from vqcodec.training.trainer import Trainer
+
     if has_checkpoint(run) and not resume:
         raise TrainingError(f"{run}: holds a run already; give --resume to go on with it, or another --run")
     trainer = Trainer(config, run)

@@ -37,7 +37,7 @@ class NeuralCodec(CodecUnderTest):
         self.name = path.parent.name if path.name == "model.safetensors" and path.parent.name else path.stem
         if model.startswith(PREFIX):
             self.name = Path(model.removeprefix(PREFIX)).resolve().name
-        self._engine = zoo.load(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
+        self._engine = zoo.load_engine(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
         self.version = (self._engine.fingerprint or b"").hex()[:16]
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None

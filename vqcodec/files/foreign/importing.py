@@ -12,7 +12,7 @@ from vqcodec.files.foreign.codes import ForeignCodes
 from vqcodec.files.foreign.dac import parse_dac
 from vqcodec.files.foreign.ecdc import parse_ecdc
 from vqcodec.files.foreign.npy import parse_npy
-from vqcodec.files.request import Model, Source, check_target, codec_for, new_header, usable_tags
+from vqcodec.files.request import Engines, Model, Source, check_target, new_header, usable_tags
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.models.engine import Engine
@@ -38,7 +38,7 @@ def import_codes(
     model: Model,
     samples: int | None = None,
     rate_hz: int | None = None,
-    engine: zoo.EngineName = "torch",
+    engine: zoo.EngineName | None = None,
     force: bool = False,
 ) -> Summary:
     """Write the codes of another tool's file as a .vqc of `model`, which must be the model that made them.
@@ -51,11 +51,11 @@ def import_codes(
         raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
     if format != "npy" and not (samples is None and rate_hz is None):
         raise ConfigError(f"a file of the format {format} tells its samples and rate; give neither")
-    check_target(source, target, force=force)
+    check_target(source, target, force=force, is_coded=True)
     name = str(source) if isinstance(source, str | Path) else "standard input"
     with content_errors(name):
         foreign = _PARSERS[format](_read(source))
-    codec = codec_for(model, engine)
+    codec = Engines(engine).get(model)
     with content_errors(name):
         _check_model(foreign, codec)
         header = _header(

@@ -16,6 +16,7 @@ from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.files import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
+from vqcodec.frames import clock
 from vqcodec.system.workers import ending
 from vqcodec.tokens.utterances import Utterance
 
@@ -81,8 +82,8 @@ def _check_length(audio: AudioReader, utterance: Utterance, samples: int) -> Non
     end_seconds = (start + samples if samples else audio.length_samples) / audio.rate_hz
     if not samples and 0 < audio.length_samples <= start:
         raise AudioError(
-            f"{utterance.source}: begins at {utterance.start_seconds:g} s, but the audio is {end_seconds:.2f} s long; "
-            "correct its start"
+            f"{utterance.source}: begins at {clock(start / audio.rate_hz)}, but the audio is {clock(end_seconds)} "
+            "long; correct its start"
         )
     if not samples:
         raise AudioError(f"{utterance.source}: holds no samples; leave it out")
@@ -91,8 +92,8 @@ def _check_length(audio: AudioReader, utterance: Utterance, samples: int) -> Non
         return
     if samples < length - _TOLERANCE_SECONDS * audio.rate_hz:
         raise AudioError(
-            f"{utterance.source}: is to end at {(start + length) / audio.rate_hz:.2f} s, but the audio is "
-            f"{end_seconds:.2f} s long; correct its start and duration"
+            f"{utterance.source}: is to end at {clock((start + length) / audio.rate_hz)}, but the audio is "
+            f"{clock(end_seconds)} long; correct its start and duration"
         )
 
 
