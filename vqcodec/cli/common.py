@@ -8,12 +8,20 @@ from typing import BinaryIO, TextIO
 
 import click
 
+from vqcodec.models.effort import DEFAULT_EFFORT, EFFORTS
 from vqcodec.models.zoo import ENGINES
 from vqcodec.system.workers import usable_cores
 
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps ...")
 engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), default="torch", show_default=True, help="What computes."
+)
+effort_option = click.option(
+    "--effort",
+    type=click.Choice(EFFORTS),
+    default=DEFAULT_EFFORT,
+    show_default=True,
+    help="How long to search for codes: 1, 4 or 16 beams.",
 )
 on_truncated_option = click.option(
     "--on-truncated",

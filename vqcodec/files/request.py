@@ -12,6 +12,7 @@ from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
 from vqcodec.errors import BitstreamError, ConfigError, ModelError
 from vqcodec.models import zoo
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort
 from vqcodec.models.engine import Engine
 from vqcodec.output import Target, check_output
 
@@ -27,6 +28,7 @@ class EncodeOptions(TypedDict, total=False):
     model:         the default model without it
     engine:        "torch" or "onnx", for a model given by name
     device:        that the model computes on, for a model given by name
+    effort:        how long it searches for codes, "fast", "normal" or "best", for a model given by name
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
     num_codebooks: instead of `kbps`
     tags:          to be added, names of a-z, 0-9, "_", ".", "-"; an empty text removes one
@@ -37,6 +39,7 @@ class EncodeOptions(TypedDict, total=False):
     model: Model
     engine: zoo.EngineName
     device: str
+    effort: Effort | None
     kbps: float | None
     num_codebooks: int | None
     tags: Mapping[str, str] | None
@@ -75,10 +78,15 @@ class EncodeRequest:
     tags: Mapping[str, str] | None = None
     on_truncated: OnTruncated = "refuse"
     force: bool = False
+    effort: Effort | None = None
 
     def codec(self) -> Engine:
-        """Load the model, unless it is."""
-        return codec_for(self.model, self.engine, self.device)
+        """Load the model, unless it is. Raises ConfigError for another effort than that of a loaded one."""
+        if isinstance(self.model, Engine) and self.effort not in (None, self.model.effort):
+            loaded = f"this model is loaded, with {self.model.effort!r}"
+            raise ConfigError(f"effort {self.effort!r}: {loaded}; load it with the other, or leave that out")
+        effort = DEFAULT_EFFORT if self.effort is None else self.effort
+        return codec_for(self.model, self.engine, self.device, effort)
 
     def codebooks_of(self, codec: Engine) -> int:
         """Tell how many codebooks of a model are used. Raises ConfigError for none, or more than it has."""
@@ -139,9 +147,9 @@ def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def codec_for(model: Model, engine: zoo.EngineName, device: str = "cpu") -> Engine:
+def codec_for(model: Model, engine: zoo.EngineName, device: str = "cpu", effort: Effort = DEFAULT_EFFORT) -> Engine:
     """`model`, loaded unless it is."""
-    return model if isinstance(model, Engine) else zoo.load_engine(model, engine=engine, device=device)
+    return model if isinstance(model, Engine) else zoo.load_engine(model, engine=engine, device=device, effort=effort)
 
 
 def codec_of(header: Header, model: Model | None, engine: zoo.EngineName = "torch", device: str = "cpu") -> Engine:

@@ -19,6 +19,8 @@ CODEBOOKS: dict[str, str] = {
     "gumbel": "vqcodec.nn.quantizers.gumbel:GumbelCodebook",
 }
 """Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
+NOT_SEARCHED = ("factorized", "finite_scalar", "lookup_free")
+"""Kinds through which no beams are searched: those that are not Euclidean (`Codebook.is_euclidean`), without torch."""
 
 _MOST_OVERLAP = 64
 """STFT windows over one sample."""
@@ -92,6 +94,11 @@ class ModelConfig:
     def steps(self) -> int:
         """Latents per frame of codes."""
         return max(self.strides, default=1)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether more or fewer beams find other codes."""
+        return self.steps == 1 and self.codebook_kind not in NOT_SEARCHED
 
     def to_json(self) -> str:
         """Write one line of JSON with every key."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.hub import PREFIX, resolve
 from vqcodec.models.weightsfile import WeightsFile, find_in_folder
 
@@ -30,7 +31,8 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 class ModelCard:
     """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
 
-    is_scaled: it takes levels out of its input (see `ClipEngine`)
+    is_scaled:   it takes levels out of its input (see `ClipEngine`)
+    is_searched: beams are searched for its codes (see `effort`)
     """
 
     name: str
@@ -41,6 +43,7 @@ class ModelCard:
     total_codebooks: int
     codebook_size: int
     is_scaled: bool = False
+    is_searched: bool = True
 
     @property
     def fingerprint(self) -> bytes:
@@ -107,6 +110,7 @@ def card_of(model: str | Path) -> ModelCard:
             total_codebooks=found.total_codebooks,
             codebook_size=found.codebook_size,
             is_scaled=found.is_scaled,
+            is_searched=False,
         )
     if (bundled := MODELS.get(str(model))) is not None:
         return bundled
@@ -119,21 +123,30 @@ def card_of(model: str | Path) -> ModelCard:
         hop_length=config.hop_length,
         total_codebooks=config.total_codebooks,
         codebook_size=config.codebook_size,
+        is_searched=config.is_searched,
     )
 
 
-def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec | Adapter":
+def load(
+    model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", effort: Effort = DEFAULT_EFFORT
+) -> "Codec | Adapter":
     """Load a bundled model by name, any weights file by path, or with "hf:" a folder or USER/NAME on a model hub.
 
     It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC, X-Codec and
     Mimi as transformers has them (`vqcodec.models.adapters`).
 
+    `effort`: how long it searches for codes, 1 ("fast"), 4 ("normal") or 16 ("best") beams; decoding is the same.
+
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
-    config and for an unusable device.
+    config, for an unusable device, and for an effort that it does not have.
     """
     found = open_model(model)
     if isinstance(found, WeightsFile):
-        return _on_torch(found, device)
+        check_effort(effort, model=found.config.name, is_searched=found.config.is_searched)
+        codec = _on_torch(found, device)
+        codec.effort = effort
+        return codec
+    check_effort(effort, model=found.model_name, is_searched=False)
     check_device(device)
     return found.to(device)
 
@@ -143,26 +156,34 @@ def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Code
     return _on_torch(open_weights(model), device)
 
 
-def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":
+def load_onnx(
+    model: str | Path = DEFAULT_MODEL, *, threads: int | None = None, effort: Effort = DEFAULT_EFFORT
+) -> "OnnxCodec":
     """Load a bundled model by name, or a weights file with the graphs of `vqcodec export` beside it, on onnxruntime.
 
-    Imports no torch. `threads`: as in OnnxCodec. Raises ModelError as `load` and for missing graphs, ConfigError where
-    onnxruntime is missing.
+    Imports no torch. `threads`: as in OnnxCodec; `effort`: as in `load`. Raises ModelError as `load` and for missing
+    graphs, ConfigError as `load` and where onnxruntime is missing.
     """
     from vqcodec.models.onnx_codec import OnnxCodec
 
-    return OnnxCodec(open_weights(model), threads=threads)
+    return OnnxCodec(open_weights(model), threads=threads, effort=effort)
 
 
-def load_engine(model: str | Path = DEFAULT_MODEL, *, engine: EngineName = "torch", device: str = "cpu") -> "Engine":
+def load_engine(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    engine: EngineName = "torch",
+    device: str = "cpu",
+    effort: Effort = DEFAULT_EFFORT,
+) -> "Engine":
     """`load` or `load_onnx`. Raises ConfigError also for an engine that is neither, or not for `device`."""
     if engine not in ENGINES:
         raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
     if engine == "torch":
-        return load(model, device=device)
+        return load(model, device=device, effort=effort)
     if device != "cpu":
         raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
-    return load_onnx(model)
+    return load_onnx(model, effort=effort)
 
 
 def open_model(model: str | Path) -> "WeightsFile | Adapter":

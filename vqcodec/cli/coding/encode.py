@@ -11,6 +11,7 @@ from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream
 from vqcodec.cli.common import (
     device_option,
     echo,
+    effort_option,
     engine_option,
     force_option,
     limit_threads,
@@ -20,6 +21,7 @@ from vqcodec.cli.common import (
     target_of,
 )
 from vqcodec.errors import OutputError, VqcodecError
+from vqcodec.models.effort import Effort
 from vqcodec.models.zoo import DEFAULT_MODEL, EngineName
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the .vqc of several inputs.")
 @live_encode_options
 @on_truncated_option
+@effort_option
 @engine_option
 @device_option
 @force_option
@@ -47,6 +50,7 @@ def encode(
     tags: tuple[str, ...],
     out_dir: Path | None,
     on_truncated: "OnTruncated",
+    effort: Effort,
     engine: EngineName,
     device: str,
     force: bool,
@@ -82,7 +86,7 @@ def encode(
     else:
         raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
     limit_threads()
-    codec = zoo.load_engine(model, engine=engine, device=device)
+    codec = zoo.load_engine(model, engine=engine, device=device, effort=effort)
     codec.codebooks_for(kbps=kbps, num_codebooks=codebooks)
     if note := rate_note(codec, kbps):
         echo(note, err=True)

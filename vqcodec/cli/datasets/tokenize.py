@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from vqcodec.cli.common import echo
+from vqcodec.cli.common import echo, effort_option
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
+from vqcodec.models.effort import Effort
 from vqcodec.models.zoo import DEFAULT_MODEL, card_of
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
@@ -33,6 +34,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name of a bundled model or a weights file.")
+@effort_option
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, show_default=True)
 @click.option("--entropy-coded", is_flag=True, help="Store .vqc bytes in parquet and webdataset instead of arrays.")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Utterances per shard. [default: 64 to 1000]")
@@ -49,6 +51,7 @@ def tokenize(
     kbps: float | None,
     codebooks: int | None,
     model: str,
+    effort: Effort,
     kind: Any,
     entropy_coded: bool,
     shard_size: int | None,
@@ -65,9 +68,8 @@ def tokenize(
     a folder of Hugging Face datasets, or cuts of lhotse. Each utterance becomes mono; channel picks one.
 
     OUT gets shards/, index.json and failures.jsonl, the utterances that could not be read and why. A run that was
-    interrupted, even killed, goes on with --resume; on machines of one kind the shards do not depend on how or how
-    often it ran. What is to be done was planned when it began: files that came later need a new OUT, files that were
-    repaired --retry-failed.
+    interrupted, even killed, goes on with --resume; on machines of one kind the shards are the same however it ran.
+    What is to be done was planned when it began: files that came later need a new OUT, repaired ones --retry-failed.
 
     \b
     vqcodec tokenize recordings/ tokens --kbps 1.5
@@ -91,6 +93,7 @@ def tokenize(
             model=model,
             kbps=kbps,
             num_codebooks=codebooks,
+            effort=effort,
             format=kind,
             entropy_coded=entropy_coded,
             workers=workers,
