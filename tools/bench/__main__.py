@@ -14,13 +14,14 @@ from pathlib import Path
 # Before any library reads it: all is measured on one thread, but for what says otherwise.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import efforts
 import loss
 import parts
 import processes
 import tokenizing
 import torch
 
-_PARTS = ("speed", "frames", "arithmetic", "start-up", "throughput", "tokens", "loss", "long")
+_PARTS = ("speed", "frames", "arithmetic", "efforts", "start-up", "throughput", "tokens", "loss", "long")
 ROOT = Path(__file__).parents[2]
 _SHORT_LINES = 6
 """Of the table of speeds, those in the README: its head and our own model."""
@@ -34,6 +35,7 @@ def main() -> None:
         "speed": lambda: parts.speed(options.seconds, options.rounds),
         "frames": lambda: parts.frames(options.seconds),
         "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
+        "efforts": lambda: efforts.efforts(options.seconds, options.rounds),
         "start-up": lambda: processes.start_up(options.rounds),
         "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
         "tokens": lambda: tokenizing.tokenizing(min(3, options.rounds), minutes=12 * options.seconds),
