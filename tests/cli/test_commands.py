@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ import soundfile
 from click.testing import CliRunner
 
 from vqcodec import __version__
+from vqcodec.bitstream import VqcReader
 from vqcodec.cli import main
 from vqcodec.models import zoo
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import save_weights
+from vqcodec.sessions.stream import EncodeSession
 
 
 @pytest.fixture
@@ -119,6 +124,32 @@ def test_models_lists_every_card(run):
         assert card.name in output
         assert card.fingerprint.hex() in output
     assert "0.5 to 6 kbps" in output
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("live", [(), ("--live",)], ids=["file", "live"])
+def test_an_effort_is_that_of_the_codec(tmp_path, run, speech, engine, live):
+    soundfile.write(tmp_path / "a.wav", speech[:32000], 16000, subtype="FLOAT")
+    found = {}
+    for effort in ("fast", "normal", "best"):
+        path = tmp_path / f"{effort}.vqc"
+        run("encode", tmp_path / "a.wav", path, *live, "--engine", engine, "--effort", effort)
+        codec = zoo.load_engine(engine=engine, effort=effort)
+        with path.open("rb") as file:
+            found[effort] = np.concatenate([c.codes for c in VqcReader(file).chunks(entropy=codec.entropy)], axis=2)
+        assert np.array_equal(found[effort], EncodeSession(codec).push(speech[None, :32000]))
+    assert not np.array_equal(found["fast"], found["normal"])
+    assert not np.array_equal(found["best"], found["normal"])
+
+
+def test_an_effort_of_a_model_that_is_not_searched_is_one_line(tmp_path, run, speech_path, toy_config):
+    config = replace(toy_config, name="plain", codebook_kind="lookup_free")
+    save_weights(config, Codec(config).state_dict(), tmp_path / "plain.safetensors")
+    options = ("--model", tmp_path / "plain.safetensors", "--effort", "best")
+    line = "Error: effort 'best' is not for plain, whose codes are not searched for; leave it out\n"
+    assert run("encode", speech_path, tmp_path / "a.vqc", *options, code=1).output == line
+    assert run("tokenize", speech_path.parent, tmp_path / "out", *options, code=1).output == line
+    assert [path.name for path in tmp_path.iterdir()] == ["plain.safetensors"]
 
 
 def test_a_folder_keeps_its_tree(tmp_path, run, speech_path):

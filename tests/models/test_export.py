@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from vqcodec.errors import ConfigError, ModelError, OutputError
+from vqcodec.models.effort import EFFORTS
 from vqcodec.models.export import export_onnx
 from vqcodec.models.onnx_codec import OnnxCodec
+from vqcodec.models.zoo import load
 from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 pytestmark = pytest.mark.slow  # torch's exporter takes its time
@@ -19,7 +21,8 @@ def exported(toy_weights, made_once):
         shutil.copy(toy_weights, folder / "toy.safetensors")
         paths = export_onnx(folder / "toy.safetensors", folder, force=True)
         assert (folder / "toy.safetensors").read_bytes() == toy_weights.read_bytes()
-        assert [path.name for path in paths] == ["toy.safetensors", "toy.encoder.onnx", "toy.decoder.onnx"]
+        encoders = ["toy.encoder-fast.onnx", "toy.encoder.onnx", "toy.encoder-best.onnx"]
+        assert [path.name for path in paths] == ["toy.safetensors", *encoders, "toy.decoder.onnx"]
 
     return made_once("exported", export)
 
@@ -33,6 +36,17 @@ def test_any_model_runs_on_both_engines_alike(exported, toy_codec, noise):
         assert np.mean(codes == wanted) >= 0.999
         waves = [DecodeSession(c, batch=channels).push(wanted) for c in (toy_codec, onnx_codec)]
         assert np.abs(waves[0] - waves[1]).max() < 1e-5
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_each_effort_has_a_graph_of_its_own(exported, noise, effort):
+    wave = noise(2, 8000)
+    engines = [
+        load(exported / "toy.safetensors", effort=effort),
+        OnnxCodec(exported / "toy.safetensors", effort=effort),
+    ]
+    wanted, codes = (EncodeSession(engine, batch=2).push(wave) for engine in engines)
+    assert np.mean(codes == wanted) >= 0.999
 
 
 def test_any_onnx_runtime_can_run_the_graphs(exported, toy_codec, noise):

@@ -141,6 +141,8 @@ def test_damage_is_named(tmp_path):
         {"settings": {"codebook_size": 10**12}},
         {"settings": {"num_codebooks": 10**12}},
         {"settings": {"model": 3}},
+        {"settings": {"effort": "utmost"}},
+        {"settings": {"effort": ["fast"]}},
         {"settings": {"format": ["npy"]}},
         {"settings": {"fingerprint": "no hex"}},
     ],

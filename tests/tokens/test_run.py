@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 
+import vqcodec
 import vqcodec.tokens
+from vqcodec.audio.resample import resample
 from vqcodec.errors import AudioError, ConfigError, OutputError, TokensError, WorkerError
+from vqcodec.models.effort import EFFORTS
 from vqcodec.tokens.formats import FORMATS
 from vqcodec.tokens.index import index_path, merge, read_index
 from vqcodec.tokens.plan import open_plan
@@ -209,6 +212,28 @@ def test_another_setting_is_refused(tmp_path, clips, tokenize_toy, codec):
         tokenize_toy(clips, tmp_path / "out", resume=True, num_codebooks=2, format="npy")
     with pytest.raises(TokensError, match="planned with model toy, not speech-16k"):
         tokenize_toy(clips, tmp_path / "out", resume=True, num_codebooks=2, model="speech-16k")
+    with pytest.raises(TokensError, match="planned with effort normal, not fast; give that or a new folder"):
+        tokenize_toy(clips, tmp_path / "out", resume=True, num_codebooks=2, effort="fast")
+
+
+def test_an_effort_is_that_of_the_codec_and_stands_in_plan_and_index(tmp_path, make_clips, tokenize_toy, toy_weights):
+    folder = make_clips(tmp_path / "in", 3)
+    codes = {}
+    for effort in EFFORTS:
+        tokenize_toy(folder, tmp_path / effort, effort=effort)
+        assert json.loads((tmp_path / effort / "index.json").read_text())["effort"] == effort
+        codec = vqcodec.load(toy_weights, effort=effort)
+        (row, *_) = vqcodec.tokens.open(tmp_path / effort)
+        wave = resample(soundfile.read(folder / "clip000.flac", dtype="float32")[0][None], 16000, 8000)
+        session = vqcodec.EncodeSession(codec)
+        wanted = np.concatenate((session.push(wave), session.flush()), axis=2)[0]
+        assert np.array_equal(row.codes, wanted)
+        codes[effort] = row.codes
+    assert not np.array_equal(codes["fast"], codes["normal"])
+    plan = json.loads((tmp_path / "normal" / "plan.json").read_text())
+    assert plan["settings"].pop("effort") == "normal"
+    (tmp_path / "normal" / "plan.json").write_text(json.dumps(plan))
+    assert open_plan(tmp_path / "normal").settings.effort == "normal", "a plan from before there were others"
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path, clips, tokenize_toy):

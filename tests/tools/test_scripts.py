@@ -95,7 +95,8 @@ def bench(*arguments):
 @pytest.mark.slow
 def test_bench_measures_every_part():
     tables = bench("--seconds", 0.25, "--rounds", 1)
-    assert set(tables) == {"speed", "frames", "streams", "arithmetic", "start-up", "throughput", "tokens", "loss"}
+    parts = {"speed", "frames", "streams", "arithmetic", "efforts", "start-up", "throughput", "tokens", "loss"}
+    assert set(tables) == parts
     speeds = {row[0]: float(row[1]) for row in tables["speed"]}
     assert len(speeds) == 14
     assert all(speed > 0 for speed in speeds.values())
@@ -104,6 +105,11 @@ def test_bench_measures_every_part():
     operations = [int(row[1]) for row in tables["arithmetic"] if row[1]]
     assert all(50 < count < 400 for count in operations)
     assert sum(operations) > 1000
+    left_over = [float(row[1]) for row in tables["efforts"]]
+    assert left_over == sorted(left_over, reverse=True)
+    work = [int(row[5]) for row in tables["efforts"]]
+    assert work == sorted(work)
+    assert work[1] == pytest.approx(sum(operations[:3]), abs=2), "normal is what the stages before the codes add up to"
     assert all(float(row[2]) > 0 for row in tables["throughput"] + tables["start-up"])
     assert all(float(row[1]) > 0 for row in tables["tokens"])
     assert [float(row[3]) > 0 for row in tables["streams"]] == [True] * 8
@@ -128,7 +134,8 @@ def test_bench_of_a_long_file_measures_memory(engine):
 
 def test_every_table_of_the_benchmark_has_a_place():
     page, readme = ((TOOLS.parent / name).read_text() for name in ("docs/benchmarks.md", "README.md"))
-    for name in ("speed", "frames", "streams", "arithmetic", "start-up", "throughput", "tokens", "loss", "long"):
+    parts = ("speed", "frames", "streams", "arithmetic", "efforts", "start-up", "throughput", "tokens", "loss", "long")
+    for name in parts:
         assert page.count(f"<!-- bench {name} -->\n") == page.count(f"<!-- end {name} -->\n") == 1
     (short,), (whole,) = (
         re.findall("<!-- bench speed -->\n(.*?)\n<!-- end", text, re.DOTALL) for text in (readme, page)

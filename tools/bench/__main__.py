@@ -14,6 +14,7 @@ from pathlib import Path
 # Before any library reads it: all is measured on one thread, but for what says otherwise.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import efforts
 import loss
 import parts
 import processes
@@ -21,7 +22,10 @@ import streams
 import tokenizing
 import torch
 
-_PARTS = ("speed", "frames", "streams", "arithmetic", "start-up", "throughput", "tokens", "loss", "long")
+_PARTS = (
+    *("speed", "frames", "streams", "arithmetic", "efforts"),
+    *("start-up", "throughput", "tokens", "loss", "long"),
+)
 ROOT = Path(__file__).parents[2]
 _SHORT_LINES = 6
 """Of the table of speeds, those in the README: its head and our own model."""
@@ -36,6 +40,7 @@ def main() -> None:
         "frames": lambda: parts.frames(options.seconds),
         "streams": lambda: streams.streams(options.seconds),
         "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
+        "efforts": lambda: efforts.efforts(options.seconds, options.rounds),
         "start-up": lambda: processes.start_up(options.rounds),
         "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
         "tokens": lambda: tokenizing.tokenizing(min(3, options.rounds), minutes=12 * options.seconds),

@@ -98,7 +98,7 @@ def arithmetic(seconds: float, rounds: int) -> str:
         }
         times = medians(jobs | products, rounds, warm=rounds > 1)
     work = {
-        name: _operations(job) for name, job in (jobs | {"a matrix product of BLAS": lambda: square @ square}).items()
+        name: operations(job) for name, job in (jobs | {"a matrix product of BLAS": lambda: square @ square}).items()
     }
     work["a matrix product of oneDNN"] = work["a matrix product of BLAS"]
     peak = max(work[name] / times[name] for name in products)
@@ -130,7 +130,7 @@ def _stages(seconds: float) -> dict[str, Callable[[], object]]:
     }
 
 
-def _operations(job: Callable[[], object]) -> int:
+def operations(job: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products and convolutions of a job."""
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         job()

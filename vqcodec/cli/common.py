@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, TextIO
 
 import click
 
+from vqcodec.models.effort import DEFAULT_EFFORT, EFFORTS
 from vqcodec.models.zoo import DEFAULT_MODEL, ENGINES
 from vqcodec.system.workers import usable_cores
 
@@ -19,6 +20,13 @@ engine_option = click.option(
 )
 MODEL_HELP = "A bundled model, a weights file, a folder of vqcodec export, or hf:USER/NAME."
 model_option = click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+effort_option = click.option(
+    "--effort",
+    type=click.Choice(EFFORTS),
+    default=DEFAULT_EFFORT,
+    show_default=True,
+    help="How long to search for codes: 1, 4 or 16 beams.",
+)
 on_truncated_option = click.option(
     "--on-truncated",
     type=click.Choice(["refuse", "take"]),

@@ -40,6 +40,7 @@ from vqcodec.files.request import (
 from vqcodec.files.transcode import Span, block_frames, decode_span, encode_blocks
 from vqcodec.frames import ceil_div, clock, resampled_length
 from vqcodec.models import zoo
+from vqcodec.models.effort import Effort
 from vqcodec.output import Target, atomic_output
 
 OnProgress = Callable[[float, float], None]
@@ -155,13 +156,16 @@ def compress(
     kbps: float | None = None,
     num_codebooks: int | None = None,
     engine: zoo.EngineName | None = None,
+    effort: Effort | None = None,
 ) -> bytes:
     """The .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
+
+    The other arguments are those of `EncodeOptions`.
 
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave = _checked_wave(wave, rate_hz)
-    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks)
+    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort)
     codec = request.codec()
     channels, samples = wave.shape
     count = request.codebooks_of(codec)

@@ -15,6 +15,7 @@ from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
 from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError, VqcodecError
 from vqcodec.models import zoo
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort
 from vqcodec.models.engine import Engine
 from vqcodec.models.onnx_codec import OnnxCodec
 from vqcodec.models.weightsfile import WeightsFile
@@ -36,15 +37,19 @@ class Engines:
 
     engine:          "torch" or "onnx"; None is torch, and where that is not installed onnx
     device:          that they compute on
+    effort:          how long they search for codes, "fast", "normal" or "best"
     loading_seconds: spent on loading so far
     failure:         why the last one could not be loaded: no other file will have it either
     """
 
-    def __init__(self, engine: zoo.EngineName | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, engine: zoo.EngineName | None = None, device: str = "cpu", effort: Effort = DEFAULT_EFFORT
+    ) -> None:
         self.loading_seconds = 0.0
         self.failure: VqcodecError | None = None
         self._engine: zoo.EngineName | None = engine
         self._device = device
+        self._effort: Effort = effort
         self._found: dict[str, WeightsFile | Adapter] = {}
         self._cards: dict[str, zoo.ModelCard] = {}
         self._loaded: dict[str, Engine] = {}
@@ -63,7 +68,9 @@ class Engines:
         try:
             if str(model) not in self._loaded:
                 found = self._open(model)
-                self._loaded[str(model)] = zoo.engine_for(found, engine=self._engine, device=self._device)
+                self._loaded[str(model)] = zoo.engine_for(
+                    found, engine=self._engine, device=self._device, effort=self._effort
+                )
                 del self._found[str(model)]
             engine = self._loaded[str(model)]
             if part is not None and isinstance(engine, OnnxCodec):
@@ -76,7 +83,7 @@ class Engines:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send to another process what to do, not models."""
-        return Engines, (self._engine, self._device)
+        return Engines, (self._engine, self._device, self._effort)
 
     def _open(self, model: str | Path) -> "WeightsFile | Adapter":
         if str(model) not in self._found:
@@ -90,7 +97,8 @@ class EncodeOptions(TypedDict, total=False):
     model:         the default model without it
     engine:        "torch" or "onnx", for a model given by name; without it torch, or onnx where torch is missing
     device:        that the model computes on, for a model given by name
-    engines:       instead of `engine` and `device`: where models are loaded and kept for other files
+    effort:        how long it searches for codes, "fast", "normal" or "best", for a model given by name
+    engines:       instead of `engine`, `device` and `effort`: where models are loaded and kept for other files
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
     total_kbps:    instead of `kbps`: the rate of all channels together
     num_codebooks: instead of `kbps`
@@ -103,6 +111,7 @@ class EncodeOptions(TypedDict, total=False):
     model: Model
     engine: zoo.EngineName | None
     device: str
+    effort: Effort | None
     engines: Engines | None
     kbps: float | None
     total_kbps: float | None
@@ -149,9 +158,13 @@ class EncodeRequest:
     tags: Mapping[str, str] | None = None
     on_truncated: OnTruncated = "refuse"
     force: bool = False
+    effort: Effort | None = None
 
     def codec(self) -> Engine:
-        """Load the model, unless it is."""
+        """Load the model, unless it is. Raises ConfigError for another effort than that of a loaded one."""
+        if isinstance(self.model, Engine) and self.effort not in (None, self.model.effort):
+            loaded = f"this model is loaded, with {self.model.effort!r}"
+            raise ConfigError(f"effort {self.effort!r}: {loaded}; load it with the other, or leave that out")
         return self.loader.get(self.model, part="encoder")
 
     def __post_init__(self) -> None:
@@ -163,7 +176,7 @@ class EncodeRequest:
     @property
     def loader(self) -> Engines:
         """Where the model is found and loaded."""
-        engines = self.engines or Engines(self.engine, self.device)
+        engines = self.engines or Engines(self.engine, self.device, self.effort or DEFAULT_EFFORT)
         object.__setattr__(self, "engines", engines)
         return engines
 

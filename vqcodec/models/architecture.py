@@ -22,6 +22,8 @@ CODEBOOKS: PluginTable[str] = PluginTable(
     }
 )
 """Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
+NOT_SEARCHED = ("factorized", "finite_scalar", "lookup_free")
+"""Kinds through which no beams are searched: those that are not Euclidean (`Codebook.is_euclidean`), without torch."""
 
 SHORT_NAMES = {"rvq": "ema", "fsq": "finite_scalar", "lfq": "lookup_free"}
 """What papers call some kinds. A config holds the long name."""
@@ -105,6 +107,11 @@ class ModelConfig:
     def steps(self) -> int:
         """Latents per frame of codes."""
         return max(self.strides, default=1)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether more or fewer beams find other codes."""
+        return self.steps == 1 and self.codebook_kind not in NOT_SEARCHED
 
     def to_json(self) -> str:
         """Write one line of JSON with every key."""

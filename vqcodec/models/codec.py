@@ -21,6 +21,7 @@ from vqcodec.arrays import Codes, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.frames import ceil_div, num_frames
 from vqcodec.models.architecture import CODEBOOKS, ModelConfig
+from vqcodec.models.effort import BEAMS
 from vqcodec.models.engine import StreamEngine
 from vqcodec.models.tensors import check_codes_tensor, checked_waves
 from vqcodec.nn.attention import WindowedAttention
@@ -114,7 +115,7 @@ class Codec(nn.Module, StreamEngine):
         if wave.shape[0] == 0 or wave.shape[2] == 0:
             return torch.zeros(wave.shape[0], count, 0, dtype=torch.int64, device=wave.device)
         latent, _ = self.encoder(self._pad(wave).squeeze(1))
-        return self.quantizer.encode(latent, count)
+        return self.quantizer.encode(latent, count, beams=BEAMS[self.effort])
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, *, length_samples: int | None = None) -> Tensor:
@@ -139,7 +140,7 @@ class Codec(nn.Module, StreamEngine):
     @torch.inference_mode()
     def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
         latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
-        return self.quantizer.encode(latent, num_codebooks).cpu().numpy(), state
+        return self.quantizer.encode(latent, num_codebooks, beams=BEAMS[self.effort]).cpu().numpy(), state
 
     @override
     @torch.inference_mode()

@@ -12,6 +12,7 @@ from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort
 
 State = Any
 """What the layers remember of a stream; None starts one. Each engine has a form of its own."""
@@ -22,6 +23,7 @@ class Engine:
 
     fingerprint:      SHA-256 of the weights file, 32 bytes; None if it was never saved
     entropy:          how likely each code is, for smaller files; None without
+    effort:           how long it searches for codes, as it was loaded
     is_scaled:        whether it takes the level out of its input, to be sent beside the codes
     inputs_per_model: channels that the model codes together
     """
@@ -33,6 +35,7 @@ class Engine:
     codebook_size: int
     fingerprint: bytes | None
     entropy: EntropyModel | None
+    effort: Effort = DEFAULT_EFFORT
     is_scaled = False
     inputs_per_model = 1
 

@@ -9,6 +9,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.models import zoo
 from vqcodec.models.codec import Codec
-from vqcodec.models.onnx_codec import GRAPH_METADATA, graph_path
+from vqcodec.models.effort import BEAMS, DEFAULT_EFFORT, EFFORTS
+from vqcodec.models.onnx_codec import GRAPH_METADATA, encoder_part, graph_path
 from vqcodec.models.weights import load_weights
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.nn.source_filter import NOISE_FRAMES
@@ -38,9 +40,11 @@ _EXAMPLE_CODEBOOKS = 3
 def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -> list[Path]:
     """Write NAME.encoder.onnx, NAME.decoder.onnx and a copy of the weights NAME.safetensors of a model to `folder`.
 
+    Where codes are searched for, also NAME.encoder-fast.onnx and NAME.encoder-best.onnx, for the other efforts.
+
     Encoder: wave [B, n * hop_length] float32, past.0 ... -> codes [B, total_codebooks, n] int64, new_past.0 ...
     Decoder: codes [B, K, n] int64, past.0 ... -> wave [B, n * hop_length] float32, new_past.0 ...
-    A stream starts from pasts of zeros. The metadata under "vqcodec" says in JSON what the model is. Returns the three
+    A stream starts from pasts of zeros. The metadata under "vqcodec" says in JSON what the model is. Returns the
     paths. Raises ModelError as `zoo.load`, OutputError, and ConfigError where the package onnx is missing.
     """
     try:
@@ -52,11 +56,14 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     codec = load_weights(weights)
     copy = make_folder(folder) / weights.path.name
     is_there = copy.exists() and copy.samefile(weights.path)
-    targets = [graph_path(copy, "encoder"), graph_path(copy, "decoder")]
-    for target in targets if is_there else (copy, *targets):
+    efforts = EFFORTS if codec.config.is_searched else (DEFAULT_EFFORT,)
+    programs = {encoder_part(effort): partial(_encoder_program, codec, BEAMS[effort]) for effort in efforts}
+    programs["decoder"] = partial(_decoder_program, codec)
+    targets = {part: graph_path(copy, part) for part in programs}
+    for target in targets.values() if is_there else (copy, *targets.values()):
         check_output(target, force=force)
-    programs = {"encoder": _encoder_program(codec), "decoder": _decoder_program(codec)}
-    for target, (part, program) in zip(targets, programs.items(), strict=True):
+    for part, target in targets.items():
+        program = programs[part]()
         # What the exporter leaves around scalars is in the way of the runtimes' own folding.
         onnxscript.optimizer.optimize_ir(program.model, output_size_limit=_SCALARS, should_fold=_of_scalars)
         graph = program.model_proto
@@ -68,17 +75,17 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     if not is_there:
         with atomic_output(copy, force=force) as temporary:
             temporary.write_bytes(weights.data)
-    return [copy, *targets]
+    return [copy, *targets.values()]
 
 
 class _EncoderGraph(nn.Module):
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, beams: int) -> None:
         super().__init__()
-        self.codec = codec
+        self.codec, self.beams = codec, beams
 
     def forward(self, wave: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         latent, new_state = self.codec.encoder(wave, list(state))
-        return self.codec.quantizer.encode(latent, self.codec.total_codebooks), *new_state
+        return self.codec.quantizer.encode(latent, self.codec.total_codebooks, beams=self.beams), *new_state
 
 
 class _DecoderGraph(nn.Module):
@@ -97,9 +104,9 @@ class _DecoderGraph(nn.Module):
         return wave, *new_state
 
 
-def _encoder_program(codec: Codec) -> Any:
+def _encoder_program(codec: Codec, beams: int) -> Any:
     wave = torch.zeros(2, _EXAMPLE_FRAMES * codec.hop_length)
-    return _program(_EncoderGraph(codec), wave, codec.encoder_shapes, ("wave", "codes"))
+    return _program(_EncoderGraph(codec, beams), wave, codec.encoder_shapes, ("wave", "codes"))
 
 
 def _decoder_program(codec: Codec) -> Any:

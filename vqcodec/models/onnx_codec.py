@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import StreamEngine
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.texts import parse_object
@@ -28,24 +29,32 @@ State = list[NDArray[np.float32]]
 
 
 def graph_path(weights: str | Path, part: str) -> Path:
-    """The graph of `part`, encoder or decoder, that belongs to a weights file."""
+    """The graph of `part`, decoder or one of `encoder_part`, that belongs to a weights file."""
     return Path(weights).with_suffix(f".{part}.onnx")
+
+
+def encoder_part(effort: Effort) -> str:
+    """The part that encodes with an effort: the number of beams is in the graph."""
+    return "encoder" if effort == DEFAULT_EFFORT else f"encoder-{effort}"
 
 
 class OnnxCodec(StreamEngine):
     """A neural audio codec on onnxruntime: sessions, files and `compress` take it as they take a Codec.
 
-    `weights`: the safetensors file, with its two graphs beside it; each is loaded when it is first needed. `threads`
-    of the runtime: by default what OMP_NUM_THREADS says, or one. States are lists of arrays. Raises ModelError if a
-    file is missing, damaged, or not of the others, ConfigError for impossible values in its config and where
-    onnxruntime is missing.
+    `weights`: the safetensors file, with its graphs beside it; each is loaded when it is first needed. `threads`
+    of the runtime: by default what OMP_NUM_THREADS says, or one. `effort`: as in `zoo.load`. States are lists of
+    arrays. Raises ModelError if a file is missing, damaged, or not of the others, ConfigError for impossible values in
+    its config, for an effort that it does not have, and where onnxruntime is missing.
     """
 
-    def __init__(self, weights: WeightsFile | str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, weights: WeightsFile | str | Path, *, threads: int | None = None, effort: Effort = DEFAULT_EFFORT
+    ) -> None:
         file = weights if isinstance(weights, WeightsFile) else WeightsFile(weights)
         self._weights, self._threads = file.path, threads or _default_threads()
         self.fingerprint, self.entropy, config = file.fingerprint, file.entropy, file.config
-        self.model_name = config.name
+        check_effort(effort, model=config.name, is_searched=config.is_searched)
+        self.model_name, self.effort = config.name, effort
         self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
         self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
 
@@ -55,7 +64,7 @@ class OnnxCodec(StreamEngine):
 
     @cached_property
     def _encoder(self) -> "_Graph":
-        return _Graph(self._weights, "encoder", self._threads, self.fingerprint)
+        return _Graph(self._weights, encoder_part(self.effort), self._threads, self.fingerprint)
 
     @cached_property
     def _decoder(self) -> "_Graph":

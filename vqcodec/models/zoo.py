@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args, overload
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.hub import PREFIX, resolve
 from vqcodec.models.weightsfile import WeightsFile, find_beside, find_in_folder
 
@@ -33,6 +34,7 @@ class ModelCard:
     """What `vqcodec models` tells of a bundled model; `sha256` is that of its weights file, in hex.
 
     is_scaled, inputs_per_model: as those of an `Engine`
+    is_searched: beams are searched for its codes (see `effort`)
     """
 
     name: str
@@ -43,6 +45,7 @@ class ModelCard:
     total_codebooks: int
     codebook_size: int
     is_scaled: bool = False
+    is_searched: bool = True
     inputs_per_model: int = 1
 
     @property
@@ -126,6 +129,7 @@ def card_for(found: "WeightsFile | Adapter") -> ModelCard:
             codebook_size=found.codebook_size,
             is_scaled=found.is_scaled,
             inputs_per_model=found.inputs_per_model,
+            is_searched=False,
         )
     if (bundled := next((card for card in MODELS.values() if card.sha256 == found.sha256), None)) is not None:
         return bundled
@@ -138,21 +142,36 @@ def card_for(found: "WeightsFile | Adapter") -> ModelCard:
         hop_length=config.hop_length,
         total_codebooks=config.total_codebooks,
         codebook_size=config.codebook_size,
+        is_searched=config.is_searched,
     )
 
 
 @overload
 def load(
-    model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", engine: Literal["torch"] | None = None
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "cpu",
+    engine: Literal["torch"] | None = None,
+    effort: Effort = DEFAULT_EFFORT,
 ) -> "Codec | Adapter": ...
 
 
 @overload
-def load(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", engine: Literal["onnx"]) -> "OnnxCodec": ...
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "cpu",
+    engine: Literal["onnx"],
+    effort: Effort = DEFAULT_EFFORT,
+) -> "OnnxCodec": ...
 
 
 def load(
-    model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", engine: EngineName | None = None
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "cpu",
+    engine: EngineName | None = None,
+    effort: Effort = DEFAULT_EFFORT,
 ) -> "Codec | Adapter | OnnxCodec":
     """Load a bundled model by name, a weights file or a folder with one, or with "hf:" a folder or USER/NAME on a hub.
 
@@ -160,11 +179,15 @@ def load(
     Mimi as transformers has them (`vqcodec.models.adapters`). `engine` "onnx" is `load_onnx`; None is "torch", and
     where torch is not installed "onnx", whose OnnxCodec is for sessions, files and `compress`.
 
+    `effort`: how long it searches for codes, 1 ("fast"), 4 ("normal") or 16 ("best") beams; decoding is the same.
+
     Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
-    config, for an unusable device and for an engine that is none or not installed.
+    config, for an unusable device, for an engine that is none or not installed, and for an effort that the model does
+    not have.
     """
+    found = open_model(model)
     # What torch computes is a Codec or an Adapter, which have more than an Engine.
-    return cast("Codec | Adapter | OnnxCodec", engine_for(open_model(model), engine=engine, device=device))
+    return cast("Codec | Adapter | OnnxCodec", engine_for(found, engine=engine, device=device, effort=effort))
 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
@@ -172,36 +195,54 @@ def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Code
     return _on_torch(open_weights(model), device)
 
 
-def load_onnx(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> "OnnxCodec":
+def load_onnx(
+    model: str | Path = DEFAULT_MODEL, *, threads: int | None = None, effort: Effort = DEFAULT_EFFORT
+) -> "OnnxCodec":
     """Load a bundled model by name, or a weights file with the graphs of `vqcodec export` beside it, on onnxruntime.
 
-    Imports no torch. `threads`: as in OnnxCodec. Raises ModelError as `load` and for missing graphs, ConfigError where
-    onnxruntime is missing.
+    Imports no torch. `threads`: as in OnnxCodec; `effort`: as in `load`. Raises ModelError as `load` and for missing
+    graphs, ConfigError as `load` and where onnxruntime is missing.
     """
     from vqcodec.models.onnx_codec import OnnxCodec
 
-    return OnnxCodec(open_weights(model), threads=threads)
+    return OnnxCodec(open_weights(model), threads=threads, effort=effort)
 
 
 def load_engine(
-    model: str | Path = DEFAULT_MODEL, *, engine: EngineName | None = None, device: str = "cpu"
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    engine: EngineName | None = None,
+    device: str = "cpu",
+    effort: Effort = DEFAULT_EFFORT,
 ) -> "Engine":
     """Load a model as `load` does, for what takes any engine. Raises as `load`."""
-    return engine_for(open_model(model), engine=engine, device=device)
+    return engine_for(open_model(model), engine=engine, device=device, effort=effort)
 
 
-def engine_for(found: "WeightsFile | Adapter", *, engine: EngineName | None = None, device: str = "cpu") -> "Engine":
+def engine_for(
+    found: "WeightsFile | Adapter",
+    *,
+    engine: EngineName | None = None,
+    device: str = "cpu",
+    effort: Effort = DEFAULT_EFFORT,
+) -> "Engine":
     """Load what `open_model` has opened. Raises as `load`."""
     if engine not in (None, *ENGINES):
         raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+    if isinstance(found, WeightsFile):
+        check_effort(effort, model=found.config.name, is_searched=found.config.is_searched)
+    else:
+        check_effort(effort, model=found.model_name, is_searched=False)
     if (engine or installed_engine()) == "onnx" and isinstance(found, WeightsFile):
         if device != "cpu":
             raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
         from vqcodec.models.onnx_codec import OnnxCodec
 
-        return OnnxCodec(found)
+        return OnnxCodec(found, effort=effort)
     if isinstance(found, WeightsFile):
-        return _on_torch(found, device)
+        codec = _on_torch(found, device)
+        codec.effort = effort
+        return codec
     if engine == "onnx":
         raise ModelError(f"{found.model_name}: no model of vqcodec, and the onnx engine runs only such; use torch")
     check_device(device)

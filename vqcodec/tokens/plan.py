@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal, get_args
 
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
+from vqcodec.models.effort import DEFAULT_EFFORT, EFFORTS, Effort
 from vqcodec.output import atomic_output
 from vqcodec.texts import MOST_LINE, MOST_LIST_BYTES, read_json_object
 from vqcodec.tokens.formats import FORMATS
@@ -47,6 +48,7 @@ class Settings:
     num_codebooks: int
     format: str
     entropy_coded: bool = False
+    effort: Effort = DEFAULT_EFFORT  # also of plans from before there were others
 
     def __post_init__(self) -> None:
         numbers = (self.sample_rate_hz, self.hop_length, self.codebook_size, self.num_codebooks)
@@ -56,6 +58,8 @@ class Settings:
             raise ValueError(f"settings {numbers!r:.80} cannot be")
         if not all(isinstance(text, str) for text in (self.model, self.fingerprint, self.format)):
             raise TypeError("settings that are no texts")
+        if self.effort not in EFFORTS:
+            raise ValueError(f"effort {self.effort!r:.80} is none of {', '.join(EFFORTS)}")
 
     @property
     def frame_rate(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.models import zoo
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import codebooks_for
 from vqcodec.output import output_errors
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS, format_of
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     model:          a bundled model's name or a weights file
     kbps:           highest nominal rate; all codebooks of the model without it and `num_codebooks`
     num_codebooks:  instead of `kbps`
+    effort:         how long to search for codes, "fast", "normal" or "best"; the plan holds it
     format:         of shards, one of `formats.FORMATS`
     entropy_coded:  .vqc bytes instead of arrays, in formats that hold them
     shard_size:     utterances per shard; 64 to 1000 by default
@@ -53,6 +55,7 @@ class Options(TypedDict, total=False):
     model: str | Path
     kbps: float | None
     num_codebooks: int | None
+    effort: Effort
     format: str
     entropy_coded: bool
     shard_size: int | None
@@ -117,6 +120,7 @@ class _Request:
     resume: bool = False
     retry_failed: bool = False
     plan_only: bool = False
+    effort: Effort = DEFAULT_EFFORT
 
     def __post_init__(self) -> None:
         if self.shard_size is not None and self.shard_size < 1:
@@ -147,6 +151,7 @@ class _Request:
             raise ConfigError(
                 f"{self.model} takes levels out of its input, which tokens do not hold; encode files with it"
             )
+        check_effort(self.effort, model=card.name, is_searched=card.is_searched)
         return Settings(
             model=card.name,
             fingerprint=card.sha256,
@@ -156,6 +161,7 @@ class _Request:
             num_codebooks=codebooks_for(card, kbps=self.kbps, num_codebooks=self.num_codebooks),
             format=self.format,
             entropy_coded=self.entropy_coded,
+            effort=self.effort,
         )
 
 

@@ -328,6 +328,18 @@ def test_ours_are_needed_where_a_model_is_trained_or_exported(saved):
             use(f"hf:{saved('dac')}")
 
 
+def test_an_effort_is_refused_in_a_line(saved, noise, tmp_path):
+    model = f"hf:{saved('mimi')}"
+    for use in (
+        lambda: zoo.load(model, effort="best"),
+        lambda: vqcodec.compress(noise(1, 500), 16000, model=model, effort="best"),
+        lambda: vqcodec.tokens.tokenize(tmp_path, tmp_path / "out", model=model, effort="best"),
+    ):
+        with pytest.raises(ConfigError, match="^effort 'best' is not for hf:.*, whose codes are not searched for"):
+            use()
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_line_of_the_table_is_an_adapter_of_its_model_type(saved):
     types = {
         json.loads((saved(name) / "config.json").read_text())["model_type"]

@@ -13,6 +13,7 @@ from vqcodec.cli.coding.live import LiveEncodeOptions, check_live, encode_stream
 from vqcodec.cli.common import (
     device_option,
     echo,
+    effort_option,
     engine_option,
     force_option,
     limit_threads,
@@ -23,6 +24,7 @@ from vqcodec.cli.common import (
 )
 from vqcodec.errors import VqcodecError
 from vqcodec.frames import clock
+from vqcodec.models.effort import Effort
 from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 @batch_options
 @live_encode_options
 @on_truncated_option
+@effort_option
 @engine_option
 @device_option
 @force_option
@@ -58,6 +61,7 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     on_truncated: "OnTruncated",
+    effort: Effort,
     engine: EngineName | None,
     device: str,
     force: bool,
@@ -91,7 +95,7 @@ def encode(
     limit_threads(workers)
     from vqcodec.files.request import Engines
 
-    engines = Engines(engine, device)
+    engines = Engines(engine, device, effort)
     options: EncodeOptions = {
         "model": model,
         "kbps": kbps,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from vqcodec.cli.common import echo, model_option
+from vqcodec.cli.common import echo, effort_option, model_option
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
+from vqcodec.models.effort import Effort
 from vqcodec.models.zoo import card_of
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
@@ -36,6 +37,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--kbps", type=click.FloatRange(min=0, min_open=True), help="Highest nominal rate.")
 @click.option("--codebooks", type=click.IntRange(min=1), help="Number of codebooks, instead of --kbps.")
 @model_option
+@effort_option
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, show_default=True)
 @click.option("--entropy-coded", is_flag=True, help="Store .vqc bytes in parquet and webdataset instead of arrays.")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Utterances per shard. [default: 64 to 1000]")
@@ -52,6 +54,7 @@ def tokenize(
     kbps: float | None,
     codebooks: int | None,
     model: str,
+    effort: Effort,
     kind: Any,
     entropy_coded: bool,
     shard_size: int | None,
@@ -68,9 +71,8 @@ def tokenize(
     a folder of Hugging Face datasets, or cuts of lhotse. Each utterance becomes mono; channel picks one.
 
     OUT gets shards/, index.json and failures.jsonl, the utterances that could not be read and why. A run that was
-    interrupted, even killed, goes on with --resume; on machines of one kind the shards do not depend on how or how
-    often it ran. What is to be done was planned when it began: files that came later need a new OUT, files that were
-    repaired --retry-failed.
+    interrupted, even killed, goes on with --resume; on machines of one kind the shards are the same however it ran.
+    What is to be done was planned when it began: files that came later need a new OUT, repaired ones --retry-failed.
 
     \b
     vqcodec tokenize recordings/ tokens --kbps 1.5
@@ -94,6 +96,7 @@ def tokenize(
             model=model,
             kbps=kbps,
             num_codebooks=codebooks,
+            effort=effort,
             format=kind,
             entropy_coded=entropy_coded,
             workers=workers,

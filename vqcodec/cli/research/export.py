@@ -15,8 +15,9 @@ from vqcodec.cli.common import echo, force_option, model_option
 def export(onnx_folder: Path | None, hub_folder: Path | None, model: str, force: bool) -> None:
     """Write a model in the form that others take, beside a copy of its weights.
 
-    --onnx: two graphs, encoder and decoder. They stream: what the layers remember is an input and an output. --engine
-    onnx runs a weights file that has its graphs beside it, without torch; so does every runtime that reads ONNX.
+    --onnx: graphs of encoder (one for each effort) and decoder. They stream: what the layers remember is an input and
+    an output. --engine onnx runs a weights file that has its graphs beside it, without torch; so does every runtime
+    that reads ONNX.
 
     --hub: config.json and README.md, for the upload by huggingface_hub; "--model hf:USER/NAME" then loads it. Nothing
     is uploaded here.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqcodec.frames import ceil_div
-from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
+from vqcodec.nn.quantizers.quantizer import BEAMS, Draw, Quantized, Quantizer
 from vqcodec.nn.quantizers.residual import ResidualQuantizer
 
 
@@ -24,11 +24,11 @@ class GroupedQuantizer(Quantizer):
         self.total_codebooks = sum(stack.total_codebooks for stack in stacks)
 
     @override
-    def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
+    def encode(self, latent: Tensor, num_codebooks: int, *, beams: int = BEAMS) -> Tensor:
         groups = len(self.stacks)
         depth = ceil_div(num_codebooks, groups)
         parts = latent.chunk(groups, dim=2)
-        codes = [stack.encode(part, depth) for stack, part in zip(self.stacks, parts, strict=True)]
+        codes = [stack.encode(part, depth, beams=beams) for stack, part in zip(self.stacks, parts, strict=True)]
         return torch.stack(codes, dim=2).flatten(1, 2)[:, :num_codebooks]
 
     @override

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+BEAMS = 4
+"""Of the search for codes, unless it is told otherwise."""
+
 
 @dataclass  # not frozen: Fabric rebuilds inputs and outputs when it casts them
 class Draw:
@@ -57,8 +60,11 @@ class Quantizer(nn.Module):
     total_codebooks: int
     steps: int
 
-    def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
-        """Codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim]; fewer are a prefix of more."""
+    def encode(self, latent: Tensor, num_codebooks: int, *, beams: int = BEAMS) -> Tensor:
+        """Codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim]; fewer are a prefix of more.
+
+        `beams`: of a search, where the codebooks allow one; with 1 each takes what is nearest to the rest.
+        """
         raise NotImplementedError
 
     def decode(self, codes: Tensor) -> Tensor:

@@ -14,11 +14,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqcodec.nn.quantizers.codebook import Codebook
-from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
+from vqcodec.nn.quantizers.quantizer import BEAMS, Draw, Quantized, Quantizer
 from vqcodec.nn.quantizers.search import beam_search
-
-_BEAMS = 4
-"""Of the search for codes, which always goes through all codebooks, so that fewer are a prefix of more."""
 
 
 class ResidualQuantizer(Quantizer):
@@ -32,10 +29,13 @@ class ResidualQuantizer(Quantizer):
         self.total_codebooks = sum(self.steps // stride for stride in self.strides)
 
     @override
-    def encode(self, latent: Tensor, num_codebooks: int) -> Tensor:
-        """Search by beams where that is possible, otherwise choose as in training, one codebook after the other."""
-        if self.steps == 1 and all(codebook.is_euclidean for codebook in self.codebooks):
-            found = beam_search(latent.flatten(0, 1), self.codebooks, _BEAMS)
+    def encode(self, latent: Tensor, num_codebooks: int, *, beams: int = BEAMS) -> Tensor:
+        """Search by beams where that is possible, otherwise choose as in training, one codebook after the other.
+
+        The search always goes through all codebooks, so that fewer are a prefix of more.
+        """
+        if beams > 1 and self.steps == 1 and all(codebook.is_euclidean for codebook in self.codebooks):
+            found = beam_search(latent.flatten(0, 1), self.codebooks, beams)
             return found.view(*latent.shape[:2], self.total_codebooks)[:, :, :num_codebooks].transpose(1, 2)
         residual, codes = latent, []
         for first, codebook, stride in self._layers():

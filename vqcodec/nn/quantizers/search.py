@@ -5,7 +5,9 @@ The M-L search of multi-stage vector quantization (LeBlanc et al. 1993). Any dec
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vqcodec.nn.quantizers.codebook import Codebook
@@ -25,37 +27,69 @@ def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> T
 
 
 def _search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
-    """`beam_search` of all rows at once."""
-    residual = vectors[:, None]
-    gain = torch.zeros_like(residual[:, :, 0])  # what the scores add up to: half of what the squared error fell by
+    """`beam_search` of all rows at once.
+
+    The m beams of a row are m rows of `residual` [N * m, dim]; `gain` [N, m] is what their scores add up to, half of
+    what the squared error fell by.
+    """
+    rows = torch.arange(vectors.shape[0], device=vectors.device)[:, None]
+    residual, gain, beams = vectors, torch.zeros_like(vectors[:, :1]), 1
     parents, codes = [], []
-    for codebook in codebooks:
-        scores = codebook.scores(residual.flatten(0, 1)).view(*residual.shape[:2], codebook.size)
-        gain, place = _best(scores, gain, width)
-        parents.append(place // codebook.size)
-        codes.append(place % codebook.size)
-        residual = residual.gather(1, parents[-1][:, :, None].expand(-1, -1, codebook.dim))
-        residual = residual - codebook.lookup(codes[-1])
-    path, last = [], torch.zeros_like(codes[-1][:, :1])
-    for parent, code in zip(reversed(parents), reversed(codes), strict=True):
-        path.append(code.gather(1, last))
-        last = parent.gather(1, last)
-    return torch.cat(path[::-1], dim=1)
+    for codebook, width_after in zip(codebooks, [*[width] * (len(codebooks) - 1), 1], strict=True):
+        gain, place = _best(codebook.scores(residual), gain, min(width_after, beams * codebook.size))
+        parent, code = _beam_and_code(place, beams, codebook.size)
+        parents.append((rows * beams + parent).flatten())
+        codes.append(code.flatten())
+        beams = place.shape[1]
+        if len(codes) < len(codebooks):
+            residual = F.embedding(parents[-1], residual) - codebook.lookup(codes[-1])
+    path, last = [codes.pop()], parents.pop()
+    while codes:
+        path.append(codes.pop()[last])
+        last = parents.pop()[last]
+    return torch.stack(path[::-1], dim=1)
+
+
+def _beam_and_code(place: Tensor, beams: int, size: int) -> tuple[Tensor, Tensor]:
+    """Which beam, and which code of it, a `place` in beams * size is."""
+    if torch.compiler.is_compiling():  # exported: tables, made when a runtime loads, for division in ten steps
+        every = torch.arange(beams * size, device=place.device)
+        return (every // size)[place], (every % size)[place]
+    return place // size, place % size
 
 
 def _best(scores: Tensor, gain: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """The highest of scores [N, m, size] + gain [N, m]: values and places in m * size, [N, width], descending.
+    """The highest of scores [N * m, size] + gain [N, m]: values and places in m * size, [N, width], descending.
 
     Each row of scores is cut into columns. The best lie in the columns with the highest peaks, so that only those
-    have to be looked through, which is faster than one topk over all.
+    have to be looked through, which is faster than looking for the best of all.
     """
-    rows, beams, size = scores.shape
+    if torch.compiler.is_compiling():  # exported: runtimes are quick at finding a few, and take time for each step
+        best = (scores + gain.view(-1, 1)).view(gain.shape[0], -1).topk(width)
+        return best.values, best.indices
+    (rows, beams), size = gain.shape, scores.shape[1]
     columns = 1 << (size.bit_length() // 2)
     steps = torch.arange(0, size, columns, device=scores.device)
     peaks = scores.view(rows, beams, len(steps), columns).amax(2) + gain[:, :, None]
-    highest = peaks.flatten(1).topk(min(width, beams * columns)).indices
+    highest = _highest(peaks.flatten(1), min(width, beams * columns))
     beam = highest // columns
     places = ((beam * size + highest % columns)[:, :, None] + steps).flatten(1)
     gains = gain.gather(1, beam)[:, :, None].expand(-1, -1, len(steps)).flatten(1)
-    best = (scores.flatten(1).gather(1, places) + gains).topk(min(width, places.shape[1]))
-    return best.values, places.gather(1, best.indices)
+    candidates = scores.view(rows, beams * size).gather(1, places) + gains
+    best_places = _highest(candidates, width)
+    return candidates.gather(1, best_places), places.gather(1, best_places)
+
+
+def _highest(values: Tensor, count: int) -> Tensor:
+    """Places [N, count] of the highest of each row of `values` [N, n], descending, the first of those that are equal.
+
+    On the CPU by numpy's argmax, so many times, which takes half the time of torch's topk.
+    """
+    if not values.is_cpu:
+        return values.topk(count).indices
+    left = values.numpy().copy()
+    rows, places = np.arange(len(left)), np.empty((len(left), count), np.int64)
+    for number in range(count):
+        places[:, number] = left.argmax(1)
+        left[rows, places[:, number]] = -np.inf
+    return torch.from_numpy(places)

@@ -27,7 +27,7 @@ class Worker:
     def __init__(self, folder: Path, model: str, workers: Workers) -> None:
         self._plan = open_plan(folder)
         self._workers = workers
-        self._codec = zoo.load_engine(model, device=workers.device)
+        self._codec = zoo.load_engine(model, device=workers.device, effort=self._plan.settings.effort)
         own, planned = (self._codec.fingerprint or b"").hex(), self._plan.settings.fingerprint
         if own != planned:
             raise TokensError(
