@@ -1,5 +1,6 @@
 """What each effort costs and gains: the search for codes by 1, 4 and 16 beams."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def efforts(seconds: float, rounds: int) -> str:
         scores = np.mean([_scores(codec, engines["torch", effort], clip) for clip in clips], axis=0)
         cells = [f"{scores[0]:.2f}", f"{scores[1]:.2f}", f"{scores[2]:.3f}", f"{scores[3]:.2f}"]
         speeds = [f"{times[f'{kind} normal'] / times[f'{kind} {effort}']:.2f}" for kind in ENGINES]
-        work = operations(lambda beams=beams: _code(codec, wave, beams)) / seconds
+        work = operations(partial(_code, codec, wave, beams)) / seconds
         rows.append([f"{effort}, {beams}", *cells, f"{work / 1e6:.0f}", *speeds])
     head = ["effort, beams", "left over, dB", "PESQ-WB", "ESTOI", "SI-SDR, dB"]
     return table([*head, "MFLOP per second, encoding", *(f"speed of encoding, {kind}" for kind in ENGINES)], rows)
