@@ -24,6 +24,7 @@ _MOST_PREFIX_BYTES = 16 << 20
 _MOST_STRAY_BYTES = 4096
 """What may lie behind the sound without being anything: padding, tags of other programs."""
 _MOST_SPHERE_BYTES = 1024
+_SDS_HEAD_BYTES, _SDS_BLOCK_BYTES = 21, 127
 
 
 class _Spliced(io.RawIOBase):
@@ -78,15 +79,16 @@ def is_mpeg(file: BinaryIO) -> bool:
     return _kind(file) == "mpeg"
 
 
-def find_fault(file: BinaryIO, log: str = "") -> str | None:
+def find_fault(file: BinaryIO, log: str = "", samples: int = 0) -> str | None:
     """Tell what is wrong with the length of `file`: it is cut, or goes on where libsndfile stops; None: nothing.
 
-    `log` is what libsndfile notes about formats that are not looked into here. The position in `file` is kept.
+    `log` is what libsndfile notes about formats that are not looked into here, `samples` how many per channel it
+    reads. What begins without its length (PAF, PVF, IRCAM) is what is there. The position in `file` is kept.
     """
     position = file.tell()
     kind = _kind(file)
     try:
-        return _FAULTS[kind](file) if kind else _fault_in(log)
+        return _FAULTS[kind](file) if kind else _fault_in(log, samples)
     finally:
         file.seek(position)
 
@@ -222,10 +224,10 @@ def _whole_wave(file: BinaryIO) -> BinaryIO:
     return _splice(head, file, wave.start, length)
 
 
-def _cut(claimed: int, present: int) -> str | None:
+def _cut(claimed: int, present: int, of: str = "bytes of audio") -> str | None:
     if claimed <= present:
         return None
-    return f"is cut: by its header it has {claimed} bytes of audio, of which {present} are there"
+    return f"is cut: by its header it has {claimed} {of}, of which {present} are there"
 
 
 def _wave_fault(file: BinaryIO) -> str | None:
@@ -311,8 +313,16 @@ def _mpeg_fault(file: BinaryIO) -> str | None:
     return None
 
 
-def _fault_in(log: str) -> str | None:
+def _fault_in(log: str, samples: int) -> str | None:
     """What libsndfile found in other formats, such as `Data Size : 64000 (should be 31988)`."""
+    if re.search(r"^(2BIT|MPC2000|MATLAB 5|GNU Octave)", log, re.MULTILINE):
+        *_, claimed = re.findall(r"(?:Frames|Cols) *: (\d+)", log) or ["0"]
+        return _cut(int(claimed), samples, "samples")
+    dump = re.search(r"Length : (\d+)\nMidi Sample Dump", log)
+    if dump and (int(dump[1]) - _SDS_HEAD_BYTES) % _SDS_BLOCK_BYTES:
+        return f"is cut: its last block of {_SDS_BLOCK_BYTES} bytes is not whole"
+    if "Seems to be a truncated file" in log:  # Creative Voice
+        return f"is cut: its last block is not whole, and {samples} samples are there"
     for claimed, present in re.findall(r"(\d+) \(?should be (\d+)", log):
         if not _is_unknown(int(claimed)) and (fault := _cut(int(claimed), int(present))):
             return fault

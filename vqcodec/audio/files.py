@@ -143,7 +143,7 @@ class AudioReader:
             raise AudioError(f"{self.name}: {fault}; {_REMEDY}")
 
     def _fault(self) -> str | None:
-        return find_fault(self._bytes, self._file.extra_info)
+        return find_fault(self._bytes, self._file.extra_info, self._file.frames)
 
     def excerpt(self, block_samples: int, *, start_samples: int, length_samples: int | None) -> Iterator[Wave]:
         """Yield blocks from `start_samples` on, at most `length_samples`; nothing lies behind the end."""
