@@ -278,8 +278,8 @@ def _sphere_fault(file: BinaryIO) -> str | None:
     sizes = [int(numbers.get(name, 1)) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
     if b"sample_count" not in numbers or (b"sample_coding -s" in head and b"shorten" in head):
         return None
-    own = head[8:16].strip()
-    start, length = int(own) if own.isdigit() else _MOST_SPHERE_BYTES, math.prod(sizes)
+    header_size = head[8:16].strip()
+    start, length = int(header_size) if header_size.isdigit() else _MOST_SPHERE_BYTES, math.prod(sizes)
     return _cut(length, max(0, _size(file) - start)) or _stray(file, start + length)
 
 

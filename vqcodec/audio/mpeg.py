@@ -54,8 +54,8 @@ class Frame:
 
     def alike(self, other: "Frame | None") -> bool:
         """Tell whether both can be of one stream."""
-        own = (self.version, self.layer, self.rate_hz)
-        return other is not None and own == (other.version, other.layer, other.rate_hz)
+        kind = (self.version, self.layer, self.rate_hz)
+        return other is not None and kind == (other.version, other.layer, other.rate_hz)
 
 
 @dataclass(frozen=True)

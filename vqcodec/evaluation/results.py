@@ -138,11 +138,11 @@ def read_results(path: Path) -> list[Result]:
         raise ConfigError(f"{path}: no results ({error}); give the folder of an evaluation") from None
     lines = text.split("\n")[:-1]  # what follows the last newline is empty or cut
     results: dict[tuple[str, str, float | None], Result] = {}
-    for number, line in enumerate(lines, start=1):
+    for line_number, line in enumerate(lines, start=1):
         try:
             result = from_json(line)
         except (ValueError, TypeError):
-            raise ConfigError(f"{path}: line {number} is no result; remove it") from None
+            raise ConfigError(f"{path}: line {line_number} is no result; remove it") from None
         results[result.key] = result
     return list(results.values())
 

@@ -170,7 +170,7 @@ class EncodeRequest:
     def __post_init__(self) -> None:
         if self.mono not in (None, *MONO):
             raise ConfigError(f"mono {self.mono!r} is none of {', '.join(MONO)}")
-        if sum(one is not None for one in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
+        if sum(rate is not None for rate in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
             raise ConfigError("give one of kbps, total_kbps and num_codebooks")
 
     @property
@@ -260,8 +260,8 @@ def codec_of(header: Header, model: Model | None, engines: Engines, *, beside: P
     codec = engines.get(wanted, part="decoder")
     if _fingerprint(codec) != header.fingerprint:
         writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
-        own = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
-        raise ModelError(f"written by {writer}, not by {own}; give the weights that wrote it")
+        loaded = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
+        raise ModelError(f"written by {writer}, not by {loaded}; give the weights that wrote it")
     shape = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
     if shape != (header.sample_rate_hz, header.hop_length, header.codebook_size):
         raise BitstreamError("the header of the .vqc contradicts the model that it names")

@@ -223,7 +223,7 @@ class DecodeSession:
         Of all streams, or of one, which a session of one stream restores and another session adds.
         """
         chosen = list(range(self.batch)) if stream is None else [checked_stream(stream, self.batch)]
-        listeners = [self._listeners[number] for number in chosen]
+        listeners = [self._listeners[index] for index in chosen]
         saved = self._states.save(chosen) | {
             name: np.array([getattr(each, name) for each in listeners], np.int64)
             for name in ("ahead_samples", "lost_frames", "next_frame")
@@ -245,9 +245,9 @@ class DecodeSession:
         lost = self._counts(
             saved, "lost_frames", FADE_FRAMES, f"the saved session has faded for {{}} frames, not 0..{FADE_FRAMES}"
         )
-        place = self._counts(saved, "next_frame", None, "the saved session is at frame {}, not 0 or more")
+        next_frame = self._counts(saved, "next_frame", None, "the saved session is at frame {}, not 0 or more")
         states = BatchState.restored(self.engine, saved, self.engine.decoder_shapes, self.batch)
-        listeners = [Listener(*each) for each in zip(ahead, place, [None] * self.batch, lost, strict=True)]
+        listeners = [Listener(*each) for each in zip(ahead, next_frame, [None] * self.batch, lost, strict=True)]
         if any(states.has(stream) for stream in range(self.batch)):
             last = entry(saved, "last")
             if last.ndim != 3 or last.dtype.kind not in "iu" or (len(last), last.shape[2]) != (self.batch, 1):

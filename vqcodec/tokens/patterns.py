@@ -228,9 +228,9 @@ class Delayed(Pattern):
         has_code = self._places(tokens.shape[1], frames)
         bad = np.argwhere((tokens < 0) | (tokens > self.pad) | ((tokens == self.pad) == has_code))
         if len(bad):
-            row, place = bad[0]
-            expected = f"a code, 0 to {self.codebook_size - 1}" if has_code[row, place] else f"the pad, {self.pad}"
-            raise ValueError(f"token {tokens[row, place]} of codebook {row} at step {place} is not {expected}")
+            row, step = bad[0]
+            expected = f"a code, 0 to {self.codebook_size - 1}" if has_code[row, step] else f"the pad, {self.pad}"
+            raise ValueError(f"token {tokens[row, step]} of codebook {row} at step {step} is not {expected}")
         codes: Tokens = tokens[has_code].reshape(self.num_codebooks, frames).astype(np.int64)
         return codes
 

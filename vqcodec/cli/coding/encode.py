@@ -85,7 +85,7 @@ def encode(
     vqcodec encode recordings/ --out-dir coded/ --mono mean --skip-existing --workers 4
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
-    if sum(one is not None for one in (kbps, total_kbps, codebooks)) > 1:
+    if sum(rate is not None for rate in (kbps, total_kbps, codebooks)) > 1:
         raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
     check_live(live)
     if live["live"] and (out_dir is not None or skip_existing or workers > 1):
