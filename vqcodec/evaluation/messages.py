@@ -191,5 +191,5 @@ def _point(job: Job) -> str:
 
 
 def _told(error: Exception) -> str:
-    """A foreign exception in one line."""
+    """An exception of another library in one line."""
     return printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST_LINE]

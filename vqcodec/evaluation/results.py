@@ -127,7 +127,8 @@ def _number(value: Any) -> float:
 def read_results(path: Path) -> list[Result]:
     """Results of a file or of the folder of an evaluation, the last of each clip, codec and rate, in order.
 
-    A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing or foreign file.
+    A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing file or one that is
+    of something else.
     """
     path = path / RESULTS if path.is_dir() else path
     try:

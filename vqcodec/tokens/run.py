@@ -232,7 +232,7 @@ def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
     A new folder in which nothing came about is removed. Raises OutputError for a folder of something else, or that
     another run holds.
     """
-    if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_foreign(folder))):
+    if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_stray(folder))):
         raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
     is_new = not folder.exists()
     with output_errors(folder):
@@ -283,7 +283,7 @@ def _make_folders(folder: Path) -> None:
             (folder / name).mkdir(exist_ok=True)
 
 
-def _foreign(folder: Path) -> Iterator[Path]:
+def _stray(folder: Path) -> Iterator[Path]:
     """What is not of a plan that was interrupted while it was made."""
     for path in folder.iterdir():
         is_ours = path.name in ("shards", "index") and not any(path.iterdir())
