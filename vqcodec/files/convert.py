@@ -11,16 +11,8 @@ import numpy as np
 
 from vqcodec.arrays import Wave
 from vqcodec.audio.downmix import to_mono
-from vqcodec.audio.files import (
-    MAX_CHANNELS,
-    MAX_RATE_HZ,
-    MIN_RATE_HZ,
-    AudioReader,
-    AudioWriter,
-    check_format,
-    check_peak,
-    fitting_rate,
-)
+from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, check_peak
+from vqcodec.audio.writer import AudioWriter, check_format, fitting_rate
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.reader import OnDamage

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vqcodec.arrays import StoredCodes
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream.entropy import HIDDEN_MAX, NARROW_MAX, EntropyModel
 from vqcodec.bitstream.spec import DEFAULT_FRAMES_PER_CHUNK
