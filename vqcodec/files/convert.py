@@ -150,7 +150,7 @@ def compress(
     engine: zoo.EngineName | None = None,
     effort: Effort | None = None,
 ) -> bytes:
-    """The .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
+    """Make the .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
     The other arguments are those of `EncodeOptions`.
 
@@ -175,7 +175,10 @@ def decompress(
     num_codebooks: int | None = None,
     engine: zoo.EngineName | None = None,
 ) -> tuple[Wave, int]:
-    """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
+    """Return the wave [C, T] float32 and its rate in Hz of .vqc bytes.
+
+    Raises BitstreamError, ModelError, ConfigError.
+    """
     request = DecodeRequest(model, engine, num_codebooks=num_codebooks)
     reader = VqcReader(io.BytesIO(data))
     header = reader.header

@@ -103,7 +103,7 @@ class EncodeSession:
         return alone.flush()
 
     def save(self, stream: int | None = None) -> Saved:
-        """Everything that the codes to come depend on beside the samples to come; see `restore`.
+        """Save everything that the codes to come depend on beside the samples to come; see `restore`.
 
         Of all streams, or of one, which a session of one stream restores and another session adds.
         """
@@ -169,14 +169,14 @@ class DecodeSession:
         return self._play(*arrived(self.engine, codes, lost, self.batch))
 
     def conceal(self, frames: int) -> Wave:
-        """The wave of the next `frames` frames, lost in all streams: as long as that of `push`, in any split.
+        """Return the wave of the next `frames` frames, lost in all streams: as long as that of `push`, in any split.
 
         Silence where none came before, and after the fade: it costs no decoding, and the decoder then starts anew.
         """
         return self._play([None] * self.batch, np.ones((self.batch, frames), bool))
 
     def flush(self) -> Wave:
-        """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
+        """Return the rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
         wave = np.zeros((self.batch, self.engine.delay_samples), np.float32)
         groups: dict[int, list[int]] = {}
         for stream, each in enumerate(self._listeners):
@@ -218,7 +218,7 @@ class DecodeSession:
         return alone.flush()
 
     def save(self, stream: int | None = None) -> Saved:
-        """Everything that the samples to come depend on beside the codes to come; see `restore`.
+        """Save everything that the samples to come depend on beside the codes to come; see `restore`.
 
         Of all streams, or of one, which a session of one stream restores and another session adds.
         """

@@ -54,27 +54,27 @@ class Adapter(ClipEngine):
             raise ModelError(f"{folder.name}: {facts}; a .vqc holds codebooks of 2, 4, 8 ... codes, 1 or 2 channels")
 
     def find_hop_length(self, config: Any) -> int:
-        """Samples per frame."""
+        """Return the samples per frame."""
         raise NotImplementedError
 
     def count_codebooks(self, config: Any) -> int:
-        """Codebooks of the model."""
+        """Return how many codebooks the model has."""
         raise NotImplementedError
 
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
-        """Codes [K, F] of one input, wave [1 or 2, T], and the level of each chunk where the model normalizes."""
+        """Return codes [K, F] of one input, wave [1 or 2, T], and each chunk's level where the model normalizes."""
         raise NotImplementedError
 
     def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
-        """The wave [1 or 2, about F * hop_length] of one input's codes [K, F]."""
+        """Return the wave [1 or 2, about F * hop_length] of one input's codes [K, F]."""
         raise NotImplementedError
 
     def load_model(self) -> Any:
-        """transformers' model."""
+        """Load the model of transformers."""
         return self.folder.model()
 
     def whole_frames(self, wave: Tensor) -> Tensor:
-        """`wave` [1 or 2, T] with zeros behind it up to a whole frame."""
+        """Return `wave` [1 or 2, T] with zeros behind it up to a whole frame."""
         length = num_frames(wave.shape[1], self.hop_length) * self.hop_length
         return torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
 
