@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vqcodec"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").rglob("*.py"))
 PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 
@@ -23,6 +24,36 @@ def functions():
         for node in ast.walk(ast.parse(source_of(path))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield path, node
+
+
+def bound_names(tree):
+    """Names of locals, parameters, comprehension variables and module variables; fields of classes are none."""
+    fields = {
+        target
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        for target in [getattr(statement, "target", None), *getattr(statement, "targets", ())]
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) if node not in fields:
+                yield name
+            case ast.arg(arg=name) | ast.alias(asname=str(name)):
+                yield name
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+
+
+def identifiers(tree):
+    """All names but those of modules in imports."""
+    for node in ast.walk(tree):
+        for kind, field in ((ast.Name, "id"), (ast.Attribute, "attr"), (ast.alias, "name"), (ast.keyword, "arg")):
+            if isinstance(node, kind):
+                yield getattr(node, field) or ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+    yield from bound_names(tree)
 
 
 def flat(folder):
@@ -69,6 +100,48 @@ def test_types_of_arrays_stand_once():
         if re.search(r"^\w+(: TypeAlias)? = NDArray\[np\.(float32|uint16)\]", source_of(path), re.MULTILINE)
     ]
     assert again == ["arrays.py"]
+
+
+VAGUE = {"place", "number", "own", "one"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "place = 1",
+        "def f(place): ...",
+        "def f(*, place=1): ...",
+        "lambda place: 1",
+        "[0 for place in x]",
+        "f(place := 1)",
+        "for i, (place, _) in x: ...",
+        "with x as place: ...",
+        "try: ...\nexcept OSError as place: ...",
+        "import x as place",
+        "match x:\n    case [place, *_]: ...",
+        "class A:\n    def f(self):\n        place: int = 1",
+    ],
+)
+def test_names_are_found_however_they_are_bound(source):
+    assert "place" in bound_names(ast.parse(source))
+
+
+def test_no_name_is_a_word_of_many_meanings():
+    assert "number" not in bound_names(ast.parse("class Packet:\n    number: int\n    place = 1"))
+    for path in (*MODULES, *TOOLS):
+        vague = VAGUE.intersection(bound_names(ast.parse(source_of(path))))
+        assert not vague, f"{path.relative_to(ROOT)}: {', '.join(vague)}: of what? Say what it is"
+
+
+def test_foreign_are_the_files_of_other_tools():
+    users = set()
+    for path in (*MODULES, *TOOLS):
+        if any("foreign" in name.lower() for name in identifiers(ast.parse(source_of(path)))):
+            users.add(path)
+    folder = PACKAGE / "files" / "foreign"
+    assert folder / "codes.py" in users
+    for path in users:
+        assert folder in path.parents or "vqcodec.files.foreign" in source_of(path), path
 
 
 def test_audio_is_the_door_of_sound_for_all_that_codes():

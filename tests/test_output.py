@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.errors import OutputError, VqcodecError
 from vqcodec.output import atomic_output, check_output, seekable_copy

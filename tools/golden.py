@@ -40,7 +40,7 @@ class Golden:
         header = self.header
         frames = header.frames_for(self.samples())
         count = header.channels * header.num_codebooks * frames
-        values = [pow(7, number + 1, 65537) for number in range(count)]
+        values = [pow(7, index + 1, 65537) for index in range(count)]
         if self.entropy:
             values = [value**6 * header.codebook_size >> 96 for value in values]
         codes = np.array(values, np.int64).reshape(header.channels, header.num_codebooks, frames)
@@ -65,7 +65,7 @@ FILES = {
 
 def entropy_tensors() -> dict[str, np.ndarray]:
     """A small model of two layers over codes of 32, from integers alone, that prefers small codes."""
-    numbers = (pow(5, number + 1, 65537) for number in range(10**6))
+    numbers = (pow(5, index + 1, 65537) for index in range(10**6))
 
     def take(shape: tuple[int, ...], low: int, high: int, dtype: type) -> np.ndarray:
         values = [next(numbers) % (high - low + 1) + low for _ in range(int(np.prod(shape)))]

@@ -28,9 +28,9 @@ def draw(clips: list[Path], model: str, kbps: list[float], seconds: float) -> Fi
         wave, rate_hz = read_clip(clip)
         wave = wave[: round(seconds * rate_hz)]
         coded = [codec.run(wave, rate_hz, rate) for rate in kbps]
-        titles = [clip.stem, *(f"{8 * len(one.data) / len(wave) * rate_hz / 1000:.2f} kbps" for one in coded)]
+        titles = [clip.stem, *(f"{8 * len(result.data) / len(wave) * rate_hz / 1000:.2f} kbps" for result in coded)]
         top_db = spectrogram_levels(wave, rate_hz).max()
-        for axes, shown, title in zip(column, [wave, *(one.wave_hat for one in coded)], titles, strict=True):
+        for axes, shown, title in zip(column, [wave, *(result.wave_hat for result in coded)], titles, strict=True):
             axes.imshow(
                 spectrogram_levels(shown, rate_hz),
                 **{"origin": "lower", "aspect": "auto", "extent": (0, len(shown) / rate_hz, 0, hz_to_mel(rate_hz / 2))},

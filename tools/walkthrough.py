@@ -59,9 +59,9 @@ def reconstruction(codec: Codec, wave: NDArray[np.float32]) -> Figure:
     figure = Figure(figsize=(7, 6), layout="constrained")
     rate_hz = codec.sample_rate_hz
     top_db = spectrogram_levels(wave, rate_hz).max()
-    for axes, (title, one) in zip(figure.subplots(3, 1, sharex=True), shown.items(), strict=True):
+    for axes, (title, shown_wave) in zip(figure.subplots(3, 1, sharex=True), shown.items(), strict=True):
         extent = (0, len(wave) / rate_hz, 0, 1)
-        levels = np.asarray(spectrogram_levels(one, rate_hz))
+        levels = np.asarray(spectrogram_levels(shown_wave, rate_hz))
         options = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": top_db - 70, "vmax": top_db}
         axes.imshow(levels, extent=extent, **options)
         axes.set(title=title, yticks=[], ylabel="mel")

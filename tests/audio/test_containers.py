@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vqcodec.audio.containers import is_container
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError
 
 av = pytest.importorskip("av")

@@ -1,3 +1,5 @@
+"""Audio files, read and written: what goes in comes out, and what is no sound is refused in one line."""
+
 import io
 import os
 import subprocess
@@ -6,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqcodec.audio.files import AudioReader, AudioWriter, check_format
+from vqcodec.audio.reader import AudioReader
+from vqcodec.audio.writer import AudioWriter, check_format
 from vqcodec.errors import AudioError, OutputError
 
 

@@ -61,14 +61,14 @@ def test_a_line_that_a_kill_cut_is_forgotten_and_the_next_begins_on_its_own(tmp_
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"clip": "a"}', '{"codec": 1, "scores": 2}', "null"])
-def test_foreign_lines_are_named(tmp_path, line):
+def test_lines_that_are_no_results_are_named(tmp_path, line):
     path = tmp_path / "results.jsonl"
     path.write_text(f"{to_json(FAILED)}\n{line}\n")
     with pytest.raises(ConfigError, match="line 2"):
         read_results(path)
 
 
-def test_a_damaged_byte_is_a_foreign_line(tmp_path):
+def test_a_damaged_byte_makes_a_bad_line(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_bytes(f"{to_json(FAILED)}\n".encode() + b"\xff\xfe\n")
     with pytest.raises(ConfigError, match="line 2"):
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     ],
     ids=str,
 )
-def test_a_value_of_another_kind_is_a_foreign_line(tmp_path, change):
+def test_a_value_of_another_kind_makes_a_bad_line(tmp_path, change):
     path = tmp_path / "results.jsonl"
     path.write_text(f"{to_json(FAILED)}\n{json.dumps({**json.loads(to_json(GOOD)), **change})}\n")
     with pytest.raises(ConfigError, match="line 2 is no result; remove it"):
@@ -124,7 +124,7 @@ def test_a_value_of_another_kind_is_a_foreign_line(tmp_path, change):
 
 
 @pytest.mark.parametrize("line", ["[" * 200_000, '{"a": ' + "9" * 5000 + "}"], ids=["deep", "digits"])
-def test_a_line_beyond_the_limits_is_a_foreign_line(tmp_path, line):
+def test_a_line_beyond_the_limits_is_a_bad_line(tmp_path, line):
     (tmp_path / "results.jsonl").write_text(f"{to_json(FAILED)}\n{line}\n")
     with pytest.raises(ConfigError, match="line 2 is no result; remove it"):
         read_results(tmp_path)

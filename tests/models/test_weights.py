@@ -69,27 +69,27 @@ def test_what_is_no_weights_file_is_refused(tmp_path, toy_weights):
         load_weights(tmp_path / "none.safetensors")
 
 
-def test_foreign_and_unfitting_weights_are_refused(tmp_path, toy_weights, toy_config):
-    foreign = tmp_path / "foreign.safetensors"
-    save_file({"a": torch.zeros(1)}, foreign)
+def test_other_and_unfitting_weights_are_refused(tmp_path, toy_weights, toy_config):
+    other = tmp_path / "other.safetensors"
+    save_file({"a": torch.zeros(1)}, other)
     with pytest.raises(ModelError, match="no 'vqcodec-weights-1'"):
-        load_weights(foreign)
+        load_weights(other)
     tensors = load_file(toy_weights)
     tensors.pop("encoder.norm.weight")
     meta = {"vqcodec-weights-1": toy_config.to_json()}
-    save_file(tensors, foreign, metadata=meta)
+    save_file(tensors, other, metadata=meta)
     with pytest.raises(ModelError, match="do not fit"):
-        load_weights(foreign)
+        load_weights(other)
     tensors["encoder.norm.weight"] = torch.zeros(3)
-    save_file(tensors, foreign, metadata=meta)
+    save_file(tensors, other, metadata=meta)
     with pytest.raises(ModelError, match="do not fit"):
-        load_weights(foreign)
-    save_file({**tensors, "encoder.norm.weight": torch.zeros(16, dtype=torch.int32)}, foreign, metadata=meta)
+        load_weights(other)
+    save_file({**tensors, "encoder.norm.weight": torch.zeros(16, dtype=torch.int32)}, other, metadata=meta)
     with pytest.raises(ModelError, match=r"encoder.norm.weight is of torch.int32, no floats"):
-        load_weights(foreign)
-    save_file(tensors, foreign, metadata={"vqcodec-weights-1": "{"})
+        load_weights(other)
+    save_file(tensors, other, metadata={"vqcodec-weights-1": "{"})
     with pytest.raises(ModelError, match="config"):
-        load_weights(foreign)
+        load_weights(other)
 
 
 @pytest.mark.parametrize(

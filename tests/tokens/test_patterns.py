@@ -1,4 +1,4 @@
-"""Patterns: exact inversion for any codes, the orders of the papers, and nothing foreign taken for codes."""
+"""Patterns: exact inversion for any codes, the orders of the papers, and nothing else taken for codes."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_no_frames_are_no_tokens():
         (Delayed(3, 10), [[10], [10]], r"expected integers \[3, steps\]"),
     ],
 )
-def test_foreign_tokens_are_refused_by_position(pattern, tokens, message):
+def test_tokens_that_cannot_be_are_refused_by_position(pattern, tokens, message):
     with pytest.raises(ValueError, match=message):
         pattern.unflatten(np.array(tokens))
 

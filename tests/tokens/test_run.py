@@ -236,7 +236,7 @@ def test_an_effort_is_that_of_the_codec_and_stands_in_plan_and_index(tmp_path, m
     assert open_plan(tmp_path / "normal").settings.effort == "normal", "a plan from before there were others"
 
 
-def test_a_foreign_folder_is_left_alone(tmp_path, clips, tokenize_toy):
+def test_a_folder_of_something_else_is_left_alone(tmp_path, clips, tokenize_toy):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="is no output of vqcodec tokenize"):

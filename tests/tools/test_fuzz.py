@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 
 ROOT = Path(__file__).parents[2]
 

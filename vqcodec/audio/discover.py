@@ -144,7 +144,7 @@ def _csv_rows(manifest: Path) -> Iterator[Row]:
             continue
         if len(fields) > len(header):
             raise AudioError(f"{where} has more fields than the header; quote its commas")
-        yield Row(where, dict(zip(header, (one or None for one in fields), strict=False)))
+        yield Row(where, dict(zip(header, (field or None for field in fields), strict=False)))
 
 
 def _csv_fields(manifest: Path) -> Iterator[tuple[str, list[str]]]:
@@ -176,10 +176,10 @@ def _check_header(header: list[str], where: str) -> None:
 
 def _json_rows(manifest: Path) -> Iterator[Row]:
     with manifest.open(encoding="utf-8-sig", newline="") as file:  # also cut at a lone return, never inside a text
-        for number, line in enumerate(limited_lines(file), start=1):
+        for line_number, line in enumerate(limited_lines(file), start=1):
             if not line.strip():
                 continue
-            where = f"{manifest}: line {number}"
+            where = f"{manifest}: line {line_number}"
             try:
                 values = parse_object(line, pairs=_without_repetition)
             except _RepeatedKeyError as error:

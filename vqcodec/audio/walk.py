@@ -31,6 +31,6 @@ def _walk(folder: Path, is_wanted: Callable[[Path], bool], real_root: str, seen:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise AudioError(f"{folder}: cannot be listed ({error.strerror}); give a folder that can be read") from None

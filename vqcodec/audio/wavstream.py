@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from vqcodec.arrays import Wave
-from vqcodec.audio.files import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, first_bad
+from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, first_bad
 from vqcodec.errors import AudioError
 from vqcodec.system.pipes import read_exactly, read_some, write_all
 

@@ -70,21 +70,21 @@ class EntropyModel:
         self.num_layers, self.codebook_size, self._dim = self.embedding.shape
         if not len(self.decay) or self.decay.min() < 1 or self.decay.max() > _MAX_WEIGHT:
             raise ModelError("the entropy model's decay has weights outside 1 to 2 ** 24")
-        self._layers = [self._layer(tensors, number) for number in range(self.num_layers)]
+        self._layers = [self._layer(tensors, layer_index) for layer_index in range(self.num_layers)]
 
     def encode_layer(self, codes: StoredCodes, lower: StoredCodes) -> bytes:
         """The bytes of a layer's codes [C, F]; `lower` [C, k, F] are those of the k codebooks below."""
         coder = RangeEncoder()
-        number = lower.shape[1]
+        layer_index = lower.shape[1]
         for channel, below in zip(codes, lower, strict=True):
-            contexts = self._contexts(number, channel if number == 0 else below)
+            contexts = self._contexts(layer_index, channel if layer_index == 0 else below)
             for rows in self._blocks(len(channel)):
-                weights = self._weights(number, contexts[rows])
+                weights = self._weights(layer_index, contexts[rows])
                 ends = np.cumsum(weights, axis=1, dtype=np.int64)
                 column = channel[rows].astype(np.intp)[:, None]
-                own = np.take_along_axis(weights, column, axis=1)[:, 0].tolist()
+                code_weights = np.take_along_axis(weights, column, axis=1)[:, 0].tolist()
                 end = np.take_along_axis(ends, column, axis=1)[:, 0].tolist()
-                for weight, last, total in zip(own, end, ends[:, -1].tolist(), strict=True):
+                for weight, last, total in zip(code_weights, end, ends[:, -1].tolist(), strict=True):
                     coder.encode(last - weight, weight, total)
         return coder.finish()
 
@@ -94,26 +94,26 @@ class EntropyModel:
         Of the last channel the codes from frame `until` on (None: nowhere) are zeros, not decoded.
         """
         coder = RangeDecoder(data)
-        channels, number, frames = lower.shape
+        channels, layer_index, frames = lower.shape
         codes = np.zeros((channels, frames), np.uint16)
-        for place, below in enumerate(lower):
-            end = frames if until is None or place < channels - 1 else min(frames, until)
-            channel = codes[place, :end]
-            if number == 0:
+        for channel_index, below in enumerate(lower):
+            end = frames if until is None or channel_index < channels - 1 else min(frames, until)
+            channel = codes[channel_index, :end]
+            if layer_index == 0:
                 self._decode_first(coder, channel)
                 continue
-            contexts = self._contexts(number, below)
+            contexts = self._contexts(layer_index, below)
             for rows in self._blocks(end):
-                ends = np.cumsum(self._weights(number, contexts[rows]), axis=1, dtype=np.int64)
+                ends = np.cumsum(self._weights(layer_index, contexts[rows]), axis=1, dtype=np.int64)
                 channel[rows] = [_decode_code(coder, row) for row in ends]
         return codes
 
     def frames_needed(self, depth: int, until: int) -> list[int]:
         """Tell of each of the first `depth` layers how many frames all of them need to have frames 0 to `until`."""
         needed = [until] * depth
-        for number in range(depth - 1, 0, -1):
-            below = needed[number] + max([0, *self._layers[number].lags.tolist()])
-            needed[:number] = [max(below, frames) for frames in needed[:number]]
+        for layer_index in range(depth - 1, 0, -1):
+            below = needed[layer_index] + max([0, *self._layers[layer_index].lags.tolist()])
+            needed[:layer_index] = [max(below, frames) for frames in needed[:layer_index]]
         return needed
 
     def _decode_first(self, coder: RangeDecoder, codes: StoredCodes) -> None:
@@ -122,14 +122,14 @@ class EntropyModel:
         embedding = self.embedding[0]
         context = np.zeros((len(lags), self._dim), np.int8)
         for frame in range(len(codes)):
-            for place, lag in enumerate(lags):
+            for lag_index, lag in enumerate(lags):
                 if frame + lag >= 0:
-                    context[place] = embedding[codes[frame + lag]]
+                    context[lag_index] = embedding[codes[frame + lag]]
             weights = self._weights(0, context.reshape(1, -1))
             codes[frame] = _decode_code(coder, weights[0].cumsum(dtype=np.int64))
 
-    def _contexts(self, number: int, codes: StoredCodes) -> Integers:
-        """Contexts [F, L * dim] of layer `number`: embeddings of `codes` at its lags, zeros outside the chunk.
+    def _contexts(self, layer_index: int, codes: StoredCodes) -> Integers:
+        """Contexts [F, L * dim] of layer `layer_index`: embeddings of `codes` at its lags, zeros outside the chunk.
 
         `codes`: the layer itself [F] for the first, else the layers below [k, F], whose embeddings are summed.
         """
@@ -138,17 +138,17 @@ class EntropyModel:
         for below, row in enumerate(rows):
             summed += self.embedding[below][row]
         frames = len(summed)
-        lags = self._layers[number].lags.tolist()
+        lags = self._layers[layer_index].lags.tolist()
         contexts = np.zeros((frames, len(lags), self._dim), np.int32)
-        for place, lag in enumerate(lags):
+        for lag_index, lag in enumerate(lags):
             first, last = max(0, -lag), min(frames, frames - lag)
             if first < last:
-                contexts[first:last, place] = summed[first + lag : last + lag]
+                contexts[first:last, lag_index] = summed[first + lag : last + lag]
         return contexts.reshape(frames, len(lags) * self._dim)
 
-    def _weights(self, number: int, contexts: NDArray[Any]) -> Integers:
+    def _weights(self, layer_index: int, contexts: NDArray[Any]) -> Integers:
         """Weights [n, codebook_size], each at least 1, of the codes that may follow contexts [n, L * dim]."""
-        layer = self._layers[number]
+        layer = self._layers[layer_index]
         hidden = layer.hidden(layer.exact[0], contexts).clip(0, HIDDEN_MAX)
         narrow = layer.narrow(layer.exact[1], hidden).clip(-NARROW_MAX, NARROW_MAX)
         levels = layer.levels(layer.exact[2], narrow)
@@ -162,27 +162,27 @@ class EntropyModel:
         edges = [*range(0, frames, step), frames]
         return (slice(first, last) for first, last in pairwise(edges))
 
-    def _layer(self, tensors: Mapping[str, NDArray[Any]], number: int) -> LayerModel:
-        lags = _tensor(tensors, f"{number}.lags", np.int32, 1)
-        if number == 0 and len(lags) and lags.max() >= 0:
+    def _layer(self, tensors: Mapping[str, NDArray[Any]], layer_index: int) -> LayerModel:
+        lags = _tensor(tensors, f"{layer_index}.lags", np.int32, 1)
+        if layer_index == 0 and len(lags) and lags.max() >= 0:
             raise ModelError("the entropy model's first layer looks at codes that are not decoded yet")
         affines, inputs = [], len(lags) * self._dim
         # The most that a context can be: the embeddings of the layers below, or of the first layer's own past.
-        bound = np.abs(self.embedding[: max(1, number)].astype(np.int32)).max(axis=1).sum(axis=0)
+        bound = np.abs(self.embedding[: max(1, layer_index)].astype(np.int32)).max(axis=1).sum(axis=0)
         largest = np.tile(bound, len(lags)).astype(np.int64)
         exact = []
         for part in ("hidden", "narrow", "levels"):
-            affine = _affine(tensors, f"{number}.{part}", inputs)
+            affine = _affine(tensors, f"{layer_index}.{part}", inputs)
             sums = np.abs(affine.weight.astype(np.int64)) @ largest
             if (sums + np.abs(affine.bias.astype(np.int64))).max() > _SUM_MAX:
-                raise ModelError(f"the entropy model's {number}.{part} has sums over 2 ** 30")
+                raise ModelError(f"the entropy model's {layer_index}.{part} has sums over 2 ** 30")
             dtype = np.float32 if sums.max() < _FLOAT32_EXACT else np.float64
             exact.append(np.ascontiguousarray(affine.weight.T, dtype=dtype))
             affines.append(affine)
             inputs = len(affine.weight)
             largest = np.full(inputs, HIDDEN_MAX, np.int64)
         if inputs != self.codebook_size:
-            raise ModelError(f"the entropy model's layer {number} has {inputs} codes, not {self.codebook_size}")
+            raise ModelError(f"the entropy model's layer {layer_index} has {inputs} codes, not {self.codebook_size}")
         return LayerModel(lags, affines[0], affines[1], affines[2], (exact[0], exact[1], exact[2]))
 
 

@@ -23,10 +23,10 @@ def pack_codes(codes: StoredCodes, bits: int, entropy: EntropyModel | None = Non
     if entropy is not None:
         # At equal length the fixed-width layer, which min prefers as the first: readers tell it by its length.
         layers = [
-            min(layer, entropy.encode_layer(codes[:, number], codes[:, :number]), key=len)
-            if number < entropy.num_layers
+            min(layer, entropy.encode_layer(codes[:, index], codes[:, :index]), key=len)
+            if index < entropy.num_layers
             else layer
-            for number, layer in enumerate(fixed)
+            for index, layer in enumerate(fixed)
         ]
         payload = join_layers(layers, len(fixed[0]))
         if len(payload) + spec.SIZE_BYTES < sum(map(len, fixed)):
@@ -51,19 +51,19 @@ def unpack_codes(
     """
     size = layer_bytes(channels * frames, bits)
     codes = np.zeros((channels, len(layers), frames), np.uint16)
-    coded = [number for number, layer in enumerate(layers) if len(layer) != size]
+    coded = [index for index, layer in enumerate(layers) if len(layer) != size]
     if not coded:
         needed: list[int] = []
     elif entropy is None or coded[-1] >= entropy.num_layers or entropy.codebook_size != 1 << bits:
         raise ModelError("the .vqc is entropy-coded with tables that this model does not have")
     else:
         needed = entropy.frames_needed(coded[-1] + 1, frames if until is None else min(until, frames))
-    for number, layer in enumerate(layers):
-        if number in coded:
+    for index, layer in enumerate(layers):
+        if index in coded:
             assert entropy is not None
-            codes[:, number] = entropy.decode_layer(layer, codes[:, :number], until=needed[number])
+            codes[:, index] = entropy.decode_layer(layer, codes[:, :index], until=needed[index])
         else:
-            codes[:, number] = _unpack_fixed(layer, bits, channels=channels, frames=frames)
+            codes[:, index] = _unpack_fixed(layer, bits, channels=channels, frames=frames)
     return codes
 
 
@@ -74,17 +74,17 @@ def join_layers(layers: list[bytes], fixed_bytes: int) -> bytes:
 
 def split_layers(payload: bytes, coding: int, num_codebooks: int, fixed_bytes: int) -> list[bytes]:
     """The layers of a payload; a fixed-width layer has `fixed_bytes` bytes. Raises BitstreamError if they misfit."""
-    sizes, place = [fixed_bytes] * num_codebooks, 0
+    sizes, position = [fixed_bytes] * num_codebooks, 0
     if coding == spec.CODING_ENTROPY:
-        for number in range(num_codebooks):
-            saved, place = _read_varint(payload, place)
-            sizes[number] -= saved
-    if min(sizes) < 0 or place + sum(sizes) != len(payload):
+        for index in range(num_codebooks):
+            saved, position = _read_varint(payload, position)
+            sizes[index] -= saved
+    if min(sizes) < 0 or position + sum(sizes) != len(payload):
         raise BitstreamError("the layers of a chunk do not add up to its size")
     layers = []
     for size in sizes:
-        layers.append(payload[place : place + size])
-        place += size
+        layers.append(payload[position : position + size])
+        position += size
     return layers
 
 
@@ -93,8 +93,8 @@ def _pack_fixed(codes: StoredCodes, bits: int) -> list[bytes]:
     channels, num_codebooks, frames = codes.shape
     by_layer = codes.transpose(1, 0, 2).reshape(num_codebooks, channels * frames)
     code_bits = np.empty((*by_layer.shape, bits), np.uint8)
-    for place in range(bits):
-        code_bits[:, :, place] = by_layer >> (bits - 1 - place) & 1
+    for bit in range(bits):
+        code_bits[:, :, bit] = by_layer >> (bits - 1 - bit) & 1
     return [layer.tobytes() for layer in np.packbits(code_bits.reshape(num_codebooks, -1), axis=1)]
 
 
@@ -106,9 +106,9 @@ def _unpack_fixed(layer: bytes, bits: int, *, channels: int, frames: int) -> Sto
         raise BitstreamError("a layer of codes ends in bits that are not zero")
     code_bits = all_bits[:used].reshape(-1, bits)
     codes = np.zeros(len(code_bits), np.uint16)
-    for place in range(bits):
+    for bit in range(bits):
         codes <<= 1
-        codes |= code_bits[:, place]
+        codes |= code_bits[:, bit]
     return codes.reshape(channels, frames)
 
 
@@ -121,13 +121,13 @@ def _varint(value: int) -> bytes:
     return bytes([*data, value])
 
 
-def _read_varint(data: bytes, place: int) -> tuple[int, int]:
-    """The number at `place`, and the place after it. Raises BitstreamError for none of the shortest form."""
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number at `position`, and the position after it. Raises BitstreamError for none of the shortest form."""
     value = 0
     for shift in range(0, 7 * spec.MAX_VARINT_BYTES, 7):
-        byte = data[place : place + 1]
-        place += 1
+        byte = data[position : position + 1]
+        position += 1
         value |= int.from_bytes(byte) << shift & 0x7F << shift
         if byte and byte[0] < 0x80 and (byte[0] > 0 or shift == 0):
-            return value, place
+            return value, position
     raise BitstreamError("a chunk has a layer without a size")

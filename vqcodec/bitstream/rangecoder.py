@@ -46,11 +46,11 @@ class RangeEncoder:
         """Move the top byte of `low` out, and a carry before it."""
         if self._low >= _WHOLE:
             self._low -= _WHOLE
-            place = len(self._bytes) - 1
-            while self._bytes[place] == 0xFF:
-                self._bytes[place] = 0
-                place -= 1
-            self._bytes[place] += 1
+            index = len(self._bytes) - 1
+            while self._bytes[index] == 0xFF:
+                self._bytes[index] = 0
+                index -= 1
+            self._bytes[index] += 1
         self._bytes.append(self._low >> _TOP)
         self._low = (self._low & _BELOW_TOP) << 8
 

@@ -113,9 +113,9 @@ def repaired_heads(data: bytes) -> Iterator[Head]:
         if len(data) < length:
             return
         difference = crc8(data[: length - 1]) ^ data[length - 1]
-        for place in range(length - 1, -1, -1):
+        for position in range(length - 1, -1, -1):
             # The one change of this byte that mends the checksum: each byte further back is a step of the CRC more.
-            candidate = data[:place] + bytes([data[place] ^ difference]) + data[place + 1 : length]
+            candidate = data[:position] + bytes([data[position] ^ difference]) + data[position + 1 : length]
             head = head_from_bytes(candidate)
             if head is not None and head.head_bytes == length:
                 yield head

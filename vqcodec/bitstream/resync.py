@@ -55,31 +55,31 @@ def find_whole_chunks(source: ByteSource, header: Header, *, near: int) -> Itera
         # Of what begins or ends before `limit`, all that is looked at has come.
         limit = len(data) if ended else max(0, len(data) - _AHEAD_BYTES)
         view, done = memoryview(data), 0
-        for place, head in chain(_heads(data, header, limit), [(limit, None)]):
-            while waiting and waiting[0].body_end <= at + place:
+        for offset, head in chain(_heads(data, header, limit), [(limit, None)]):
+            while waiting and waiting[0].body_end <= at + offset:
                 candidate = heapq.heappop(waiting)
                 end = candidate.body_end - at
                 crc, done = crc32(view[done:end], crc), end
                 found = _found(candidate, crc, data[end : end + _AHEAD_BYTES], near)
                 if found is not None:
                     yield found
-            crc, done = crc32(view[done:place], crc), place
+            crc, done = crc32(view[done:offset], crc), offset
             if head is not None:
-                body_end = at + place + head.head_bytes + head.body_bytes(header)
-                heapq.heappush(waiting, _Candidate(body_end, at + place, crc, head))
+                body_end = at + offset + head.head_bytes + head.body_bytes(header)
+                heapq.heappush(waiting, _Candidate(body_end, at + offset, crc, head))
         data, at = data[limit:], at + limit
 
 
 def _heads(data: bytes, header: Header, limit: int) -> Iterator[tuple[int, Head]]:
     """What looks like the head of a chunk that can be and begins before `limit`."""
-    for place, head in find_chunks(data):
-        if place >= limit:
+    for offset, head in find_chunks(data):
+        if offset >= limit:
             return
         try:
             head.body_bytes(header)
         except BitstreamError:
             continue
-        yield place, head
+        yield offset, head
 
 
 def _found(candidate: _Candidate, crc: int, behind: bytes, near: int) -> Found | None:

@@ -37,15 +37,15 @@ def tags_to_bytes(tags: Mapping[str, str]) -> bytes:
 def parse_tags(body: bytes) -> dict[str, str]:
     """Names and values in the body of a record. Raises BitstreamError for any that no writer makes."""
     tags: dict[str, str] = {}
-    place = 0
-    while place < len(body):
-        start = place + _LENGTH_BYTES
-        place = start + bytes_to_uint(body[place:start])
+    position = 0
+    while position < len(body):
+        start = position + _LENGTH_BYTES
+        position = start + bytes_to_uint(body[position:start])
         try:
-            name, equals, value = body[start:place].decode().partition("=")
+            name, equals, value = body[start:position].decode().partition("=")
         except UnicodeDecodeError:
             raise BitstreamError("a tag of the .vqc is not UTF-8") from None
-        if not equals or name in tags or place > len(body):
+        if not equals or name in tags or position > len(body):
             raise BitstreamError("the tags of the .vqc are malformed")
         tags[name] = value
     if tags_to_bytes(tags) != body:

@@ -61,16 +61,16 @@ class _Group(click.Group):
 def _unwound_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the process as an exception would, so that no temporary file stays behind."""
     ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
-    heeded = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]
+    heeded = [signal_number for signal_number in ends if signal.getsignal(signal_number) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         heeded = []
-    for number in heeded:
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    for signal_number in heeded:
+        signal.signal(signal_number, lambda signal_number, _frame: sys.exit(128 + signal_number))
     try:
         yield
     finally:
-        for number in heeded:
-            signal.signal(number, signal.SIG_DFL)
+        for signal_number in heeded:
+            signal.signal(signal_number, signal.SIG_DFL)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

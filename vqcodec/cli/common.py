@@ -66,7 +66,7 @@ def require(*packages: str) -> None:
 
 def shown(text: str) -> str:
     """Escape what a terminal would obey or hide: control characters, marks of direction, also line ends."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def echo(text: str, *, err: bool = False) -> None:

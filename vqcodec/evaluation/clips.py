@@ -11,7 +11,7 @@ import numpy as np
 from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.downmix import Downmix
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError
 from vqcodec.texts import printable
 

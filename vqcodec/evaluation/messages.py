@@ -172,7 +172,9 @@ def _with_scores(result: Result, job: Job, wave: Wave, wave_hat: Wave, on_step: 
     return replace(
         result,
         scores={name: measured[name].value if name in measured else math.nan for name in job.metrics},
-        undefined={name: one.reason for name, one in measured.items() if one.reason is not None},
+        undefined={
+            name: measurement.reason for name, measurement in measured.items() if measurement.reason is not None
+        },
         failed=failed,
     )
 
@@ -189,5 +191,5 @@ def _point(job: Job) -> str:
 
 
 def _told(error: Exception) -> str:
-    """A foreign exception in one line."""
+    """An exception of another library in one line."""
     return printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST_LINE]

@@ -127,7 +127,8 @@ def _number(value: Any) -> float:
 def read_results(path: Path) -> list[Result]:
     """Results of a file or of the folder of an evaluation, the last of each clip, codec and rate, in order.
 
-    A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing or foreign file.
+    A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing file or one that is
+    of something else.
     """
     path = path / RESULTS if path.is_dir() else path
     try:
@@ -138,11 +139,11 @@ def read_results(path: Path) -> list[Result]:
         raise ConfigError(f"{path}: no results ({error}); give the folder of an evaluation") from None
     lines = text.split("\n")[:-1]  # what follows the last newline is empty or cut
     results: dict[tuple[str, str, float | None], Result] = {}
-    for number, line in enumerate(lines, start=1):
+    for line_number, line in enumerate(lines, start=1):
         try:
             result = from_json(line)
         except (ValueError, TypeError):
-            raise ConfigError(f"{path}: line {number} is no result; remove it") from None
+            raise ConfigError(f"{path}: line {line_number} is no result; remove it") from None
         results[result.key] = result
     return list(results.values())
 

@@ -63,8 +63,8 @@ def evaluate(
     """
     metrics, recogniser, kbps = comparison.all_metrics, comparison.recogniser, comparison.kbps
     _check_metrics(metrics, recogniser)
-    own = audio_folder(out).resolve()
-    clips = [clip for clip in find_clips(sources) if own not in clip.path.resolve().parents]
+    out_audio = audio_folder(out).resolve()
+    clips = [clip for clip in find_clips(sources) if out_audio not in clip.path.resolve().parents]
     entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
     rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
     notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
@@ -78,10 +78,10 @@ def evaluate(
     ]
     jobs = [job for job in jobs if not _is_done(job, done)]
     with ResultsFile(out / RESULTS) as file, contextlib.closing(run_jobs(jobs, workers=workers)) as results:
-        for number, result in enumerate(results, start=1):
+        for count, result in enumerate(results, start=1):
             file.add(result)
             if on_progress is not None:
-                on_progress(number, len(jobs))
+                on_progress(count, len(jobs))
     return settings
 
 

@@ -28,7 +28,7 @@ def summarise(results: Iterable[Result], metrics: Sequence[str]) -> list[Point]:
         if result.error is None:
             groups.setdefault((result.codec, result.kbps_asked), []).append(result)
     points = [_point(codec, asked, rows, metrics) for (codec, asked), rows in groups.items()]
-    order = {codec: place for place, (codec, _) in reversed(list(enumerate(groups)))}
+    order = {codec: rank for rank, (codec, _) in reversed(list(enumerate(groups)))}
     return sorted(points, key=lambda point: (order[point.codec], point.kbps.mean))
 
 

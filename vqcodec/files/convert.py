@@ -11,16 +11,8 @@ import numpy as np
 
 from vqcodec.arrays import Wave
 from vqcodec.audio.downmix import to_mono
-from vqcodec.audio.files import (
-    MAX_CHANNELS,
-    MAX_RATE_HZ,
-    MIN_RATE_HZ,
-    AudioReader,
-    AudioWriter,
-    check_format,
-    check_peak,
-    fitting_rate,
-)
+from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, check_peak
+from vqcodec.audio.writer import AudioWriter, check_format, fitting_rate
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.open_vqc import open_vqc
 from vqcodec.bitstream.reader import OnDamage
@@ -158,7 +150,7 @@ def compress(
     engine: zoo.EngineName | None = None,
     effort: Effort | None = None,
 ) -> bytes:
-    """The .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
+    """Make the .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
     The other arguments are those of `EncodeOptions`.
 
@@ -183,7 +175,10 @@ def decompress(
     num_codebooks: int | None = None,
     engine: zoo.EngineName | None = None,
 ) -> tuple[Wave, int]:
-    """The wave [C, T] float32 and its rate in Hz of .vqc bytes. Raises BitstreamError, ModelError, ConfigError."""
+    """Return the wave [C, T] float32 and its rate in Hz of .vqc bytes.
+
+    Raises BitstreamError, ModelError, ConfigError.
+    """
     request = DecodeRequest(model, engine, num_codebooks=num_codebooks)
     reader = VqcReader(io.BytesIO(data))
     header = reader.header

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from vqcodec.arrays import Wave
-from vqcodec.audio.files import AudioReader
 from vqcodec.audio.glimpse import is_unlike_speech, share_above
+from vqcodec.audio.reader import AudioReader
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import AudioError
 from vqcodec.files.request import EncodeRequest

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
 from vqcodec.audio.extent import OnTruncated
-from vqcodec.audio.files import MAX_RATE_HZ, MIN_RATE_HZ
+from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
 from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError, VqcodecError
 from vqcodec.models import zoo
-from vqcodec.models.effort import DEFAULT_EFFORT, Effort
+from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import Engine
 from vqcodec.models.onnx_codec import OnnxCodec
 from vqcodec.models.weightsfile import WeightsFile
@@ -57,7 +57,9 @@ class Engines:
     def card(self, model: str | Path) -> zoo.ModelCard:
         """Describe a model that is found and opened, not loaded. Raises as `zoo.load`."""
         if str(model) not in self._cards:
-            self._cards[str(model)] = zoo.card_for(self._open(model))
+            card = zoo.card_for(self._open(model))
+            check_effort(self._effort, model=card.name, is_searched=card.is_searched)
+            self._cards[str(model)] = card
         return self._cards[str(model)]
 
     def get(self, model: Model, *, part: Part | None = None) -> Engine:
@@ -170,13 +172,14 @@ class EncodeRequest:
     def __post_init__(self) -> None:
         if self.mono not in (None, *MONO):
             raise ConfigError(f"mono {self.mono!r} is none of {', '.join(MONO)}")
-        if sum(one is not None for one in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
+        if sum(rate is not None for rate in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
             raise ConfigError("give one of kbps, total_kbps and num_codebooks")
 
     @property
     def loader(self) -> Engines:
         """Where the model is found and loaded."""
-        engines = self.engines or Engines(self.engine, self.device, self.effort or DEFAULT_EFFORT)
+        effort = DEFAULT_EFFORT if self.effort is None else self.effort
+        engines = self.engines or Engines(self.engine, self.device, effort)
         object.__setattr__(self, "engines", engines)
         return engines
 
@@ -260,8 +263,8 @@ def codec_of(header: Header, model: Model | None, engines: Engines, *, beside: P
     codec = engines.get(wanted, part="decoder")
     if _fingerprint(codec) != header.fingerprint:
         writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
-        own = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
-        raise ModelError(f"written by {writer}, not by {own}; give the weights that wrote it")
+        loaded = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
+        raise ModelError(f"written by {writer}, not by {loaded}; give the weights that wrote it")
     shape = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
     if shape != (header.sample_rate_hz, header.hop_length, header.codebook_size):
         raise BitstreamError("the header of the .vqc contradicts the model that it names")

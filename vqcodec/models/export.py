@@ -128,8 +128,8 @@ def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], na
             verbose=False,
             opset_version=_OPSET,
             dynamic_shapes=(dict.fromkeys(range(first.dim()), dynamic), tuple({0: dynamic} for _ in state)),
-            input_names=[names[0], *(f"past.{number}" for number in range(len(state)))],
-            output_names=[names[1], *(f"new_past.{number}" for number in range(len(state)))],
+            input_names=[names[0], *(f"past.{index}" for index in range(len(state)))],
+            output_names=[names[1], *(f"new_past.{index}" for index in range(len(state)))],
         )
 
 
@@ -185,16 +185,16 @@ def _link_weights(graph: "onnx.ModelProto", weights: WeightsFile) -> None:
     prefix = "codec."
     casts = []
     for tensor in graph.graph.initializer:
-        place = weights.places.get(tensor.name.removeprefix(prefix))
-        if place is None:
+        stored = weights.places.get(tensor.name.removeprefix(prefix))
+        if stored is None:
             continue
         name = tensor.name
         dims = list(tensor.dims)
         tensor.Clear()
-        tensor.name, tensor.data_type = f"{name}.stored", types[place.dtype]
+        tensor.name, tensor.data_type = f"{name}.stored", types[stored.dtype]
         tensor.dims.extend(dims)
         tensor.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in (("location", weights.path.name), ("offset", place.offset), ("length", place.length)):
+        for key, value in (("location", weights.path.name), ("offset", stored.offset), ("length", stored.length)):
             tensor.external_data.add(key=key, value=str(value))
         casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.graph.node]

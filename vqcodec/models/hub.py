@@ -24,12 +24,12 @@ def resolve(name: str) -> Path:
     What the cache has is used as it is; what it has not is fetched, unless HF_HUB_OFFLINE is set. Raises ModelError,
     and UnavailableError where huggingface_hub would be needed and is missing.
     """
-    place = name.removeprefix(PREFIX)
-    if os.path.isdir(place):  # False as well for names that no path can have
-        return Path(place)
-    if not _REPOSITORY.fullmatch(place):
+    location = name.removeprefix(PREFIX)
+    if os.path.isdir(location):  # False as well for names that no path can have
+        return Path(location)
+    if not _REPOSITORY.fullmatch(location):
         raise ModelError(f"{name[:200]!r}: no folder and no name of a model on a hub; give hf:FOLDER or hf:USER/NAME")
-    return _cached(place) or _fetched(place)
+    return _cached(location) or _fetched(location)
 
 
 def _cache() -> Path:

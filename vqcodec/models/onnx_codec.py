@@ -149,7 +149,7 @@ def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
     try:
         facts = parse_object(session.get_modelmeta().custom_metadata_map[GRAPH_METADATA])
         numbers = [facts["decoder_context_frames"], facts["delay_samples"], *(facts["noise"] or ())]
-        return facts if all(type(number) is int for number in numbers) else {}
+        return facts if all(type(value) is int for value in numbers) else {}
     except (KeyError, TypeError, ValueError):
         return {}
 

@@ -69,11 +69,11 @@ def _card(config: ModelConfig, bundled: zoo.ModelCard | None, sha256: str) -> st
 
 
 def _usage(config: ModelConfig, sha256: str) -> str:
-    one = codebook_kbps(config.sample_rate_hz, config.hop_length, config.codebook_size)
+    step_kbps = codebook_kbps(config.sample_rate_hz, config.hop_length, config.codebook_size)
     return f"""## Use
 
 {config.sample_rate_hz} Hz, {config.total_codebooks} codebooks of {config.codebook_size}, {config.hop_length} samples \
-a frame: {one:g} to {one * config.total_codebooks:g} kbps. USER/NAME is the name of this repository.
+a frame: {step_kbps:g} to {step_kbps * config.total_codebooks:g} kbps. USER/NAME is the name of this repository.
 
 ```python
 import vqcodec

@@ -102,14 +102,14 @@ class WeightsFile:
         return model
 
     def _array(self, name: str) -> NDArray[Any]:
-        place = self.places[name]
-        if (dtype := _DTYPES.get(place.dtype)) is None:
-            raise ModelError(f"{self.path}: {name[:60]!r} is of type {place.dtype[:20]!r}")
-        values = np.frombuffer(self.data, np.uint8, place.length, place.offset).copy()
+        stored = self.places[name]
+        if (dtype := _DTYPES.get(stored.dtype)) is None:
+            raise ModelError(f"{self.path}: {name[:60]!r} is of type {stored.dtype[:20]!r}")
+        values = np.frombuffer(self.data, np.uint8, stored.length, stored.offset).copy()
         try:
-            return values.view(dtype).reshape(place.shape)
+            return values.view(dtype).reshape(stored.shape)
         except ValueError:
-            raise _no_weights_file(self.path, f"{name[:60]!r} has {place.length} bytes") from None
+            raise _no_weights_file(self.path, f"{name[:60]!r} has {stored.length} bytes") from None
 
 
 def file_digest(path: str | Path) -> bytes:
@@ -208,14 +208,14 @@ def _places(path: str | Path, header: Mapping[str, Any], start: int, size_bytes:
             numbers = [first, end, *shape]
         except (KeyError, TypeError, ValueError):
             raise _no_weights_file(path, f"{name[:60]!r} has no place") from None
-        if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(dtype, str):
+        if not all(type(value) is int and value >= 0 for value in numbers) or not isinstance(dtype, str):
             raise _no_weights_file(path, f"{name[:60]!r} has no place")
         places[name] = TensorPlace(dtype, tuple(shape), start + first, end - first)
     expected = start
-    for place in sorted(places.values(), key=lambda place: (place.offset, place.length)):
-        if place.offset != expected or place.length < 0:
+    for tensor in sorted(places.values(), key=lambda tensor: (tensor.offset, tensor.length)):
+        if tensor.offset != expected or tensor.length < 0:
             raise _no_weights_file(path, "its tensors overlap or leave gaps")
-        expected += place.length
+        expected += tensor.length
     if expected != size_bytes:
         raise _no_weights_file(path, f"its tensors end at byte {expected} of {size_bytes}")
     return places

@@ -27,8 +27,8 @@ def mean_over_processes(values: Tensor) -> Tensor:
     """
     if not is_one_of_several():
         return values
-    own = values.detach()
-    return values + (sum_over_processes(own.clone()) / dist.get_world_size() - own)
+    local = values.detach()
+    return values + (sum_over_processes(local.clone()) / dist.get_world_size() - local)
 
 
 def of_first_process(values: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class SourceFilter(Streaming):
     def _synthesize(self, parts: Tensor, mine: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Wave and new past of compressed `parts` [B, S, bins, 2] and what is said of gates, gains and mix."""
         count = parts.shape[1]
-        place, pending, low_tail, low, powers, power, controls = torch.split(past, self._parts, dim=1)
+        position, pending, low_tail, low, powers, power, controls = torch.split(past, self._parts, dim=1)
         # Magnitudes were raised to 0.3 (see encoder.py), so this is about the inverse: |r|^3 with the phase of r.
         spectrum = 0.2 * parts * (parts.square().sum(-1, keepdim=True) + 1e-8)
         level, power = self._level(spectrum, power)
@@ -100,13 +100,13 @@ class SourceFilter(Streaming):
         mine = torch.stack((mine[:, :, _GATE], mine[:, :, _GAIN] + level, mine[:, :, _MIX]), dim=2)
         delayed = torch.cat((controls.view(-1, self.lag, *mine.shape[2:]), mine), dim=1)
         pulses, low_tail, low = self._pulses(spectrum, low_tail, low)
-        source, powers = self._source(delayed[:, :count], pulses, powers, self._noise(place, count))
+        source, powers = self._source(delayed[:, :count], pulses, powers, self._noise(position, count))
         hop = self.stft_hop
         frames = F.pad(direct.flatten(2) @ self.synthesis, (hop, 0))
         frames = frames + F.pad(source.flatten(2) @ self.short_synthesis, (0, self.window_length - hop))
         wave = overlap_add(frames, hop, pending)
-        place = (place + count) % NOISE_FRAMES
-        new = (place, wave[:, count * hop :], low_tail, low, powers, power, delayed[:, count:].flatten(1))
+        position = (position + count) % NOISE_FRAMES
+        new = (position, wave[:, count * hop :], low_tail, low, powers, power, delayed[:, count:].flatten(1))
         return wave[:, : count * hop], torch.cat(new, dim=1)
 
     def _level(self, spectrum: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,9 +145,9 @@ class SourceFilter(Streaming):
         pulses = pulses * (gate * flat * torch.sqrt(1 - 0.99 * mix * mix))[..., None]
         return pulses + noise * (gate * mix * torch.exp(level))[..., None], powers[:, -(_AVERAGED - 1) :].flatten(1)
 
-    def _noise(self, place: Tensor, count: int) -> Tensor:
-        """The table's next `count` frames [B, count, stft_hop + 1, 2] after `place` [B, 1]."""
-        numbers = (place + torch.arange(count, device=place.device)) % NOISE_FRAMES
+    def _noise(self, position: Tensor, count: int) -> Tensor:
+        """The table's next `count` frames [B, count, stft_hop + 1, 2] after `position` [B, 1]."""
+        numbers = (position + torch.arange(count, device=position.device)) % NOISE_FRAMES
         return self.noise[numbers.long()]
 
 

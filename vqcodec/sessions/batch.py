@@ -31,20 +31,20 @@ class BatchState:
 
     def __init__(self, engine: StreamEngine, batch: int) -> None:
         self._engine = engine
-        self._places: list[tuple[_Joint, int] | None] = [None] * batch
+        self._slots: list[tuple[_Joint, int] | None] = [None] * batch
 
     def has(self, stream: int) -> bool:
         """Tell whether a stream has a state."""
-        return self._places[stream] is not None
+        return self._slots[stream] is not None
 
     def take(self, streams: Sequence[int]) -> State:
         """Return the state of streams that all have one, joined if need be; None for those that have none."""
-        places = [place for stream in streams if (place := self._places[stream]) is not None]
-        if not places:
+        slots = [slot for stream in streams if (slot := self._slots[stream]) is not None]
+        if not slots:
             return None
-        assert len(places) == len(streams)
-        joint = places[0][0]
-        if all(place[0] is joint for place in places) and [row for _, row in places] == list(range(joint.size)):
+        assert len(slots) == len(streams)
+        joint = slots[0][0]
+        if all(slot[0] is joint for slot in slots) and [row for _, row in slots] == list(range(joint.size)):
             return joint.state
         return self._engine.state_of(self.arrays(streams))
 
@@ -52,16 +52,16 @@ class BatchState:
         """Keep the new state of streams."""
         joint = _Joint(state, len(streams))
         for row, stream in enumerate(streams):
-            self._places[stream] = joint, row
+            self._slots[stream] = joint, row
 
     def forget(self, stream: int) -> None:
         """Let a stream begin anew."""
-        self._places[stream] = None
+        self._slots[stream] = None
 
     def add(self, other: "BatchState") -> None:
         """Put the streams of `other` behind these. Raises ConfigError where the engine cannot join states."""
         self.check()
-        self._places += other._places
+        self._slots += other._slots
 
     def pop(self, stream: int) -> "BatchState":
         """Take a stream out, for a session of its own; those behind it move up. Raises ConfigError as `add`."""
@@ -69,31 +69,31 @@ class BatchState:
         alone = BatchState(self._engine, 1)
         if self.has(stream):
             alone.put([0], self.take([stream]))
-        del self._places[stream]
+        del self._slots[stream]
         return alone
 
     def check(self) -> None:
         """Raise ConfigError where the engine's states are no arrays, so that they cannot be joined."""
-        for place in self._places:
-            if place is not None:
-                self._engine.arrays_of(place[0].state)
+        for slot in self._slots:
+            if slot is not None:
+                self._engine.arrays_of(slot[0].state)
                 return
 
     def arrays(self, streams: Sequence[int]) -> list[NDArray[Any]]:
         """Return copies of the arrays of some streams, zeros where one of them has no state; nothing where none has."""
-        joints = {id(place[0]): place[0] for stream in streams if (place := self._places[stream]) is not None}
+        joints = {id(slot[0]): slot[0] for stream in streams if (slot := self._slots[stream]) is not None}
         arrays = {key: self._engine.arrays_of(joint.state) for key, joint in joints.items()}
         layers = []
-        for number in range(len(next(iter(arrays.values()), []))):
-            nothing = np.zeros_like(next(iter(arrays.values()))[number][0])
-            places = [self._places[stream] for stream in streams]
-            rows = [nothing if place is None else arrays[id(place[0])][number][place[1]] for place in places]
+        for layer in range(len(next(iter(arrays.values()), []))):
+            nothing = np.zeros_like(next(iter(arrays.values()))[layer][0])
+            slots = [self._slots[stream] for stream in streams]
+            rows = [nothing if slot is None else arrays[id(slot[0])][layer][slot[1]] for slot in slots]
             layers.append(np.stack(rows))
         return layers
 
     def save(self, streams: Sequence[int]) -> Saved:
         """Save the states of some streams, and whose they are."""
-        layers = {f"layer.{number}": array for number, array in enumerate(self.arrays(streams))}
+        layers = {f"layer.{layer}": array for layer, array in enumerate(self.arrays(streams))}
         return {"fingerprint": np.frombuffer(self._engine.fingerprint or b"", np.uint8), **layers}
 
     @staticmethod
@@ -102,7 +102,7 @@ class BatchState:
     ) -> "BatchState":
         """Read what `save` gave of all streams. Raises ValueError for what is of others, or damaged."""
         states = BatchState(engine, batch)
-        arrays = [saved[name].copy() for number in range(len(shapes)) if (name := f"layer.{number}") in saved]
+        arrays = [saved[name].copy() for layer in range(len(shapes)) if (name := f"layer.{layer}") in saved]
         expected = [(np.dtype(np.float32), (batch, *shape)) for shape in shapes]
         if arrays and [(array.dtype, array.shape) for array in arrays] != expected:
             raise ValueError("the saved session is one of another number of streams, or damaged")

@@ -128,9 +128,9 @@ class Depacketizer:
         """What the packets that wait repeat of a frame whose own has not come, with most codebooks; else None."""
         copies = []
         for start, packet in self._waiting.items():
-            place = frame - start + packet.before.shape[2]
-            if 0 <= place < packet.before.shape[2]:
-                copies.append(packet.before[:, :, place : place + 1])
+            index = frame - start + packet.before.shape[2]
+            if 0 <= index < packet.before.shape[2]:
+                copies.append(packet.before[:, :, index : index + 1])
         self.recovered_frames += bool(copies)
         self.lost_frames += not copies
         return max(copies, key=lambda copy: copy.shape[1], default=None)

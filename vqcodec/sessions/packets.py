@@ -70,11 +70,11 @@ def to_bytes(packet: Packet, bits: int) -> bytes:
     """Make the bytes of a packet, in the first layout where it repeats nothing."""
     channels, num_codebooks, frames = packet.codes.shape
     _, layers, repeated = packet.before.shape
-    number, shape = uint_to_bytes(packet.number % NUMBERS, 2), (channels - 1) << 4 | (frames - 1)
+    frame_number, shape = uint_to_bytes(packet.number % NUMBERS, 2), (channels - 1) << 4 | (frames - 1)
     if repeated:
-        head = number + bytes([0, shape, num_codebooks, (layers - 1) << 4 | (repeated - 1)])
+        head = frame_number + bytes([0, shape, num_codebooks, (layers - 1) << 4 | (repeated - 1)])
     else:
-        head = number + bytes([num_codebooks, shape])
+        head = frame_number + bytes([num_codebooks, shape])
     # By codebook, channel, frame.
     codes = [part.transpose(1, 0, 2).ravel() for part in (packet.codes, packet.before)]
     _, payload = pack_codes(np.concatenate(codes).reshape(1, 1, -1), bits)
@@ -94,14 +94,14 @@ def from_bytes(data: bytes, bits: int) -> Packet:
     if num_codebooks == 0 and len(body) >= _REDUNDANT_HEAD_BYTES:
         head_bytes, num_codebooks = _REDUNDANT_HEAD_BYTES, body[4]
         layers, repeated = (body[5] >> 4) + 1, (body[5] & 0xF) + 1
-    own, more = num_codebooks * channels * frames, layers * channels * repeated
-    if own == 0 or len(body) != head_bytes + layer_bytes(own + more, bits):
-        raise BitstreamError(f"a packet of {len(data)} bytes cannot hold {own + more} codes of {bits} bits")
-    codes = unpack_codes([body[head_bytes:]], bits, channels=1, frames=own + more).ravel()
+    primary, redundant = num_codebooks * channels * frames, layers * channels * repeated
+    if primary == 0 or len(body) != head_bytes + layer_bytes(primary + redundant, bits):
+        raise BitstreamError(f"a packet of {len(data)} bytes cannot hold {primary + redundant} codes of {bits} bits")
+    codes = unpack_codes([body[head_bytes:]], bits, channels=1, frames=primary + redundant).ravel()
     return Packet(
         bytes_to_uint(body[:2]),
-        codes[:own].reshape(num_codebooks, channels, frames).transpose(1, 0, 2),
-        codes[own:].reshape(layers, channels, repeated).transpose(1, 0, 2),
+        codes[:primary].reshape(num_codebooks, channels, frames).transpose(1, 0, 2),
+        codes[primary:].reshape(layers, channels, repeated).transpose(1, 0, 2),
     )
 
 

@@ -103,7 +103,7 @@ class EncodeSession:
         return alone.flush()
 
     def save(self, stream: int | None = None) -> Saved:
-        """Everything that the codes to come depend on beside the samples to come; see `restore`.
+        """Save everything that the codes to come depend on beside the samples to come; see `restore`.
 
         Of all streams, or of one, which a session of one stream restores and another session adds.
         """
@@ -169,14 +169,14 @@ class DecodeSession:
         return self._play(*arrived(self.engine, codes, lost, self.batch))
 
     def conceal(self, frames: int) -> Wave:
-        """The wave of the next `frames` frames, lost in all streams: as long as that of `push`, in any split.
+        """Return the wave of the next `frames` frames, lost in all streams: as long as that of `push`, in any split.
 
         Silence where none came before, and after the fade: it costs no decoding, and the decoder then starts anew.
         """
         return self._play([None] * self.batch, np.ones((self.batch, frames), bool))
 
     def flush(self) -> Wave:
-        """The rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
+        """Return the rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""
         wave = np.zeros((self.batch, self.engine.delay_samples), np.float32)
         groups: dict[int, list[int]] = {}
         for stream, each in enumerate(self._listeners):
@@ -218,12 +218,12 @@ class DecodeSession:
         return alone.flush()
 
     def save(self, stream: int | None = None) -> Saved:
-        """Everything that the samples to come depend on beside the codes to come; see `restore`.
+        """Save everything that the samples to come depend on beside the codes to come; see `restore`.
 
         Of all streams, or of one, which a session of one stream restores and another session adds.
         """
         chosen = list(range(self.batch)) if stream is None else [checked_stream(stream, self.batch)]
-        listeners = [self._listeners[number] for number in chosen]
+        listeners = [self._listeners[index] for index in chosen]
         saved = self._states.save(chosen) | {
             name: np.array([getattr(each, name) for each in listeners], np.int64)
             for name in ("ahead_samples", "lost_frames", "next_frame")
@@ -245,9 +245,9 @@ class DecodeSession:
         lost = self._counts(
             saved, "lost_frames", FADE_FRAMES, f"the saved session has faded for {{}} frames, not 0..{FADE_FRAMES}"
         )
-        place = self._counts(saved, "next_frame", None, "the saved session is at frame {}, not 0 or more")
+        next_frame = self._counts(saved, "next_frame", None, "the saved session is at frame {}, not 0 or more")
         states = BatchState.restored(self.engine, saved, self.engine.decoder_shapes, self.batch)
-        listeners = [Listener(*each) for each in zip(ahead, place, [None] * self.batch, lost, strict=True)]
+        listeners = [Listener(*each) for each in zip(ahead, next_frame, [None] * self.batch, lost, strict=True)]
         if any(states.has(stream) for stream in range(self.batch)):
             last = entry(saved, "last")
             if last.ndim != 3 or last.dtype.kind not in "iu" or (len(last), last.shape[2]) != (self.batch, 1):

@@ -105,36 +105,36 @@ class Pool(Generic[T]):
 
         Raises the VqcodecError that `make` or a task raised; WorkerError if workers die while they start.
         """
-        while waiting or any(one.tasks for one in self._workers):
+        while waiting or any(worker.tasks for worker in self._workers):
             self._hand_out(waiting)
-            ready = wait([one.connection for one in self._workers])
-            for one in [one for one in self._workers if one.connection in ready]:
-                yield from self._hear(one)
+            ready = wait([worker.connection for worker in self._workers])
+            for worker in [worker for worker in self._workers if worker.connection in ready]:
+                yield from self._hear(worker)
 
     def __enter__(self) -> "Pool[T]":
         return self
 
     def __exit__(self, *_: object) -> None:
         """End every process; each may remove what it was writing."""
-        for one in self._workers:
-            one.process.terminate()
-        for one in self._workers:
-            one.process.join(timeout=10)
-            if one.process.is_alive():
-                one.process.kill()
-                one.process.join()
-            one.connection.close()
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(timeout=10)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.connection.close()
 
     def _hand_out(self, waiting: deque[T]) -> None:
         """Start the workers that are missing, and give tasks to those that have none."""
-        wanted = min(self._size, len(waiting) + sum(bool(one.tasks) for one in self._workers))
+        wanted = min(self._size, len(waiting) + sum(bool(worker.tasks) for worker in self._workers))
         while len(self._workers) < wanted:
             self._workers.append(self._start())
-        for one in self._workers:
-            if one.is_ready and not one.tasks and waiting:
-                one.tasks.append(waiting.popleft())
+        for worker in self._workers:
+            if worker.is_ready and not worker.tasks and waiting:
+                worker.tasks.append(waiting.popleft())
                 with contextlib.suppress(OSError):  # died meanwhile, which the next wait tells
-                    one.connection.send(one.tasks[0])
+                    worker.connection.send(worker.tasks[0])
 
     def _start(self) -> _Worker[T]:
         context = multiprocessing.get_context("spawn")
@@ -147,32 +147,32 @@ class Pool(Generic[T]):
         theirs.close()
         return _Worker(process, ours, [])
 
-    def _hear(self, one: _Worker[T]) -> Iterator[Event[T]]:
+    def _hear(self, worker: _Worker[T]) -> Iterator[Event[T]]:
         """Take in what a worker says, or its death."""
         kind: _Kind
         try:
-            kind, value = one.connection.recv()
+            kind, value = worker.connection.recv()
         except (EOFError, OSError):
-            death = self._bury(one)
-            yield from (Event(task, death=death) for task in one.tasks)
+            death = self._bury(worker)
+            yield from (Event(task, death=death) for task in worker.tasks)
             return
         if kind == "error":
             raise value
         if kind == "ready":
-            one.is_ready, self._deaths_at_start = True, 0
+            worker.is_ready, self._deaths_at_start = True, 0
             return
-        (task,) = one.tasks
+        (task,) = worker.tasks
         if kind == "done":
-            one.tasks.clear()
+            worker.tasks.clear()
         yield Event(task, value, is_done=kind == "done")
 
-    def _bury(self, one: _Worker[T]) -> str:
+    def _bury(self, worker: _Worker[T]) -> str:
         """Remove a worker that has died; returns how."""
-        one.process.join()
-        one.connection.close()
-        self._workers.remove(one)
-        death = ending(one.process.exitcode)
-        if not one.is_ready:
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
+        death = ending(worker.process.exitcode)
+        if not worker.is_ready:
             self._deaths_at_start += 1
             if self._deaths_at_start == _DEATHS_AT_START:
                 raise WorkerError(f"workers die while they start: the last of {_DEATHS_AT_START} {death}")

@@ -52,8 +52,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vqcodec.tokens' has no attribute {name!r}")
-    module, _, own = _HOMES[name].rpartition(".")
-    return getattr(import_module(f"vqcodec.tokens.{module}"), own)
+    module, _, attribute = _HOMES[name].rpartition(".")
+    return getattr(import_module(f"vqcodec.tokens.{module}"), attribute)
 
 
 def __dir__() -> list[str]:

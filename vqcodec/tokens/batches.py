@@ -150,8 +150,8 @@ def _encode_clips(
         indices = np.zeros((len(batch), num_codebooks, 0), np.int64)
         if frames:
             indices, _ = streaming(codec).encode_block(waves, num_codebooks)
-        for clip, own in zip(batch, indices.astype(np.uint16), strict=True):
-            codes[id(clip)] = own[:, : num_frames(len(clip.wave), codec.hop_length)].copy()
+        for clip, clip_codes in zip(batch, indices.astype(np.uint16), strict=True):
+            codes[id(clip)] = clip_codes[:, : num_frames(len(clip.wave), codec.hop_length)].copy()
     return codes
 
 

@@ -48,15 +48,15 @@ class Pattern:
         raise NotImplementedError
 
     def flatten(self, codes: ArrayLike) -> Tokens:
-        """Codes [K, F] -> tokens. Raises ValueError for another shape or type and for codes that are none."""
+        """Turn codes [K, F] into tokens. Raises ValueError for another shape or type and for codes that are none."""
         raise NotImplementedError
 
     def unflatten(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        """Tokens of F frames -> codes [K, F]. Raises ValueError with the position of what `flatten` never gives."""
+        """Turn tokens into codes [K, F]. Raises ValueError with the position of what `flatten` never gives."""
         raise NotImplementedError
 
     def unflatten_sampled(self, tokens: ArrayLike) -> Sampled:
-        """Tokens as a language model drew them -> codes, repaired where they are not what `flatten` gives.
+        """Turn tokens as a language model drew them into codes, repaired where they are not what `flatten` gives.
 
         A sequence that was cut, at a limit of length, has the frames that are whole. A token that is none of the
         vocabulary, one for the end say, ends it; so does a pad of `Delayed` in the row of codebook 0. Raises ValueError
@@ -228,9 +228,9 @@ class Delayed(Pattern):
         has_code = self._places(tokens.shape[1], frames)
         bad = np.argwhere((tokens < 0) | (tokens > self.pad) | ((tokens == self.pad) == has_code))
         if len(bad):
-            row, place = bad[0]
-            expected = f"a code, 0 to {self.codebook_size - 1}" if has_code[row, place] else f"the pad, {self.pad}"
-            raise ValueError(f"token {tokens[row, place]} of codebook {row} at step {place} is not {expected}")
+            row, step = bad[0]
+            expected = f"a code, 0 to {self.codebook_size - 1}" if has_code[row, step] else f"the pad, {self.pad}"
+            raise ValueError(f"token {tokens[row, step]} of codebook {row} at step {step} is not {expected}")
         codes: Tokens = tokens[has_code].reshape(self.num_codebooks, frames).astype(np.int64)
         return codes
 

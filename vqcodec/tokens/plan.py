@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 from vqcodec.errors import AudioError, TokensError
 from vqcodec.frames import ceil_div
@@ -52,7 +52,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         numbers = (self.sample_rate_hz, self.hop_length, self.codebook_size, self.num_codebooks)
-        are_counts = all(type(number) is int and number >= 1 for number in numbers)
+        are_counts = all(type(value) is int and value >= 1 for value in numbers)
         is_small = are_counts and self.codebook_size <= _MOST_CODES and self.num_codebooks <= _MOST_CODEBOOKS
         if not is_small or type(self.entropy_coded) is not bool:
             raise ValueError(f"settings {numbers!r:.80} cannot be")
@@ -60,6 +60,10 @@ class Settings:
             raise TypeError("settings that are no texts")
         if self.effort not in EFFORTS:
             raise ValueError(f"effort {self.effort!r:.80} is none of {', '.join(EFFORTS)}")
+
+    def stored(self) -> dict[str, Any]:
+        """Return what shards say of them: an effort only where it is not the one that all had once."""
+        return {name: value for name, value in vars(self).items() if (name, value) != ("effort", DEFAULT_EFFORT)}
 
     @property
     def frame_rate(self) -> float:
@@ -82,7 +86,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         numbers = (self.utterances, self.shard_size, *self.offsets)
-        if not all(type(number) is int and number >= 0 for number in numbers) or not self.shard_size:
+        if not all(type(value) is int and value >= 0 for value in numbers) or not self.shard_size:
             raise ValueError("counts and offsets that are none")
         if len(self.offsets) != ceil_div(self.utterances, self.shard_size):
             raise ValueError(f"{len(self.offsets)} shards of {self.shard_size} for {self.utterances} utterances")
@@ -198,7 +202,9 @@ def _is_new(utterance_id: str, seen: set[bytes]) -> bool:
 def _clash(file: BinaryIO, second: Utterance, source: str) -> AudioError:
     """The error of two utterances of one id, the first of them among the lines of `file`."""
     file.seek(0)
-    first = next(one for one in map(Utterance.from_json, map(bytes.decode, file)) if one.id == second.id)
+    first = next(
+        utterance for utterance in map(Utterance.from_json, map(bytes.decode, file)) if utterance.id == second.id
+    )
     if first.source == second.source:
         why = f"{second.source!r} is there twice, with the id {second.id!r}; give ids that differ in a column id"
     else:
@@ -241,13 +247,13 @@ def _wider(known: ColumnType | None, value: ColumnValue) -> ColumnType | None:
     """The type that holds both what a column held so far (None: nothing) and `value`."""
     if value is None:
         return known
-    own: ColumnType = "string"
+    column_type: ColumnType = "string"
     if isinstance(value, bool):
-        own = "bool"
+        column_type = "bool"
     elif isinstance(value, float):
-        own = "float64"
+        column_type = "float64"
     elif isinstance(value, int) and -(2**63) <= value < 2**63:
-        own = "int64"
-    if known in (None, own):
-        return own
-    return "float64" if {known, own} == {"int64", "float64"} else "string"
+        column_type = "int64"
+    if known in (None, column_type):
+        return column_type
+    return "float64" if {known, column_type} == {"int64", "float64"} else "string"

@@ -28,7 +28,7 @@ _MOST_OPEN_SHARDS = 16
 
 
 def open_tokens(folder: str | Path, *, model: str | Path | None = None) -> "TokenDataset":
-    """The dataset in the output folder of a finished vqcodec tokenize.
+    """Open the dataset in the output folder of a finished vqcodec tokenize.
 
     `model`: the weights that made it, which only entropy-coded outputs of a model that is not bundled need. Raises
     TokensError for a folder that is unfinished or damaged, ModelError for other weights.
@@ -135,7 +135,7 @@ class TokenDataset:
         return [end - start for start, end in zip([0, *self._ends], self._ends, strict=False)]
 
     def rows(self, shard: int, start: int, stop: int) -> Iterator[TokenizedUtterance]:
-        """Rows `start` to before `stop` of a shard, through files of its own."""
+        """Yield rows `start` to before `stop` of a shard, through files of its own."""
         return read_rows(self.plan, shard, self.entropy, start, stop)
 
     def stream(
@@ -146,7 +146,7 @@ class TokenDataset:
         buffer: int = 1024,
         world: tuple[int, int] | None = None,
     ) -> "TokenStream":
-        """The dataset as a torch IterableDataset; see TokenStream."""
+        """Return the dataset as a torch IterableDataset; see TokenStream."""
         from vqcodec.tokens.streaming import TokenStream
 
         return TokenStream(self, shuffle_seed=shuffle_seed, epoch=epoch, buffer=buffer, world=world)

@@ -95,15 +95,15 @@ def tokenize(
         part = request.part_of(plan)
         if request.retry_failed:
             reopen_failed(plan, part)
-        todo = [] if request.plan_only else [number for number in part if not is_intact(plan, number)]
+        todo = [] if request.plan_only else [shard for shard in part if not is_intact(plan, shard)]
         if todo:
             plan.check()  # once for all workers, who take what is done from it
             _run(_reports(plan, todo, str(request.model), workers), plan, part, todo, on_progress)
-        if not request.plan_only and all(is_intact(plan, number) for number in range(plan.num_shards)):
+        if not request.plan_only and all(is_intact(plan, shard) for shard in range(plan.num_shards)):
             totals = merge(plan)
             if request.shard is None:
                 return totals
-        return totals_of(plan, [number for number in part if is_intact(plan, number)])
+        return totals_of(plan, [shard for shard in part if is_intact(plan, shard)])
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,10 @@ def _asked_for(workers: int | Workers | None, options: dict[str, Any]) -> tuple[
     )
     if isinstance(workers, Workers):
         raise ConfigError(f"{next(iter(former))} is of Workers; give it there")
-    engine, runner = former.pop("engine", None), former.pop("runner", "local")
-    if engine is not None and runner not in ("local", engine):
-        raise ConfigError(f"engine {engine!r} is the former name of runner {runner!r}; give one")
-    return Workers(workers, engine or runner, **former), request
+    former_runner, runner = former.pop("engine", None), former.pop("runner", "local")
+    if former_runner is not None and runner not in ("local", former_runner):
+        raise ConfigError(f"engine {former_runner!r} is the former name of runner {runner!r}; give one")
+    return Workers(workers, former_runner or runner, **former), request
 
 
 _FORMER = ("engine", *(field.name for field in fields(Workers) if field.name != "count"))
@@ -193,21 +193,21 @@ def _run(
 ) -> None:
     """Take in the reports of the shards in `todo` and tell of them together."""
     newest: dict[int, ShardReport] = {}
-    planned = sum(plan.size_of(number) for number in todo)
+    planned = sum(plan.size_of(shard) for shard in todo)
     with contextlib.closing(reports):
         for report in reports:
             newest[report.shard] = report
             if on_progress is None:
                 continue
-            finished = sum(one.is_finished for one in newest.values())
+            finished = sum(latest.is_finished for latest in newest.values())
             on_progress(
                 Progress(
                     shards=len(part) - len(todo) + finished,
                     all_shards=len(part),
                     planned=planned,
-                    utterances=sum(one.utterances for one in newest.values()),
-                    seconds=sum(one.seconds for one in newest.values()),
-                    failures=sum(one.failures for one in newest.values()),
+                    utterances=sum(latest.utterances for latest in newest.values()),
+                    seconds=sum(latest.seconds for latest in newest.values()),
+                    failures=sum(latest.failures for latest in newest.values()),
                 )
             )
 
@@ -232,7 +232,7 @@ def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
     A new folder in which nothing came about is removed. Raises OutputError for a folder of something else, or that
     another run holds.
     """
-    if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_foreign(folder))):
+    if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_stray(folder))):
         raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
     is_new = not folder.exists()
     with output_errors(folder):
@@ -283,7 +283,7 @@ def _make_folders(folder: Path) -> None:
             (folder / name).mkdir(exist_ok=True)
 
 
-def _foreign(folder: Path) -> Iterator[Path]:
+def _stray(folder: Path) -> Iterator[Path]:
     """What is not of a plan that was interrupted while it was made."""
     for path in folder.iterdir():
         is_ours = path.name in ("shards", "index") and not any(path.iterdir())

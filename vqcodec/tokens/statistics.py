@@ -98,8 +98,8 @@ def usage_figure(statistics: Statistics) -> "Figure":
     colors = colormaps["viridis"](np.linspace(0, 0.9, settings.num_codebooks))
     times_even = counts / np.maximum(counts.mean(axis=1, keepdims=True), 1e-9)
     ranks = np.arange(1, settings.codebook_size + 1)
-    for number, (row, color) in enumerate(zip(times_even, colors, strict=True)):
-        curves.plot(ranks, np.where(row > 0, row, np.nan), color=color, label=str(number))
+    for codebook, (row, color) in enumerate(zip(times_even, colors, strict=True)):
+        curves.plot(ranks, np.where(row > 0, row, np.nan), color=color, label=str(codebook))
     curves.axhline(1, color="black", linestyle="--", linewidth=1)
     curves.set(yscale="log", xlim=(0, settings.codebook_size), title="Use of codes, the most frequent first")
     curves.set(xlabel="rank of the code", ylabel="times as often as if all were")

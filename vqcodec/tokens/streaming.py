@@ -52,22 +52,22 @@ class TokenStream(IterableDataset[TokenizedUtterance]):
 
     def __iter__(self) -> Iterator[TokenizedUtterance]:
         worker = get_worker_info()
-        number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        rank, ranks = self._place()
-        place, places = rank * workers + number, ranks * workers
-        parts = _share(self._ordered(), place, places)
+        worker_id, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        rank, ranks = self._rank()
+        index, count = rank * workers + worker_id, ranks * workers
+        parts = _share(self._ordered(), index, count)
         if self.shuffle_seed is None:
             return (row for part in parts for row in self.dataset.rows(*part))
-        chance = random.Random(f"{self.shuffle_seed} {self.epoch} {place}")
+        chance = random.Random(f"{self.shuffle_seed} {self.epoch} {index}")
         return _shuffled(_interleaved(self.dataset, parts, chance), self.buffer, chance)
 
     def __len__(self) -> int:
         """Utterances of this rank, over all of its workers."""
-        rank, ranks = self._place()
+        rank, ranks = self._rank()
         total = len(self.dataset)
         return (rank + 1) * total // ranks - rank * total // ranks
 
-    def _place(self) -> tuple[int, int]:
+    def _rank(self) -> tuple[int, int]:
         """(rank, ranks). A spawned worker knows none: there stands what was so when the stream was made."""
         return self._world if self._is_given else _world() or self._world
 
@@ -130,10 +130,10 @@ def _world() -> tuple[int, int] | None:
     return None
 
 
-def _share(parts: list[_Part], place: int, places: int) -> list[_Part]:
-    """The `place`-th of `places` equal runs of the rows of `parts`."""
+def _share(parts: list[_Part], index: int, count: int) -> list[_Part]:
+    """The `index`-th of `count` equal runs of the rows of `parts`."""
     total = sum(stop - start for _, start, stop in parts)
-    first, last = place * total // places, (place + 1) * total // places
+    first, last = index * total // count, (index + 1) * total // count
     share, position = [], 0
     for shard, start, stop in parts:
         begin, end = max(start, start + first - position), min(stop, start + last - position)
@@ -148,14 +148,14 @@ def _interleaved(dataset: "TokenDataset", parts: list[_Part], chance: random.Ran
     waiting = iter(parts)
     opened = [dataset.rows(*part) for part in itertools.islice(waiting, _OPEN_SHARDS)]
     while opened:
-        number = chance.randrange(len(opened))
-        row = next(opened[number], None)
+        index = chance.randrange(len(opened))
+        row = next(opened[index], None)
         if row is not None:
             yield row
         elif (part := next(waiting, None)) is not None:
-            opened[number] = dataset.rows(*part)
+            opened[index] = dataset.rows(*part)
         else:
-            del opened[number]
+            del opened[index]
 
 
 def _shuffled(rows: Iterator[TokenizedUtterance], buffer: int, chance: random.Random) -> Iterator[TokenizedUtterance]:
@@ -164,8 +164,8 @@ def _shuffled(rows: Iterator[TokenizedUtterance], buffer: int, chance: random.Ra
     for row in rows:
         held.append(row)
         if len(held) == buffer:
-            number = chance.randrange(buffer)
-            held[number], held[-1] = held[-1], held[number]
+            index = chance.randrange(buffer)
+            held[index], held[-1] = held[-1], held[index]
             yield held.pop()
     chance.shuffle(held)
     yield from held

@@ -96,9 +96,9 @@ def _errors_of_safetensors() -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        if (number := re.search(r"os error (\d+)", str(error))) is None:
+        if (found := re.search(r"os error (\d+)", str(error))) is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -121,7 +121,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The state of an optimizer as named tensors, by parameter number."""
     state = optimizer.state_dict()["state"]
     return {
-        f"{number}.{key}": torch.as_tensor(value) for number, values in state.items() for key, value in values.items()
+        f"{index}.{key}": torch.as_tensor(value) for index, values in state.items() for key, value in values.items()
     }
 
 
@@ -133,15 +133,15 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        number, _, key = name.partition(".")
-        if not number.isdecimal() or len(number) > 9 or int(number) >= len(parameters):
+        index, _, key = name.partition(".")
+        if not index.isdecimal() or len(index) > 9 or int(index) >= len(parameters):
             raise ValueError(f"the optimizer has no parameter of {name[:60]!r}")
-        parameter = parameters[int(number)]
+        parameter = parameters[int(index)]
         if value.shape not in (parameter.shape, ()):
             raise ValueError(f"{name[:60]!r} has the shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
         # Files hold plain row-major tensors; the fused step walks moments and weights in memory order.
         moment = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-        state.setdefault(int(number), {})[key] = moment
+        state.setdefault(int(index), {})[key] = moment
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 

@@ -216,10 +216,10 @@ def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
         return kind.model_validate(values)
     except ValidationError as error:
         parts = []
-        for one in error.errors():
-            name = ".".join(map(str, one["loc"])) or "value"
-            unknown = one["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-            why = (unknown and unknown_key(kind(), one["loc"])) or f"{one['msg']} (got {_short(one['input'])})"
+        for fault in error.errors():
+            name = ".".join(map(str, fault["loc"])) or "value"
+            unknown = fault["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+            why = (unknown and unknown_key(kind(), fault["loc"])) or f"{fault['msg']} (got {_short(fault['input'])})"
             parts.append(f"{name}: {why}")
         raise ConfigError(f"{where}: {'; '.join(parts)}") from None
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vqcodec.arrays import StoredCodes
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream.entropy import HIDDEN_MAX, NARROW_MAX, EntropyModel
 from vqcodec.bitstream.spec import DEFAULT_FRAMES_PER_CHUNK
@@ -82,14 +82,14 @@ class _Network(nn.Module):
 class _Contexts:
     """Contexts of all frames, made for a batch at a time."""
 
-    def __init__(self, summed: Tensor, place: Tensor, ends: Tensor, lags: Sequence[int]) -> None:
-        self.summed, self.place, self.ends, self.lags = summed, place, ends, lags
+    def __init__(self, summed: Tensor, position: Tensor, ends: Tensor, lags: Sequence[int]) -> None:
+        self.summed, self.position, self.ends, self.lags = summed, position, ends, lags
 
     def __call__(self, frames: Tensor) -> Tensor:
         """Embedding sums [N, L * dim] around `frames` [N], zeros outside their chunks."""
         parts = []
         for lag in self.lags:
-            there = self.place[frames] + lag
+            there = self.position[frames] + lag
             inside = (there >= 0) & (there < self.ends[frames])
             other = (frames + lag).clamp(0, len(self.summed) - 1)
             parts.append(self.summed[other].float() * inside[:, None])
@@ -108,21 +108,21 @@ def fit_entropy(
     torch.manual_seed(config.seed)
     layers, tables = min(config.layers, codec.total_codebooks), _tables(codec)
     embedding = _embedding(codec, layers)
-    place, ends = _chunk_places([clip.shape[1] for clip in codes])
+    position, ends = _chunk_positions([clip.shape[1] for clip in codes])
     stacked = np.concatenate([clip[:layers] for clip in codes], axis=1)
     tensors: dict[str, NDArray[Any]] = {"embedding": embedding, "decay": _decay()}
     summed = torch.zeros(stacked.shape[1], embedding.shape[2], dtype=torch.int16)
-    own = torch.from_numpy(embedding[0].astype(np.int16))[torch.from_numpy(stacked[0].astype(np.int64))]
-    for number in range(layers):
-        target = torch.from_numpy(stacked[number].astype(np.int64))
-        lags = config.own_lags if number == 0 else config.lower_lags
-        contexts = _Contexts(own if number == 0 else summed, place, ends, lags)
-        network, bits = _fit_layer(contexts, target, tables[number], config)
-        report(f"codebook {number}: {bits:.3f} bits per code in training")
+    first_embedded = torch.from_numpy(embedding[0].astype(np.int16))[torch.from_numpy(stacked[0].astype(np.int64))]
+    for layer in range(layers):
+        target = torch.from_numpy(stacked[layer].astype(np.int64))
+        lags = config.own_lags if layer == 0 else config.lower_lags
+        contexts = _Contexts(first_embedded if layer == 0 else summed, position, ends, lags)
+        network, bits = _fit_layer(contexts, target, tables[layer], config)
+        report(f"codebook {layer}: {bits:.3f} bits per code in training")
         sample = contexts(torch.randperm(len(target))[:_CALIBRATION_CONTEXTS])
-        tensors |= {f"{number}.{name}": value for name, value in _rounded(network, sample).items()}
-        tensors[f"{number}.lags"] = np.array(lags, np.int32)
-        summed += torch.from_numpy(embedding[number].astype(np.int16))[target]
+        tensors |= {f"{layer}.{name}": value for name, value in _rounded(network, sample).items()}
+        tensors[f"{layer}.lags"] = np.array(lags, np.int32)
+        summed += torch.from_numpy(embedding[layer].astype(np.int16))[target]
     return tensors
 
 
@@ -133,8 +133,8 @@ def measured_bits(tensors: dict[str, NDArray[Any]], codes: Sequence[StoredCodes]
     for clip in codes:
         for start in range(0, clip.shape[1], DEFAULT_FRAMES_PER_CHUNK):
             chunk = clip[None, :, start : start + DEFAULT_FRAMES_PER_CHUNK]
-            for number in range(model.num_layers):
-                total[number] += len(model.encode_layer(chunk[:, number], chunk[:, :number]))
+            for layer in range(model.num_layers):
+                total[layer] += len(model.encode_layer(chunk[:, layer], chunk[:, :layer]))
     frames = sum(clip.shape[1] for clip in codes)
     return [8 * count / frames for count in total]
 
@@ -212,12 +212,12 @@ def _decay() -> NDArray[np.int32]:
     return np.round(2.0 ** (_DECAY_BITS - levels / _LEVELS_PER_OCTAVE)).astype(np.int32)
 
 
-def _chunk_places(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Of every frame of clips of `lengths`: its place in its chunk, and the frames of that chunk."""
+def _chunk_positions(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Of every frame of clips of `lengths`: its position in its chunk, and the frames of that chunk."""
     size = DEFAULT_FRAMES_PER_CHUNK
     frames = [torch.arange(length) for length in lengths]
-    place = torch.cat([frame % size for frame in frames])
+    position = torch.cat([frame % size for frame in frames])
     ends = torch.cat(
         [(length - frame // size * size).clamp(max=size) for length, frame in zip(lengths, frames, strict=True)]
     )
-    return place, ends
+    return position, ends

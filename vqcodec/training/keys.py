@@ -38,9 +38,9 @@ def recipe_keys(config: BaseModel | ModelConfig, prefix: str = "") -> Iterator[K
 
 def differing_keys(config: BaseModel, other: BaseModel) -> Iterator[tuple[str, str, str]]:
     """Yield each key that the two, of one kind, have other values for, with these as JSON."""
-    for one, another in zip(recipe_keys(config), recipe_keys(other), strict=True):
-        if one.default != another.default:
-            yield one.name, one.default, another.default
+    for key, other_key in zip(recipe_keys(config), recipe_keys(other), strict=True):
+        if key.default != other_key.default:
+            yield key.name, key.default, other_key.default
 
 
 def unknown_key(config: BaseModel, location: Sequence[int | str]) -> str | None:

@@ -46,13 +46,15 @@ def stop_signals() -> Iterator[StopRequest]:
     """SIGINT and SIGTERM ask for a stop; a second one ends the process at once."""
     request = StopRequest()
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def ask(signal_number: int, _frame: FrameType | None) -> None:
         request.requested = True
-        signal.signal(number, former[number])
+        signal.signal(signal_number, former[signal_number])
 
-    former: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    former: dict[int, Any] = {
+        signal_number: signal.signal(signal_number, ask) for signal_number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield request
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for signal_number, handler in former.items():
+            signal.signal(signal_number, handler)

@@ -203,8 +203,8 @@ class Trainer:
             self.codec.get_submodule(part).eval()  # codebooks of running means learn without gradients
         output: Reconstruction = self.model(wave, self._draw(batch.wave))
         losses = self._losses(wave.squeeze(1), output)
-        own = [value for name, value in losses.items() if name != "discriminator"]
-        loss = torch.stack(own).sum()
+        codec_losses = [value for name, value in losses.items() if name != "discriminator"]
+        loss = torch.stack(codec_losses).sum()
         self._check(loss.item(), batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)

@@ -101,7 +101,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, speech_path, config, work
     wave[1000] = np.nan
     soundfile.write(tmp_path / "bad.wav", wave, rate_hz, subtype="FLOAT")
     segments = Segments(config.model_copy(update={"train": [str(tmp_path)], "workers": workers}), 8000, seed=0)
-    with pytest.raises(AudioError, match=r"^[^\n]*bad\.wav: a sample at 0\.\d+ s is NaN[^\n]*$"):
+    with pytest.raises(AudioError, match=r"^[^\n]*bad\.wav: a sample at 0:00:00\.\d+ is NaN[^\n]*$"):
         list(batches(segments, range(1), rank=0, world_size=1))
 
 

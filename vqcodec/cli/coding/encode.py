@@ -85,8 +85,7 @@ def encode(
     vqcodec encode recordings/ --out-dir coded/ --mono mean --skip-existing --workers 4
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
-    if sum(one is not None for one in (kbps, total_kbps, codebooks)) > 1:
-        raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
+    _check_at_most_one(kbps, total_kbps, codebooks)
     check_live(live)
     if live["live"] and (out_dir is not None or skip_existing or workers > 1):
         raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
@@ -113,6 +112,11 @@ def encode(
         return
     batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None, is_coded_last=True)
     batch.run(make_encoder, engines, options)
+
+
+def _check_at_most_one(*rates: float | None) -> None:
+    if sum(rate is not None for rate in rates) > 1:
+        raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
 
 
 def _check_rate(options: "EncodeOptions") -> None:

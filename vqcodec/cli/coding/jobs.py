@@ -53,7 +53,7 @@ def check_target(target: str, *, source: str, force: bool) -> None:
 
 def coded_jobs(paths: Sequence[str]) -> list[Job]:
     """Find the .vqc to read among files, folders and globs, each once. Raises BitstreamError where there are none."""
-    return [Job(path) for path in dict.fromkeys(str(path) for one in paths for path, _ in find_coded(one))]
+    return [Job(path) for path in dict.fromkeys(str(path) for pattern in paths for path, _ in find_coded(pattern))]
 
 
 def pairs(paths: Sequence[str], out_dir: Path | None, *, suffix: str, find: Callable[[str], Found]) -> list[Job]:
@@ -68,8 +68,8 @@ def pairs(paths: Sequence[str], out_dir: Path | None, *, suffix: str, find: Call
     if STANDARD in paths:
         raise click.UsageError("- goes with one OUTPUT, not with --out-dir")
     inputs: dict[Path, Path] = {}
-    for source, place in (found for path in paths for found in find(path)):
-        target = out_dir / place.with_suffix(suffix)
+    for source, relative in (found for path in paths for found in find(path)):
+        target = out_dir / relative.with_suffix(suffix)
         if not _is_same(inputs.setdefault(target, source), source):
             raise OutputError(f"{source} and {inputs[target]} would both become {target}; rename one")
         if _is_same(source, target):

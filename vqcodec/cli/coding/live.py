@@ -130,16 +130,16 @@ def _stop_at_signals(*, grace_seconds: float = 0.0) -> Iterator[Stop]:
     """Yield what SIGINT and SIGTERM set; a second one does what it does elsewhere."""
     stop = Stop(grace_seconds=grace_seconds)
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(signal_number: int, frame: FrameType | None) -> None:
         restore()
         stop.set()
 
     heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in (signal.SIG_IGN, None)]
-    before = {number: signal.signal(number, handle) for number in heeded}
+    before = {signal_number: signal.signal(signal_number, handle) for signal_number in heeded}
 
     def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)
 
     try:
         yield stop

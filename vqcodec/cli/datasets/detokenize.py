@@ -54,6 +54,6 @@ def _tell_failures(failures: list[tuple[str, str]]) -> None:
     ids: dict[str, list[str]] = {}
     for utterance_id, error in failures:
         ids.setdefault(error, []).append(utterance_id)
-    for error, own in ids.items():
-        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
-        echo(f"Error: {own[0]}{more}: {error}", err=True)
+    for error, utterance_ids in ids.items():
+        more = f" and {len(utterance_ids) - 1} more" if len(utterance_ids) > 1 else ""
+        echo(f"Error: {utterance_ids[0]}{more}: {error}", err=True)

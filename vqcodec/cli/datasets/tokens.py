@@ -107,8 +107,8 @@ def _print(facts: dict[str, Any]) -> None:
             echo(f"{name:{width}}  {'unknown' if value is None else value}")
     echo("codebook  entropy_bits  perplexity  used")
     columns = (facts["entropy_bits"], facts["perplexity"], facts["used_share"])
-    for number, (bits, perplexity, used) in enumerate(zip(*columns, strict=True)):
-        echo(f"{number:8}  {bits:12.3f}  {perplexity:10.1f}  {used:4.0%}")
+    for codebook, (bits, perplexity, used) in enumerate(zip(*columns, strict=True)):
+        echo(f"{codebook:8}  {bits:12.3f}  {perplexity:10.1f}  {used:4.0%}")
 
 
 def _check_picture(picture: Path, force: bool) -> None:

@@ -36,12 +36,12 @@ def worker_options(command: Command) -> Command:
 
 def workers_of(options: WorkerOptions) -> Workers:
     """Make the Workers that are asked for; warns of the former name of --runner. Raises UsageError."""
-    runner, engine = options["runner"], options["engine"]
-    if engine is not None:
+    runner, former = options["runner"], options["engine"]
+    if former is not None:
         echo("Warning: --engine is called --runner now; the old spelling goes with 0.3", err=True)
-        if runner not in (None, engine):
-            raise click.UsageError(f"--engine {engine} is the former name of --runner {runner}; give one")
-    runner = engine or runner or "local"
+        if runner not in (None, former):
+            raise click.UsageError(f"--engine {former} is the former name of --runner {runner}; give one")
+    runner = former or runner or "local"
     if options["ray_address"] is not None and runner != "ray":
         raise click.UsageError("--ray-address is for --runner ray")
     return Workers(

@@ -65,8 +65,8 @@ def fit_entropy(
         width = bits_per_code(codec.codebook_size)
         bits = measured_bits(tensors, list(collect_codes(codec, held_out)))
         echo("codebook  bits per code  saving of all so far")
-        for number, one in enumerate(bits):
-            saving = 1 - sum(bits[: number + 1]) / width / (number + 1)
-            echo(f"{number + 1:8}  {one:13.3f}  {saving:.1%}")
+        for codebook, code_bits in enumerate(bits):
+            saving = 1 - sum(bits[: codebook + 1]) / width / (codebook + 1)
+            echo(f"{codebook + 1:8}  {code_bits:13.3f}  {saving:.1%}")
     save_weights(codec.config, codec.state_dict(), target, entropy=tensors)
     echo(f"{target}: {target.stat().st_size} bytes", err=True)

@@ -15,7 +15,7 @@ def models() -> None:
     vqcodec models
     """
     for card in MODELS.values():
-        one = codebook_kbps(card.sample_rate_hz, card.hop_length, card.codebook_size)
-        rates = f"{one:g} to {one * card.total_codebooks:g} kbps in steps of {one:g}"
+        step_kbps = codebook_kbps(card.sample_rate_hz, card.hop_length, card.codebook_size)
+        rates = f"{step_kbps:g} to {step_kbps * card.total_codebooks:g} kbps in steps of {step_kbps:g}"
         echo(f"{card.name}  {card.sample_rate_hz} Hz, {rates}, fingerprint {card.fingerprint.hex()}")
         echo(f"    {card.description}")

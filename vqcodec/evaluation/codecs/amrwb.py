@@ -77,10 +77,10 @@ class AmrWbCodec(CodecUnderTest):
         """The samples [F, 320] of a file of one mode."""
         state = ctypes.c_void_p(self._decoder.D_IF_init())
         size = _FRAME_BYTES[mode]
-        places = range(len(_MAGIC), len(data), size)
-        pcm = np.zeros((len(places), _FRAME_SAMPLES), np.int16)
-        for samples, place in zip(pcm, places, strict=True):
-            frame = data[place : place + size]
+        positions = range(len(_MAGIC), len(data), size)
+        pcm = np.zeros((len(positions), _FRAME_SAMPLES), np.int16)
+        for samples, position in zip(pcm, positions, strict=True):
+            frame = data[position : position + size]
             self._decoder.D_IF_decode(state, frame, samples.ctypes.data_as(ctypes.c_void_p), 0)
         self._decoder.D_IF_exit(state)
         return pcm

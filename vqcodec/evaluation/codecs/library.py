@@ -45,8 +45,8 @@ class NeuralCodec(CodecUnderTest):
     @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         engine = self._engine
-        one = codebook_kbps(engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
-        return nearest(asked, [round(count * one, 6) for count in range(1, engine.total_codebooks + 1)])
+        step_kbps = codebook_kbps(engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
+        return nearest(asked, [round(count * step_kbps, 6) for count in range(1, engine.total_codebooks + 1)])
 
     @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:

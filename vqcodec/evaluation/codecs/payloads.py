@@ -11,21 +11,21 @@ def ogg_payload_bytes(data: bytes) -> int:
 
 def flac_payload_bytes(data: bytes) -> int:
     """Count those of FLAC (RFC 9639): all after the metadata blocks."""
-    place, is_last = 4, False
+    position, is_last = 4, False
     while not is_last:
-        is_last = data[place] >= 0x80
-        place += 4 + int.from_bytes(data[place + 1 : place + 4])
-    return len(data) - place
+        is_last = data[position] >= 0x80
+        position += 4 + int.from_bytes(data[position + 1 : position + 4])
+    return len(data) - position
 
 
 def lc3_payload_bytes(data: bytes) -> int:
     """Count those of the files of elc3: a header that tells its length, then frames, each after its size in 16 bits."""
-    place = int.from_bytes(data[2:4], "little")
+    position = int.from_bytes(data[2:4], "little")
     payload = 0
-    while place < len(data):
-        size = int.from_bytes(data[place : place + 2], "little")
+    while position < len(data):
+        size = int.from_bytes(data[position : position + 2], "little")
         payload += size
-        place += 2 + size
+        position += 2 + size
     return payload
 
 
@@ -36,13 +36,13 @@ def codec2_payload_bytes(data: bytes) -> int:
 
 def _packet_bytes(data: bytes) -> Iterator[int]:
     """Sizes of the packets of an Ogg file (RFC 3533, section 6): a segment under 255 bytes ends one."""
-    place = size = 0
-    while place < len(data):
-        count = data[place + 26]
-        lacing = data[place + 27 : place + 27 + count]
+    position = size = 0
+    while position < len(data):
+        count = data[position + 26]
+        lacing = data[position + 27 : position + 27 + count]
         for segment in lacing:
             size += segment
             if segment < 255:
                 yield size
                 size = 0
-        place += 27 + count + sum(lacing)
+        position += 27 + count + sum(lacing)

@@ -77,9 +77,9 @@ def parse_spec(text: str) -> tuple[str, list[float] | None]:
     if not at or Path(text.removeprefix(PREFIX)).exists():
         return text, None
     try:
-        numbers = [float(rate) for rate in rates.split("/")]
+        kbps = [float(rate) for rate in rates.split("/")]
     except ValueError:
-        numbers = []
-    if not spec or not numbers or not all(0 < number < math.inf for number in numbers):
+        kbps = []
+    if not spec or not kbps or not all(0 < rate < math.inf for rate in kbps):
         raise ConfigError(f"{text!r}: after @ stand rates in kbps, as in opus@6/8/12")
-    return spec, numbers
+    return spec, kbps

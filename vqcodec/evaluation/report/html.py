@@ -83,8 +83,8 @@ def _row(point: Point, metrics: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _plain(number: str) -> dict[str, Any]:
-    return {"text": number, "value": number}
+def _plain(text: str) -> dict[str, Any]:
+    return {"text": text, "value": text}
 
 
 def _cell(interval: Interval | None, digits: int) -> dict[str, Any]:

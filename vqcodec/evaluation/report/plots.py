@@ -39,7 +39,7 @@ def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
     axes = figure.add_subplot()
     codecs = list(dict.fromkeys(point.codec for point in points))
     shown = [p for p in points if metric in p.scores and np.isfinite(p.scores[metric].mean)]
-    for number, codec in enumerate(codecs):
+    for index, codec in enumerate(codecs):
         mine = [point for point in shown if point.codec == codec]
         if not mine:
             continue
@@ -50,9 +50,9 @@ def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
             xerr=np.abs([[r.mean - r.low for r in rates], [r.high - r.mean for r in rates]]),
             yerr=np.abs([[s.mean - s.low for s in scores], [s.high - s.mean for s in scores]]),
             label=codec,
-            color=_COLORS[number % len(_COLORS)],
-            marker=_MARKERS[number % len(_MARKERS)],
-            linestyle="-" if number < len(_COLORS) else "--",
+            color=_COLORS[index % len(_COLORS)],
+            marker=_MARKERS[index % len(_MARKERS)],
+            linestyle="-" if index < len(_COLORS) else "--",
             capsize=2,
             linewidth=1.6,
             elinewidth=1,

@@ -63,8 +63,8 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
 
 def _in_order(results: Sequence[Result], codecs: Sequence[str]) -> list[Result]:
     """Results in the order of `codecs`, rates and clips, however they came; of other codecs last."""
-    places = {name: place for place, name in enumerate(codecs)}
-    return sorted(results, key=lambda r: (places.get(r.codec, len(places)), r.codec, r.kbps_asked or 0, r.clip))
+    ranks = {name: rank for rank, name in enumerate(codecs)}
+    return sorted(results, key=lambda r: (ranks.get(r.codec, len(ranks)), r.codec, r.kbps_asked or 0, r.clip))
 
 
 def _anchor(points: Sequence[Point], anchor: str | None) -> str:

@@ -92,12 +92,12 @@ def _read(source: Source) -> bytes:
 def _check_model(foreign: ForeignCodes, codec: Engine) -> None:
     """Raise ModelError or BitstreamError for codes that cannot be of this model."""
     facts = foreign.model
-    own = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
-    if facts is not None and (facts.sample_rate_hz, facts.hop_length, facts.codebook_size) != own:
+    expected = (codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
+    if facts is not None and (facts.sample_rate_hz, facts.hop_length, facts.codebook_size) != expected:
         theirs = f"{facts.sample_rate_hz} Hz, {facts.hop_length} samples a frame, codebooks of {facts.codebook_size}"
         raise ModelError(
             f"made by {facts.name} ({theirs}), not by {codec.model_name} "
-            f"({own[0]} Hz, {own[1]}, {own[2]}); give the model that made it"
+            f"({expected[0]} Hz, {expected[1]}, {expected[2]}); give the model that made it"
         )
     channels, num_codebooks, frames = foreign.codes.shape
     if not 1 <= num_codebooks <= codec.total_codebooks:

@@ -54,13 +54,13 @@ def read_pickle(data: bytes) -> Any:
     file = io.BytesIO(data)
     stack = _Stack()
     try:
-        for count, (opcode, argument, place) in enumerate(pickletools.genops(file)):
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(file)):
             if count >= _MOST_OPCODES:
                 raise BitstreamError("its pickle has more opcodes than a file of codes needs")
             if opcode.name == "STOP":
                 break
             if opcode.name not in _ACTIONS:
-                raise BitstreamError(f"its pickle has {opcode.name} at byte {place}, which no file of codes needs")
+                raise BitstreamError(f"its pickle has {opcode.name} at byte {position}, which no file of codes needs")
             _ACTIONS[opcode.name](stack, argument)
         value = stack.pop()
     except (ValueError, IndexError, KeyError, TypeError) as error:
@@ -144,8 +144,8 @@ def _build(stack: _Stack, _: Any) -> None:
     target.state = state
 
 
-def _remember(stack: _Stack, place: int) -> None:
-    stack.memo[place] = stack.values[-1]
+def _remember(stack: _Stack, index: int) -> None:
+    stack.memo[index] = stack.values[-1]
 
 
 _ACTIONS: dict[str, Callable[[_Stack, Any], None]] = {
@@ -173,7 +173,7 @@ _ACTIONS: dict[str, Callable[[_Stack, Any], None]] = {
     "BUILD": _build,
     **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _remember),
     "MEMOIZE": lambda stack, _: _remember(stack, len(stack.memo)),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda stack, place: _push(stack, stack.memo[place])),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda stack, index: _push(stack, stack.memo[index])),
 }
 
 

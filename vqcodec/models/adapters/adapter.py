@@ -54,27 +54,27 @@ class Adapter(ClipEngine):
             raise ModelError(f"{folder.name}: {facts}; a .vqc holds codebooks of 2, 4, 8 ... codes, 1 or 2 channels")
 
     def find_hop_length(self, config: Any) -> int:
-        """Samples per frame."""
+        """Return the samples per frame."""
         raise NotImplementedError
 
     def count_codebooks(self, config: Any) -> int:
-        """Codebooks of the model."""
+        """Return how many codebooks the model has."""
         raise NotImplementedError
 
     def encode_input(self, wave: Tensor, num_codebooks: int) -> tuple[Tensor, Scales | None]:
-        """Codes [K, F] of one input, wave [1 or 2, T], and the level of each chunk where the model normalizes."""
+        """Return codes [K, F] of one input, wave [1 or 2, T], and each chunk's level where the model normalizes."""
         raise NotImplementedError
 
     def decode_input(self, codes: Tensor, scales: Scales | None) -> Tensor:
-        """The wave [1 or 2, about F * hop_length] of one input's codes [K, F]."""
+        """Return the wave [1 or 2, about F * hop_length] of one input's codes [K, F]."""
         raise NotImplementedError
 
     def load_model(self) -> Any:
-        """transformers' model."""
+        """Load the model of transformers."""
         return self.folder.model()
 
     def whole_frames(self, wave: Tensor) -> Tensor:
-        """`wave` [1 or 2, T] with zeros behind it up to a whole frame."""
+        """Return `wave` [1 or 2, T] with zeros behind it up to a whole frame."""
         length = num_frames(wave.shape[1], self.hop_length) * self.hop_length
         return torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
 
@@ -98,7 +98,7 @@ class Adapter(ClipEngine):
         """
         wave = checked_waves(wave)
         count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-        codes = [self.encode_clip(one.cpu().numpy(), count)[0] for one in wave]
+        codes = [self.encode_clip(item.cpu().numpy(), count)[0] for item in wave]
         frames = num_frames(wave.shape[2], self.hop_length)
         return torch.from_numpy(np.concatenate([np.zeros((0, count, frames), np.int64), *codes]))
 
@@ -113,7 +113,7 @@ class Adapter(ClipEngine):
         length = available if length_samples is None else length_samples
         if not 0 <= length <= available:
             raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
-        waves = [self.decode_clip(one[None].cpu().numpy(), None) for one in codes]
+        waves = [self.decode_clip(item[None].cpu().numpy(), None) for item in codes]
         return torch.from_numpy(np.stack([np.zeros((1, length), np.float32), *(w[:, :length] for w in waves)])[1:])
 
     # What files need
@@ -131,12 +131,12 @@ class Adapter(ClipEngine):
         if together < self.inputs_per_model:
             inputs = np.repeat(inputs, self.inputs_per_model, axis=1)
         codes, scales = [], []
-        for one in inputs:
-            own, levels = self.encode_input(torch.from_numpy(one.copy()).to(self.device), num_codebooks * together)
-            if own.shape != (num_codebooks * together, frames):
-                shape = f"{samples} samples have codes {list(own.shape)}"
+        for part in inputs:
+            flat, levels = self.encode_input(torch.from_numpy(part.copy()).to(self.device), num_codebooks * together)
+            if flat.shape != (num_codebooks * together, frames):
+                shape = f"{samples} samples have codes {list(flat.shape)}"
                 raise ModelError(f"{self.folder.name}: {shape}, not {num_codebooks * together} of {frames} frames")
-            codes.append(own.reshape(num_codebooks, together, frames).transpose(0, 1).cpu().numpy())
+            codes.append(flat.reshape(num_codebooks, together, frames).transpose(0, 1).cpu().numpy())
             scales += [] if levels is None else [levels]
         return np.concatenate(codes), np.concatenate(scales) if scales else None
 
@@ -149,10 +149,10 @@ class Adapter(ClipEngine):
             return np.zeros((channels, 0), np.float32)
         together = self._together(channels)
         waves = []
-        for number, one in enumerate(codes.astype(np.int64).reshape(-1, together, count, frames)):
-            own = torch.from_numpy(one.transpose(1, 0, 2).reshape(count * together, frames)).to(self.device)
-            levels = None if scales is None else scales[number : number + 1]
-            wave = self.decode_input(own, levels)[:, :length].cpu()
+        for index, part in enumerate(codes.astype(np.int64).reshape(-1, together, count, frames)):
+            flat = torch.from_numpy(part.transpose(1, 0, 2).reshape(count * together, frames)).to(self.device)
+            levels = None if scales is None else scales[index : index + 1]
+            wave = self.decode_input(flat, levels)[:, :length].cpu()
             wave = torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
             waves.append((wave if together == len(wave) else wave.mean(0, keepdim=True)).float().numpy())
         return np.concatenate(waves)

@@ -59,7 +59,7 @@ class ModelFolder:
         def values(transformers: Any) -> int:
             with torch.device("meta"):  # shapes without memory
                 model = transformers.AutoModel.from_config(config)
-            return sum(one.numel() for one in (*model.parameters(), *model.buffers()))
+            return sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
 
         claimed, present_bytes = self._quietly(values), sum(path.stat().st_size for path in self.weights)
         if claimed > present_bytes + _SPARE_VALUES:

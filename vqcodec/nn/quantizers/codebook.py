@@ -204,7 +204,7 @@ class VectorCodebook(Codebook):
             self.replace(torch.where(empty[:, None], pick(vectors, self.size), means))
 
     def scores_of_start(self, vectors: Tensor) -> Tensor:
-        """The scores that k-means goes by: Euclidean, also where a kind chooses otherwise."""
+        """Return the scores that k-means goes by: Euclidean, also where a kind chooses otherwise."""
         return VectorCodebook.scores(self, vectors)
 
     @override

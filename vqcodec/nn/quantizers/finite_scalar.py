@@ -29,11 +29,11 @@ class FiniteScalar(ProjectedCodebook):
     def __init__(self, size: int, dim: int, _: Learning = Learning()) -> None:  # noqa: B008 - frozen
         bits = int(math.log2(size))
         dims = min(dim, ceil_div(bits, _MOST_BITS))
-        each = [bits // dims + (number < bits % dims) for number in range(dims)]
+        each = [bits // dims + (index < bits % dims) for index in range(dims)]
         super().__init__(size, dim, dims)
         self.register_buffer("levels", torch.tensor([2.0**b for b in each]), persistent=False)
-        place = [2 ** sum(each[:number]) for number in range(dims)]
-        self.register_buffer("place", torch.tensor(place), persistent=False)
+        place_values = [2 ** sum(each[:index]) for index in range(dims)]
+        self.register_buffer("place", torch.tensor(place_values), persistent=False)
 
     def bounded(self, z: Tensor) -> Tensor:
         """z [N, dims], each within -L/2 .. L/2 - 1, to be rounded."""

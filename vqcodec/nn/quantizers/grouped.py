@@ -37,10 +37,10 @@ class GroupedQuantizer(Quantizer):
         groups = len(self.stacks)
         parts = []
         for group, stack in enumerate(self.stacks):
-            own = codes[:, group::groups]
+            group_codes = codes[:, group::groups]
             dim = stack.codebooks[0].dim
             empty = torch.zeros(len(codes), codes.shape[2], dim, device=codes.device)
-            parts.append(stack.decode(own) if own.shape[1] else empty)
+            parts.append(stack.decode(group_codes) if group_codes.shape[1] else empty)
         return torch.cat(parts, dim=2)
 
     @override
@@ -48,14 +48,14 @@ class GroupedQuantizer(Quantizer):
         groups = len(self.stacks)
         results: list[Quantized] = []
         for group, (stack, part) in enumerate(zip(self.stacks, latent.chunk(groups, dim=2), strict=True)):
-            own = Draw(
+            group_draw = Draw(
                 (draw.depths + groups - 1 - group) // groups,
                 draw.unquantized,
                 draw.blend,
                 draw.temperature,
                 draw.entropies,
             )
-            results.append(stack(part, own))
+            results.append(stack(part, group_draw))
 
         def mean(name: str) -> Tensor:
             return torch.stack([getattr(result, name) for result in results]).mean(0)

@@ -113,9 +113,9 @@ class ResidualQuantizer(Quantizer):
         rows = []
         for _, codebook, stride in self._layers():
             vectors = codebook.vectors()
-            for place in range(0, self.steps, stride):
+            for step in range(0, self.steps, stride):
                 held = vectors.repeat(1, stride)
-                rows.append(F.pad(held, (place * codebook.dim, (self.steps - place - stride) * codebook.dim)))
+                rows.append(F.pad(held, (step * codebook.dim, (self.steps - step - stride) * codebook.dim)))
         return torch.cat(rows)
 
     def _layers(self) -> Iterator[tuple[int, Codebook, int]]:

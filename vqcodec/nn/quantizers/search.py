@@ -36,11 +36,11 @@ def _search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tenso
     residual, gain, beams = vectors, torch.zeros_like(vectors[:, :1]), 1
     parents, codes = [], []
     for codebook, width_after in zip(codebooks, [*[width] * (len(codebooks) - 1), 1], strict=True):
-        gain, place = _best(codebook.scores(residual), gain, min(width_after, beams * codebook.size))
-        parent, code = _beam_and_code(place, beams, codebook.size)
+        gain, index = _best(codebook.scores(residual), gain, min(width_after, beams * codebook.size))
+        parent, code = _beam_and_code(index, beams, codebook.size)
         parents.append((rows * beams + parent).flatten())
         codes.append(code.flatten())
-        beams = place.shape[1]
+        beams = index.shape[1]
         if len(codes) < len(codebooks):
             residual = F.embedding(parents[-1], residual) - codebook.lookup(codes[-1])
     path, last = [codes.pop()], parents.pop()
@@ -50,12 +50,12 @@ def _search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tenso
     return torch.stack(path[::-1], dim=1)
 
 
-def _beam_and_code(place: Tensor, beams: int, size: int) -> tuple[Tensor, Tensor]:
-    """Which beam, and which code of it, a `place` in beams * size is."""
+def _beam_and_code(index: Tensor, beams: int, size: int) -> tuple[Tensor, Tensor]:
+    """Which beam, and which code of it, an `index` in beams * size is."""
     if torch.compiler.is_compiling():  # exported: tables, made when a runtime loads, for division in ten steps
-        every = torch.arange(beams * size, device=place.device)
-        return (every // size)[place], (every % size)[place]
-    return place // size, place % size
+        every = torch.arange(beams * size, device=index.device)
+        return (every // size)[index], (every % size)[index]
+    return index // size, index % size
 
 
 def _best(scores: Tensor, gain: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -81,15 +81,15 @@ def _best(scores: Tensor, gain: Tensor, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _highest(values: Tensor, count: int) -> Tensor:
-    """Places [N, count] of the highest of each row of `values` [N, n], descending, the first of those that are equal.
+    """Indices [N, count] of the highest of each row of `values` [N, n], descending, the first of those that are equal.
 
     On the CPU by numpy's argmax, so many times, which takes half the time of torch's topk.
     """
     if not values.is_cpu:
         return values.topk(count).indices
     left = values.numpy().copy()
-    rows, places = np.arange(len(left)), np.empty((len(left), count), np.int64)
-    for number in range(count):
-        places[:, number] = left.argmax(1)
-        left[rows, places[:, number]] = -np.inf
-    return torch.from_numpy(places)
+    rows, indices = np.arange(len(left)), np.empty((len(left), count), np.int64)
+    for rank in range(count):
+        indices[:, rank] = left.argmax(1)
+        left[rows, indices[:, rank]] = -np.inf
+    return torch.from_numpy(indices)

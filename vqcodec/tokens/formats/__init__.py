@@ -19,6 +19,6 @@ DEFAULT_FORMAT = next(iter(FORMATS))
 
 def format_of(name: str) -> "ShardFormat":
     """Return the format called `name`, a key of `FORMATS`."""
-    module, _, place = FORMATS[name].partition(":")
-    shard_format: ShardFormat = getattr(import_module(module), place)
+    module, _, attribute = FORMATS[name].partition(":")
+    shard_format: ShardFormat = getattr(import_module(module), attribute)
     return shard_format

@@ -64,9 +64,9 @@ class _FolderReader(ShardReader):
             self._lines = read_limited(self._manifest, MOST_LIST_BYTES).splitlines()
 
     @override
-    def row(self, number: int) -> TokenizedUtterance:
+    def row(self, index: int) -> TokenizedUtterance:
         with reading(self._manifest, part_of=self._path):
-            facts = {name: value for name, value in parse_object(self._lines[number]).items() if name != "codes"}
+            facts = {name: value for name, value in parse_object(self._lines[index]).items() if name != "codes"}
             check_id(facts["id"], where=str(self._manifest))
         path = self._path / f"{name_of(facts['id'])}.{self._plan.settings.format}"
         with reading(path, part_of=self._path):

@@ -105,7 +105,7 @@ def _schema(settings: Settings, columns: Mapping[str, ColumnType]) -> "pa.Schema
         pa.field("source", pa.string()),
         *(pa.field(name, types[kind]) for name, kind in columns.items()),
     ]
-    metadata = {**vars(settings), "frame_rate": settings.frame_rate}
+    metadata = {**settings.stored(), "frame_rate": settings.frame_rate}
     return pa.schema(fields, metadata={name: str(value) for name, value in metadata.items()})
 
 
@@ -140,20 +140,20 @@ class _ParquetReader(ShardReader):
         self._columns: dict[str, Any] = {}
 
     @override
-    def row(self, number: int) -> TokenizedUtterance:
+    def row(self, index: int) -> TokenizedUtterance:
         with reading(self._path):
-            group = bisect_right(self._ends, number)
+            group = bisect_right(self._ends, index)
             if group != self._group:
                 table = self._file.read_row_group(group, use_threads=False).combine_chunks()
                 self._columns = {name: table[name].chunk(0) for name in table.column_names}
                 self._group = group
-            place = number - (self._ends[group - 1] if group else 0)
+            row = index - (self._ends[group - 1] if group else 0)
             tokens = "vqc" if self._plan.settings.entropy_coded else "codes"
-            facts = {name: column[place].as_py() for name, column in self._columns.items() if name != tokens}
+            facts = {name: column[row].as_py() for name, column in self._columns.items() if name != tokens}
             if tokens == "codes":
-                codes = _codes_of_lists(self._columns["codes"][place].values)
+                codes = _codes_of_lists(self._columns["codes"][row].values)
             else:
-                codes = decoded(self._columns["vqc"][place].as_py(), self._plan, self._entropy)
+                codes = decoded(self._columns["vqc"][row].as_py(), self._plan, self._entropy)
             return utterance_of(facts, codes, self._plan)
 
     @override

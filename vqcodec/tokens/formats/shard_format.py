@@ -33,7 +33,7 @@ class ShardWriter(Protocol):
 class ShardReader(Protocol):
     """An open shard; for one thread of one process. Methods raise TokensError for damage."""
 
-    def row(self, number: int) -> TokenizedUtterance:
+    def row(self, index: int) -> TokenizedUtterance:
         """A row, counted from 0 without failures."""
 
     def close(self) -> None:

@@ -88,8 +88,8 @@ def read_rows(
     if stop is None:
         stop = len(row_lines(plan, shard))
     with contextlib.closing(open_shard(plan, shard, entropy)) as reader:
-        for number in range(start, stop):
-            yield reader.row(number)
+        for index in range(start, stop):
+            yield reader.row(index)
 
 
 def row_lines(plan: Plan, shard: int) -> list[bytes]:

@@ -73,9 +73,9 @@ class _TarReader(ShardReader):
         weakref.finalize(self, self._file.close)  # a dataset need not be closed
 
     @override
-    def row(self, number: int) -> TokenizedUtterance:
+    def row(self, index: int) -> TokenizedUtterance:
         with reading(self._path):
-            line = parse_object(self._lines[number])
+            line = parse_object(self._lines[index])
             self._file.seek(line["offset"])
             data = self._file.read(line["bytes"])
             self._file.seek(-len(data) % tarfile.BLOCKSIZE, os.SEEK_CUR)

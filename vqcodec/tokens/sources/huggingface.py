@@ -57,12 +57,12 @@ def utterances(folder: Path) -> Iterator[Utterance]:
     """Yield one per row, with its scalar columns; the id is that of a column id, or the number of the row."""
     dataset, audio = open_saved(folder)
     rest = dataset.remove_columns([audio])
-    for number in range(len(dataset)):
-        row = rest[number] if rest.column_names else {}
+    for row_index in range(len(dataset)):
+        row = rest[row_index] if rest.column_names else {}
         columns: dict[str, ColumnValue] = {
             name: value
             for name, value in row.items()
             if name != "id" and (value is None or isinstance(value, str | int | float | bool))
         }
-        name = str(row.get("id") or f"{number:08}")
-        yield Utterance(name, os.path.abspath(folder), f"{folder.name}/{number}", row=number, columns=columns)
+        name = str(row.get("id") or f"{row_index:08}")
+        yield Utterance(name, os.path.abspath(folder), f"{folder.name}/{row_index}", row=row_index, columns=columns)

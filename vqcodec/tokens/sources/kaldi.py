@@ -74,9 +74,9 @@ def _segment(name: str, line: str, folder: Path) -> tuple[str, float, float]:
 def _table(path: Path) -> dict[str, str]:
     """The rest of every line by its first word. Raises AudioError for a word that begins two lines."""
     table: dict[str, str] = {}
-    for number, (name, rest) in _lines(path):
+    for line_number, (name, rest) in _lines(path):
         if name in table:
-            raise AudioError(f"{path}: line {number} is a second one of {name}; keep one")
+            raise AudioError(f"{path}: line {line_number} is a second one of {name}; keep one")
         table[name] = rest
     return table
 
@@ -85,12 +85,12 @@ def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
     """Number, first word and rest of every line."""
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(limited_lines(file), start=1):
+            for line_number, line in enumerate(limited_lines(file), start=1):
                 name, *rest = line.split(maxsplit=1) or [""]
                 if not rest and name and path.name != "text":  # a silent utterance has an empty text
-                    raise AudioError(f"{path}: line {number} has no second field")
+                    raise AudioError(f"{path}: line {line_number} has no second field")
                 if name:
-                    yield number, (name, rest[0].strip() if rest else "")
+                    yield line_number, (name, rest[0].strip() if rest else "")
     except UnicodeDecodeError:
         raise AudioError(f"{path}: is not UTF-8; save it as UTF-8") from None
     except ValueError as error:

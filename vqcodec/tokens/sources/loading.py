@@ -13,7 +13,7 @@ from vqcodec.arrays import Wave
 from vqcodec.audio.discover import spelled
 from vqcodec.audio.downmix import Downmix
 from vqcodec.audio.extent import OnTruncated
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
 from vqcodec.frames import clock

@@ -31,7 +31,7 @@ def utterances(pattern: str) -> Iterator[Utterance]:
     from a text of the same name as json.text. A sample without audio comes with its first member, which then fails as
     audio. Raises AudioError for what is no tar archive, and for texts that cannot be carried whole.
     """
-    archives = sorted(match for one in _expand(os.path.expanduser(pattern)) for match in glob.glob(one) or [one])
+    archives = sorted(match for path in _expand(os.path.expanduser(pattern)) for match in glob.glob(path) or [path])
     for archive in archives:
         prefix = f"{Path(archive).stem}/" if len(archives) > 1 else ""
         yield from _samples(archive, prefix)
@@ -45,7 +45,7 @@ def _expand(pattern: str) -> Iterator[str]:
         return
     span = re.fullmatch(r"(\d+)\.\.(\d+)", found[1])
     if span:
-        choices = [f"{number:0{len(span[1])}}" for number in range(int(span[1]), int(span[2]) + 1)]
+        choices = [f"{value:0{len(span[1])}}" for value in range(int(span[1]), int(span[2]) + 1)]
     else:
         choices = found[1].split(",")
     for choice in choices:
@@ -110,17 +110,17 @@ def _sample(
     audio = [suffix for suffix in members if is_audio(Path(key + suffix))]
     if len(audio) > 1:
         raise AudioError(f"{archive}: sample {key} has several audio files ({', '.join(audio)}); keep one")
-    own = audio[0] if audio else next(iter(members))
+    main_suffix = audio[0] if audio else next(iter(members))
     columns: dict[str, ColumnValue] = {}
     for suffix in sorted(members, key=lambda suffix: suffix.endswith(".json")):
         # In a name with dots what is behind the first is of the suffix, as webdataset has it.
-        stem = "" if _stem(suffix) in ("", _stem(own)) else f"{_stem(suffix)}."
+        stem = "" if _stem(suffix) in ("", _stem(main_suffix)) else f"{_stem(suffix)}."
         for name, value in _columns(file, archive, members[suffix]).items():
             is_new = columns.get(stem + name, value) == value
             columns[stem + name if is_new else f"json.{stem}{name}"] = value
-    source = printable(f"{Path(archive).name}/{members[own].name}")
-    place = (members[own].offset_data, members[own].size)
-    return Utterance(printable(prefix + key), os.path.abspath(archive), source, member=place, columns=columns)
+    source = printable(f"{Path(archive).name}/{members[main_suffix].name}")
+    member = (members[main_suffix].offset_data, members[main_suffix].size)
+    return Utterance(printable(prefix + key), os.path.abspath(archive), source, member=member, columns=columns)
 
 
 def _stem(suffix: str) -> str:

@@ -28,11 +28,11 @@ class Worker:
         self._plan = open_plan(folder)
         self._workers = workers
         self._codec = zoo.load_engine(model, device=workers.device, effort=self._plan.settings.effort)
-        own, planned = (self._codec.fingerprint or b"").hex(), self._plan.settings.fingerprint
-        if own != planned:
+        fingerprint, planned = (self._codec.fingerprint or b"").hex(), self._plan.settings.fingerprint
+        if fingerprint != planned:
             raise TokensError(
                 f"{folder}: planned for {self._plan.settings.model} (fingerprint {planned[:8]}), not for "
-                f"{model} ({own[:8]}); give the weights of the plan"
+                f"{model} ({fingerprint[:8]}); give the weights of the plan"
             )
 
     def run(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vqcodec.audio.discover import find_audio
-from vqcodec.audio.files import AudioReader
+from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
 from vqcodec.training.config import DataConfig

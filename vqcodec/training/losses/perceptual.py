@@ -43,8 +43,8 @@ def _ear(rate_hz: int, bins: int, device: torch.device) -> _Ear:
     width = 6 * math.asinh(rate_hz / 2 / 600) / _BANDS
     bark = (torch.arange(_BANDS, dtype=torch.float64)[:, None] + 0.5) * width
     centre_hz = 600 * torch.sinh(bark / 6)
-    place = (6 * torch.asinh(hz / 600)).clamp(width / 2, (_BANDS - 0.5) * width)
-    triangles = (1 - (place - bark).abs() / width).clamp(min=0)
+    bin_bark = (6 * torch.asinh(hz / 600)).clamp(width / 2, (_BANDS - 0.5) * width)
+    triangles = (1 - (bin_bark - bark).abs() / width).clamp(min=0)
     headphones = 7.94 * hz**4 / (hz**4 + 100**4)  # 9 dB and a high-pass at 100 Hz: the input filter of P.862.2
     return _Ear(
         filters=(triangles * headphones * _PER_BARK / width).to(device, torch.float32),

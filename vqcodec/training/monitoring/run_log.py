@@ -167,8 +167,8 @@ def _scalars(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, float]]:
         if name in ("codebooks", "kbps"):  # what the others are told by
             continue
         if isinstance(value, list):
-            for number, entry in enumerate(value):
-                label = labels[number] if labels else number + 1
+            for index, entry in enumerate(value):
+                label = labels[index] if labels else index + 1
                 yield f"{kind}/{name}/{label}", entry
         elif isinstance(value, int | float):
             yield f"{kind}/{name}", value

@@ -47,18 +47,18 @@ def find_flac_fault(file: BinaryIO) -> str | None:
 
 def _frame_behind(data: mmap.mmap | bytes, first: int, said: int, fixed_size: int) -> _Frame | None:
     """A whole frame near the end that holds a sample behind the first `said`."""
-    one = _parse(data[first : first + _HEAD_BYTES], first, fixed_size)
-    if one is None:
+    first_frame = _parse(data[first : first + _HEAD_BYTES], first, fixed_size)
+    if first_frame is None:
         return None
     frames = [
         frame
-        for frame in _frames(data, max(first, len(data) - _TAIL_BYTES), one.kind[:2], fixed_size)
-        if frame.kind == one.kind
+        for frame in _frames(data, max(first, len(data) - _TAIL_BYTES), first_frame.kind[:2], fixed_size)
+        if frame.kind == first_frame.kind
     ]
     ends = [frame.position for frame in frames] + [len(data)]
-    for number, frame in enumerate(frames):
+    for index, frame in enumerate(frames):
         is_behind = frame.end_sample > said
-        if is_behind and any(_is_frame(data[frame.position : end]) for end in ends[number + 1 : number + 5]):
+        if is_behind and any(_is_frame(data[frame.position : end]) for end in ends[index + 1 : index + 5]):
             return frame
     return None
 
@@ -85,14 +85,14 @@ def _parse(head: bytes, position: int, fixed_size: int) -> _Frame | None:
     """The frame whose head begins with these bytes. `fixed_size`: samples of each, where frames are numbered."""
     if len(head) < _HEAD_BYTES or head[0] != 0xFF or head[1] not in (0xF8, 0xF9):
         return None
-    number, place = _coded_number(head)
+    coded_number, offset = _coded_number(head)
     code, rate = head[2] >> 4, head[2] & 15
     size_bytes = {6: 1, 7: 2}.get(code, 0)
-    size = int.from_bytes(head[place : place + size_bytes], "big") + 1 if size_bytes else _SIZES.get(code, 0)
-    end = place + size_bytes + {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if not place or not size or end >= len(head) or _crc(head[:end], 8, 0x07) != head[end]:
+    size = int.from_bytes(head[offset : offset + size_bytes], "big") + 1 if size_bytes else _SIZES.get(code, 0)
+    end = offset + size_bytes + {12: 1, 13: 2, 14: 2}.get(rate, 0)
+    if not offset or not size or end >= len(head) or _crc(head[:end], 8, 0x07) != head[end]:
         return None
-    first_sample = number if head[1] == 0xF9 else number * fixed_size
+    first_sample = coded_number if head[1] == 0xF9 else coded_number * fixed_size
     kind = head[:2] + bytes([rate, head[3] & 0x0E])  # channels may be coded in other ways from frame to frame
     return _Frame(position, kind, first_sample, first_sample + size)
 

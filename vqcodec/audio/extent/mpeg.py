@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from vqcodec.audio.extent.claims import size_of
+from vqcodec.audio.extent.splice import MOST_PREFIX_BYTES, splice
+
 # By version 1 or not, and layer: kbit/s of the indices 1 to 14.
 _LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _KBPS = {
@@ -54,8 +57,8 @@ class Frame:
 
     def alike(self, other: "Frame | None") -> bool:
         """Tell whether both can be of one stream."""
-        own = (self.version, self.layer, self.rate_hz)
-        return other is not None and own == (other.version, other.layer, other.rate_hz)
+        kind = (self.version, self.layer, self.rate_hz)
+        return other is not None and kind == (other.version, other.layer, other.rate_hz)
 
 
 @dataclass(frozen=True)
@@ -185,4 +188,34 @@ def _next_frame(file: BinaryIO, position: int, like: Frame | None) -> int | None
             if frame.alike(parse_frame(file.read(4))):
                 return position + at
         at = data.find(b"\xff", at + 1)
+    return None
+
+
+def whole_mpeg(file: BinaryIO) -> BinaryIO:
+    """Make of an MP3 one that says how long it is; `file` itself, where it does."""
+    begin = tag_bytes(file)
+    found = first_frame(file)
+    if found is None or begin > MOST_PREFIX_BYTES:
+        return file
+    position, frame, head = found
+    count = None if frame.layer != 3 or frame.has_tag(head) else count_frames(file)
+    if count is None:
+        return file
+    file.seek(0)
+    return splice(file.read(begin) + tag_frame(frame, count.frames), file, position, size_of(file) - position)
+
+
+def find_mpeg_fault(file: BinaryIO) -> str | None:
+    """Tell what is wrong with the frames of MPEG audio; None: nothing."""
+    count = count_frames(file)
+    if count is None:
+        return None
+    if count.streams > 1:
+        return "has another MP3 joined to it, which would be left out"
+    if count.said is None:
+        return "is cut: its last frame is not whole" if count.is_cut else None
+    if count.frames < count.said - 1 or count.is_cut:
+        return f"is cut: by its header it has {count.said} frames, of which {count.frames - count.is_cut} are there"
+    if count.frames > count.said + 1:
+        return f"has {count.frames} frames where its header says {count.said}; the others would be left out"
     return None

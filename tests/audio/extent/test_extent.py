@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from vqcodec.audio.extent import find_fault, whole
-from vqcodec.audio.files import AudioReader
-from vqcodec.audio.ogg import page_checksum
+from vqcodec.audio.extent.ogg import page_checksum
+from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.training.config import DataConfig
 from vqcodec.training.data.segments import Segments
