@@ -4,6 +4,7 @@ A block marked "no-test" needs a network.
 """
 
 import ast
+import gc
 import io
 import os
 import re
@@ -19,6 +20,7 @@ import soundfile
 import torch
 
 import vqcodec
+import vqcodec.tokens
 from vqcodec.bitstream import VqcReader
 from vqcodec.cli import main
 from vqcodec.models.adapters import ADAPTERS
@@ -192,15 +194,35 @@ def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatc
     np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # tars that lhotse leaves open
+def test_lhotse_reads_the_cuts_of_its_section(tmp_path, speech, monkeypatch, in_process):
+    pytest.importorskip("lhotse")
+    (tmp_path / "recordings").mkdir()
+    soundfile.write(tmp_path / "recordings" / "one.wav", speech[16000:48000], 16000)
+    monkeypatch.chdir(tmp_path)
+    section = text_of(ROOT / "docs" / "datasets.md").split("## Lhotse Shar and NeMo\n")[1].split("\n## ")[0]
+    (command,) = re.findall(r"```sh\nvqcodec (\w+) (.*?) +#", section)
+    main.commands[command[0]].main(command[1].split(), standalone_mode=False)
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1), names)
+    wanted = vqcodec.tokens.open("cuts")["one"].codes
+    np.testing.assert_array_equal(names["frames"], wanted.T)
+    np.testing.assert_array_equal(names["excerpt"], wanted.T[25:75])
+    assert (tmp_path / "cuts" / "shards" / "shard-000000" / "cuts.000000.jsonl").exists()
+    gc.collect()
+
+
 def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_path, speech, monkeypatch, in_process):
     (tmp_path / "recordings").mkdir()
     for number, seconds in enumerate((0.6, 1.0, 0.8)):
         soundfile.write(tmp_path / "recordings" / f"{number}.wav", speech[16000:][: round(16000 * seconds)], 16000)
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    _, command, *arguments = blocks("datasets.md", "sh")[1].split()
+    _, command, *arguments = blocks("datasets.md", "sh")[2].split()
     main.commands[command].main(arguments, standalone_mode=False)
-    program = blocks("datasets.md", "python")[1]
+    program = blocks("datasets.md", "python")[2]
     assert len([line for line in program.splitlines() if line.strip()]) <= 45
     names = {}
     exec(program, names)
