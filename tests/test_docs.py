@@ -4,6 +4,7 @@ A block marked "no-test" needs a network.
 """
 
 import ast
+import gc
 import io
 import os
 import re
@@ -19,6 +20,7 @@ import soundfile
 import torch
 
 import vqcodec
+import vqcodec.tokens
 from vqcodec.bitstream import VqcReader
 from vqcodec.cli import main
 from vqcodec.models.adapters import ADAPTERS
@@ -130,7 +132,7 @@ def test_a_quantizer_is_one_file_and_one_line(folder, speech, monkeypatch):
 
 
 def test_an_adapter_is_one_file_and_one_line(folder, noise, monkeypatch, wavtokenizer):
-    module, use = blocks("extending.md", "python")[2:]
+    module, use = blocks("extending.md", "python")[2:4]
     assert len([line for line in module.splitlines() if line.strip()]) <= 30
     (folder / "wavtokenizer_adapter.py").write_text(module)
     monkeypatch.syspath_prepend(folder)
@@ -192,21 +194,42 @@ def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatc
     np.testing.assert_array_equal(names["codes"], names["utterance"].codes)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # tars that lhotse leaves open
+def test_lhotse_reads_the_cuts_of_its_section(tmp_path, speech, monkeypatch, in_process):
+    pytest.importorskip("lhotse")
+    (tmp_path / "recordings").mkdir()
+    soundfile.write(tmp_path / "recordings" / "one.wav", speech[16000:48000], 16000)
+    monkeypatch.chdir(tmp_path)
+    section = text_of(ROOT / "docs" / "datasets.md").split("## Lhotse Shar and NeMo\n")[1].split("\n## ")[0]
+    (command,) = re.findall(r"```sh\nvqcodec (\w+) (.*?) +#", section)
+    main.commands[command[0]].main(command[1].split(), standalone_mode=False)
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1), names)
+    wanted = vqcodec.tokens.open("cuts")["one"].codes
+    np.testing.assert_array_equal(names["frames"], wanted.T)
+    np.testing.assert_array_equal(names["excerpt"], wanted.T[25:75])
+    assert (tmp_path / "cuts" / "shards" / "shard-000000" / "cuts.000000.jsonl").exists()
+    gc.collect()
+
+
 def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_path, speech, monkeypatch, in_process):
     (tmp_path / "recordings").mkdir()
     for number, seconds in enumerate((0.6, 1.0, 0.8)):
         soundfile.write(tmp_path / "recordings" / f"{number}.wav", speech[16000:][: round(16000 * seconds)], 16000)
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    _, command, *arguments = blocks("datasets.md", "sh")[1].split()
+    _, command, *arguments = blocks("datasets.md", "sh")[2].splitlines()[0].split()
     main.commands[command].main(arguments, standalone_mode=False)
-    program = blocks("datasets.md", "python")[1]
+    program = blocks("datasets.md", "python")[2]
     assert len([line for line in program.splitlines() if line.strip()]) <= 45
     names = {}
     exec(program, names)
     assert names["loss"] < 5.5 < np.log(1024), "it has learnt which codes there are"
     assert names["sampled"].codes.shape[0] == 3
     assert names["wave_hat"].shape == (1, 1, 320 * names["sampled"].codes.shape[1])
+    assert soundfile.info("drawn.wav").frames == names["wave_hat"].shape[2]
 
 
 @pytest.mark.slow
@@ -272,7 +295,7 @@ def test_commands_have_the_options_that_pages_show(page):
         assert subprocess.run(["bash", "-n"], input=block.encode(), check=False).returncode == 0, block
         for line in block.replace("\\\n", " ").splitlines():
             for command in re.findall(r"(?:^|\| |-m )vqcodec ([^|>;&#]*)", re.sub(r"'[^']*'", "quoted", line)):
-                name, *rest = command.split()
+                name, *rest = re.sub(r"^(--import \S+ )+", "", command).split()
                 known = main.commands[name]
                 while isinstance(known, click.Group):
                     known = known.commands[rest.pop(0)]

@@ -42,7 +42,7 @@ def tokens(make_tokens):
 
 
 @pytest.mark.parametrize("num_codebooks", [None, 1])
-@pytest.mark.parametrize("kind", ["parquet", "npy"])
+@pytest.mark.parametrize("kind", ["parquet", "npy", "shar"])
 def test_samples_are_those_of_decode(tmp_path, clips, make_tokens, toy_weights, kind, num_codebooks):
     options = {"model": toy_weights, "num_codebooks": num_codebooks}
     done = detokenize(make_tokens(kind), tmp_path / "audio", **options)

@@ -418,17 +418,18 @@ def test_workers_that_cannot_start_end_the_run(tmp_path, clips, tokenize_toy, mo
         tokenize_toy(clips, tmp_path / "out", workers=2)
 
 
-def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, clips, tokenize_toy, toy_weights, bytes_of):
-    tokenize_toy(clips, tmp_path / "calm", shard_size=10, format="webdataset")
-    tokenize_toy(clips, tmp_path / "out", shard_size=10, plan_only=True, format="webdataset")
+@pytest.mark.parametrize("kind", ["webdataset", "shar"])
+def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, clips, tokenize_toy, toy_weights, bytes_of, kind):
+    tokenize_toy(clips, tmp_path / "calm", shard_size=10, format=kind)
+    tokenize_toy(clips, tmp_path / "out", shard_size=10, plan_only=True, format=kind)
     command = f"ulimit -f 8; exec {sys.executable} -m vqcodec tokenize {clips} {tmp_path / 'out'} --resume"
-    command += f" --model {toy_weights} --workers 1 --format webdataset"
+    command += f" --model {toy_weights} --workers 1 --format {kind}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no space left on the disk" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "out" / "shards").iterdir()) == []
-    tokenize_toy(clips, tmp_path / "out", resume=True, format="webdataset")
+    tokenize_toy(clips, tmp_path / "out", resume=True, format=kind)
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "calm")
 
 

@@ -15,7 +15,7 @@ from vqcodec.tokens import streaming
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # of more workers than cores
 
 
-@pytest.fixture(scope="module", params=["parquet", "webdataset"])
+@pytest.fixture(scope="module", params=["parquet", "webdataset", "shar"])
 def dataset(request, tmp_path_factory, make_output):
     """Seven shards, two of them of failures only in part and in whole."""
     folder = tmp_path_factory.mktemp("stream") / "out"

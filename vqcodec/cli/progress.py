@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
 _BAR_WIDTH = 30
+_SURE_SECONDS, _SURE_UTTERANCES, _SURE_SHARE = 5.0, 20, 0.25
+"""Before so long, and so many utterances or such a share of all, one long utterance would decide what is left."""
 
 
 class Display:
@@ -26,10 +28,12 @@ class Display:
         self._started = time.monotonic()
         self._shown = float("-inf")
         self._waiting: Progress | None = None
+        self._pace = Pace()
 
     def show(self, progress: "Progress") -> None:
         """Take in where the run is; not every one is shown."""
         self._waiting = progress
+        self._pace.begin(progress, time.monotonic() - self._started)
         if time.monotonic() - self._shown >= (_TERMINAL_SECONDS if self._is_terminal else _LOG_SECONDS):
             self._write()
 
@@ -47,7 +51,7 @@ class Display:
     def _write(self) -> None:
         progress, self._waiting, self._shown = self._waiting, None, time.monotonic()
         assert progress is not None
-        facts = facts_of(progress, time.monotonic() - self._started)
+        facts = facts_of(progress, time.monotonic() - self._started, self._pace)
         if not self._is_terminal:
             click.echo(json.dumps(facts), err=True)
             return
@@ -60,10 +64,37 @@ class Display:
         click.echo(f"\r\033[K{line}", nl=False, err=True)
 
 
-def facts_of(progress: "Progress", elapsed_seconds: float) -> dict[str, float | int | None]:
-    """Give what is shown. The time left supposes that utterances go on to take as long."""
-    done = progress.utterances + progress.failures
-    left = elapsed_seconds * (progress.planned - done) / done if done else None
+class Pace:
+    """How long utterances take, counted from when a run first tells of some: until then it starts and loads."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def begin(self, progress: "Progress", elapsed_seconds: float) -> None:
+        """Take in where a run is, `elapsed_seconds` after it began; what comes after the first call changes nothing."""
+        if self._first is None:
+            self._first = elapsed_seconds, _done(progress)
+
+    def seconds_left(self, progress: "Progress", elapsed_seconds: float) -> float | None:
+        """Estimate the seconds that are left, if utterances go on to take as long; None where that is a mere guess."""
+        waiting = progress.planned - _done(progress)
+        if waiting <= 0:
+            return 0.0
+        if self._first is None:
+            return None
+        seconds, done = elapsed_seconds - self._first[0], _done(progress) - self._first[1]
+        if seconds < _SURE_SECONDS or done < min(_SURE_UTTERANCES, max(1.0, _SURE_SHARE * progress.planned)):
+            return None
+        return seconds * waiting / done
+
+
+def _done(progress: "Progress") -> int:
+    return progress.utterances + progress.failures
+
+
+def facts_of(progress: "Progress", elapsed_seconds: float, pace: Pace) -> dict[str, float | int | None]:
+    """Give what is shown of a run, `elapsed_seconds` after it began."""
+    left = pace.seconds_left(progress, elapsed_seconds)
     return {
         "hours": round(progress.seconds / 3600, 4),
         "hours_per_hour": round(progress.seconds / max(elapsed_seconds, 1e-9), 1),

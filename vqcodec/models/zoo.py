@@ -175,9 +175,9 @@ def load(
 ) -> "Codec | Adapter | OnnxCodec":
     """Load a bundled model by name, a weights file or a folder with one, or with "hf:" a folder or USER/NAME on a hub.
 
-    It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC, X-Codec and
-    Mimi as transformers has them (`vqcodec.models.adapters`). `engine` "onnx" is `load_onnx`; None is "torch", and
-    where torch is not installed "onnx", whose OnnxCodec is for sessions, files and `compress`.
+    It is ready to encode and decode on `device`. On a hub are models of this package, and EnCodec, DAC, X-Codec, Mimi,
+    X-Codec2 and NeuCodec as transformers has them (`vqcodec.models.adapters`). `engine` "onnx" is `load_onnx`; None is
+    "torch", and where torch is not installed "onnx", whose OnnxCodec is for sessions, files and `compress`.
 
     `effort`: how long it searches for codes, 1 ("fast"), 4 ("normal") or 16 ("best") beams; decoding is the same.
 

@@ -81,17 +81,42 @@ def test_a_log_has_a_json_line_with_what_is_done(tmp_path, clips, toy_weights, i
 
 def test_a_terminal_has_one_line_that_changes(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     with progress.Display() as display:
+        now += 30  # to load
+        display.show(Progress(0, 4, planned=40, utterances=2, seconds=720, failures=0))
+        now += 10
         display.show(Progress(1, 4, planned=40, utterances=10, seconds=7200, failures=2))
-    text = capsys.readouterr().err
-    assert text.startswith("\r\033[K2.00 h, ")
-    assert text.endswith(" left, 10 of 40 utterances, 1 of 4 shards, 2 failed\n")
+    first, last = capsys.readouterr().err.split("\r\033[K")[1:]
+    assert first == "0.20 h, 24 h/h, 2 of 40 utterances, 0 of 4 shards"
+    assert last == "2.00 h, 180 h/h, 0:00:28 left, 10 of 40 utterances, 1 of 4 shards, 2 failed\n"
 
 
-def test_the_time_left_is_that_of_what_is_left():
-    facts = progress.facts_of(Progress(1, 4, planned=40, utterances=8, seconds=3600, failures=2), 5.0)
-    assert (facts["hours"], facts["hours_per_hour"], facts["seconds_left"]) == (1.0, 720.0, 15.0)
-    assert progress.facts_of(Progress(0, 4, 40, 0, 0.0, 0), 5.0)["seconds_left"] is None
+def test_the_time_left_is_that_of_what_is_left_at_the_pace_since_the_first_was_done():
+    pace = progress.Pace()
+    pace.begin(Progress(0, 4, 40, 1, 0.0, 0), 60.0)
+    pace.begin(Progress(0, 4, 40, 2, 0.0, 0), 61.0)
+    facts = progress.facts_of(Progress(1, 4, planned=40, utterances=9, seconds=3600, failures=2), 70.0, pace)
+    assert (facts["hours"], facts["hours_per_hour"], facts["seconds_left"]) == (1.0, 51.4, 29.0)
+    assert pace.seconds_left(Progress(4, 4, 40, 38, 0.0, 2), 60.5) == 0
+
+
+def test_no_time_is_told_before_enough_is_done_to_know():
+    pace = progress.Pace()
+    assert pace.seconds_left(Progress(0, 4, 1000, 0, 0.0, 0), 60.0) is None
+    pace.begin(Progress(0, 4, 1000, 1, 0.0, 0), 60.0)
+
+    def left(done, elapsed, planned=1000):
+        return pace.seconds_left(Progress(0, 4, planned, done, 0.0, 0), elapsed)
+
+    assert left(1, 60.0) is None
+    assert left(1, 600.0) is None, "nothing since the first"
+    assert left(900, 64.9) is None, "too short a time"
+    assert left(20, 600.0) is None, "too few utterances"
+    assert left(21, 70.0) == 10 * 979 / 20
+    assert left(2, 70.0, planned=3) == 10, "of a few long ones a share is enough"
+    assert left(2, 70.0, planned=9) is None
 
 
 @pytest.mark.parametrize(

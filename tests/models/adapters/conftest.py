@@ -108,6 +108,38 @@ def xcodec():
     )
 
 
+def _with_small_wav2vec2(kind):
+    """A configuration of X-Codec2 or of what descends from it."""
+    return kind(
+        hidden_size=64,  # in 32 groups, of which each must have more than a value
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        encoder_hidden_size=4,
+        quantization_dim=80,
+        quantization_levels=[4, 4, 4, 4],
+        semantic_model_config={
+            "model_type": "wav2vec2-bert",
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+        },
+    )
+
+
+def xcodec2():
+    """16 kHz, one codebook, with a small Wav2Vec2-BERT inside."""
+    return transformers.Xcodec2Model(_with_small_wav2vec2(transformers.Xcodec2Config))
+
+
+def neucodec():
+    """In 16 kHz, out 24."""
+    return transformers.NeuCodecModel(_with_small_wav2vec2(transformers.NeuCodecConfig))
+
+
 MODELS = {
     "encodec": encodec,
     "encodec-stereo": encodec_stereo,
@@ -115,6 +147,8 @@ MODELS = {
     "dac-16k": dac_16k,
     "xcodec": xcodec,
     "mimi": mimi,
+    "xcodec2": xcodec2,
+    "neucodec": neucodec,
 }
 
 

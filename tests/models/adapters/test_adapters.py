@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import vqcodec
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.thin import thin
-from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError
+from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, UnavailableError
 from vqcodec.files.request import new_header
 from vqcodec.files.transcode import encode_blocks
 from vqcodec.frames import num_frames
@@ -57,10 +58,28 @@ def through(reference, wave):
             inputs = extractor(raw_audio=wave[0], sampling_rate=hz, return_tensors="pt")
             codes = reference.encode(inputs["input_values"]).audio_codes[0]
             decoded = reference.decode(audio_codes=codes[None]).audio_values.reshape(1, -1)
+        elif config.model_type in ("xcodec2", "neucodec"):
+            codes, decoded = through_features(reference, wave)
         else:
             codes = reference.encode(given).audio_codes[0]
             decoded = reference.decode(codes[None]).audio_values[0]
     return codes.numpy(), decoded[:, :length].numpy()
+
+
+def through_features(reference, wave):
+    """`through` for models that take the features of an extractor as well, each with what it makes of whole frames."""
+    config = reference.config
+    if config.model_type == "xcodec2":
+        extractor, hz, given = transformers.Xcodec2FeatureExtractor(), 16000, wave
+        frames = num_frames(wave.shape[1], 320)  # one of 320, 640 ... samples has a frame of nothing behind it
+    else:
+        torchaudio = pytest.importorskip("torchaudio")
+        extractor, hz = transformers.NeuCodecFeatureExtractor(), 16000
+        filled = torch.nn.functional.pad(torch.from_numpy(wave), (0, -wave.shape[1] % 480))
+        given, frames = torchaudio.transforms.Resample(24000, 16000)(filled).numpy(), None
+    inputs = extractor(given[0], sampling_rate=hz, return_tensors="pt")
+    codes = reference.encode(**inputs).audio_codes[0, :, :frames]
+    return codes, reference.decode(codes[None]).audio_values[0]
 
 
 def test_twenty_random_clips_have_the_codes_and_waves_of_transformers(adapter, reference):
@@ -137,7 +156,7 @@ def test_each_clip_is_coded_as_if_alone(adapter, noise):
     np.testing.assert_array_equal(adapter.encode(torch.from_numpy(waves)[:, None], num_codebooks=1).numpy(), one_by_one)
 
 
-@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac", "xcodec"])
+@pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac", "xcodec", "xcodec2", "neucodec"])
 def test_streams_are_refused_in_a_line(saved, name):
     adapter = vqcodec.load(f"hf:{saved(name)}")
     for session in (EncodeSession, DecodeSession):
@@ -341,10 +360,28 @@ def test_an_effort_is_refused_in_a_line(saved, noise, tmp_path):
 
 
 def test_every_line_of_the_table_is_an_adapter_of_its_model_type(saved):
-    types = {
-        json.loads((saved(name) / "config.json").read_text())["model_type"]
-        for name in ("encodec", "dac", "xcodec", "mimi")
-    }
+    names = ("encodec", "dac", "xcodec", "mimi", "xcodec2", "neucodec")
+    types = {json.loads((saved(name) / "config.json").read_text())["model_type"] for name in names}
     assert set(ADAPTERS) == types
-    for name in ("encodec", "dac", "xcodec", "mimi"):
+    for name in names:
         assert open_adapter(saved(name)).model_name == name
+
+
+@pytest.mark.parametrize(("name", "rate_hz", "hop_length"), [("xcodec2", 16000, 320), ("neucodec", 24000, 480)])
+def test_models_of_one_large_codebook_have_all_of_its_codes(saved, tmp_path, noise, name, rate_hz, hop_length):
+    adapter = open_adapter(saved(name))
+    assert (adapter.sample_rate_hz, adapter.hop_length) == (rate_hz, hop_length)
+    assert (adapter.total_codebooks, adapter.codebook_size, adapter.frame_rate) == (1, 256, 50.0)
+    config = json.loads((saved(name) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_levels": [4] * 8}))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert open_adapter(tmp_path).codebook_size == 65536
+
+
+@pytest.mark.parametrize("name", ["xcodec2", "neucodec"])
+def test_torchaudio_is_needed_to_encode_alone(saved, noise, monkeypatch, name):
+    data = vqcodec.compress(noise(1, 5000), 16000, model=f"hf:{saved(name)}")
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    with pytest.raises(UnavailableError, match=f"{name}: needs torchaudio to encode; pip install torchaudio"):
+        vqcodec.compress(noise(1, 5000), 16000, model=f"hf:{saved(name)}")
+    assert vqcodec.decompress(data, model=f"hf:{saved(name)}")[0].shape == (1, 5000)

@@ -44,23 +44,25 @@ def test_files_are_coded_described_and_thinned(folder, run, speech, tmp_path):
     assert not (tmp_path / "no.wav").exists()
 
 
-@pytest.mark.parametrize("name", ["encodec", "dac-16k", "xcodec", "mimi"])
-def test_datasets_become_tokens_and_audio_again(name, saved, run, speech, tmp_path, in_process):
+@pytest.mark.parametrize(
+    ("name", "count"), [("encodec", 2), ("dac-16k", 2), ("xcodec", 2), ("mimi", 2), ("xcodec2", 1), ("neucodec", 1)]
+)
+def test_datasets_become_tokens_and_audio_again(name, count, saved, run, speech, tmp_path, in_process):
     model = ("--model", f"hf:{saved(name)}")
     (tmp_path / "clips").mkdir()
     lengths = {"a": 9000, "b": 20000, "c": 1}
     for clip, length in lengths.items():
         soundfile.write(tmp_path / "clips" / f"{clip}.wav", speech[:length], 16000)
-    run("tokenize", tmp_path / "clips", tmp_path / "tokens", *model, "--codebooks", "2", "--workers", "1")
+    run("tokenize", tmp_path / "clips", tmp_path / "tokens", *model, "--codebooks", count, "--workers", "1")
     alone = ("--batch-seconds", "0.1")  # what is longer than a batch takes another path
-    run("tokenize", tmp_path / "clips", tmp_path / "alone", *model, "--codebooks", "2", "--workers", "1", *alone)
+    run("tokenize", tmp_path / "clips", tmp_path / "alone", *model, "--codebooks", count, "--workers", "1", *alone)
     tokens, others = open_tokens(tmp_path / "tokens"), open_tokens(tmp_path / "alone")
     for clip in lengths:
-        assert tokens[clip].codes.shape[0] == 2
+        assert tokens[clip].codes.shape[0] == count
         np.testing.assert_array_equal(tokens[clip].codes, others[clip].codes)
     run("tokens", "info", tmp_path / "tokens")
     run("detokenize", tmp_path / "tokens", tmp_path / "audio", *model)
-    run("encode", tmp_path / "clips" / "b.wav", tmp_path / "b.vqc", *model, "--codebooks", "2")
+    run("encode", tmp_path / "clips" / "b.wav", tmp_path / "b.vqc", *model, "--codebooks", count)
     run("decode", tmp_path / "b.vqc", tmp_path / "b.wav", *model)
     for clip, length in lengths.items():
         assert soundfile.info(tmp_path / "audio" / f"{clip}.wav").frames == length

@@ -22,6 +22,7 @@ KINDS = {
     "v1-vqc.tar": ("webdataset", True),
     "v1-npy": ("npy", False),
     "v1-vqc": ("vqc", False),
+    "v1-shar": ("shar", False),
 }
 
 

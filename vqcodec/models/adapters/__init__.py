@@ -1,4 +1,5 @@
-"""Codecs of transformers behind the interface of ours, one file a family: EnCodec, DAC, X-Codec, Mimi.
+"""Codecs of transformers behind the interface of ours, one file a family: EnCodec, DAC, X-Codec, Mimi,
+X-Codec2, NeuCodec.
 
 `adapter` has what all share. A new one is a file and a line in `ADAPTERS`.
 """
@@ -19,6 +20,8 @@ ADAPTERS: PluginTable[str] = PluginTable(
         "dac": "vqcodec.models.adapters.dac:DacAdapter",
         "xcodec": "vqcodec.models.adapters.xcodec:XcodecAdapter",
         "mimi": "vqcodec.models.adapters.mimi:MimiAdapter",
+        "xcodec2": "vqcodec.models.adapters.xcodec2:Xcodec2Adapter",
+        "neucodec": "vqcodec.models.adapters.neucodec:NeucodecAdapter",
     }
 )
 """Where each adapter is, by the "model_type" that config.json says."""

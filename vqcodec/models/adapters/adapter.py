@@ -42,9 +42,9 @@ class Adapter(ClipEngine):
         config = folder.config
         self.model_name = folder.path.resolve().name if folder.name == str(folder.path) else folder.name
         self.fingerprint = folder.fingerprint
-        self.sample_rate_hz = int(getattr(config, "sampling_rate", 0) or config.sample_rate)
+        self.sample_rate_hz = self.find_sample_rate(config)
         self.hop_length = self.find_hop_length(config)
-        self.codebook_size = int(config.codebook_size)
+        self.codebook_size = self.find_codebook_size(config)
         self.inputs_per_model = int(getattr(config, "audio_channels", 1))
         self.model_codebooks = self.count_codebooks(config)
         self.total_codebooks = self.model_codebooks // self.inputs_per_model
@@ -52,6 +52,14 @@ class Adapter(ClipEngine):
         if self.inputs_per_model > 2 or not self.total_codebooks or self.codebook_size & (self.codebook_size - 1):
             facts = f"{self.inputs_per_model} channels, {self.model_codebooks} codebooks of {self.codebook_size}"
             raise ModelError(f"{folder.name}: {facts}; a .vqc holds codebooks of 2, 4, 8 ... codes, 1 or 2 channels")
+
+    def find_sample_rate(self, config: Any) -> int:
+        """Samples per second, of what goes in and of what comes out."""
+        return int(getattr(config, "sampling_rate", 0) or config.sample_rate)
+
+    def find_codebook_size(self, config: Any) -> int:
+        """Codes per codebook."""
+        return int(config.codebook_size)
 
     def find_hop_length(self, config: Any) -> int:
         """Return the samples per frame."""

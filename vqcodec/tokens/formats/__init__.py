@@ -11,6 +11,7 @@ FORMATS: dict[str, str] = {
     "webdataset": "vqcodec.tokens.formats.webdataset:WEBDATASET",
     "npy": "vqcodec.tokens.formats.folder:NPY",
     "vqc": "vqcodec.tokens.formats.folder:VQC",
+    "shar": "vqcodec.tokens.formats.shar:SHAR",
 }
 """Where each format is, by the name that --format and plan.json say; the first is the default."""
 
