@@ -1,7 +1,7 @@
 """Imports run one way: a part of the package imports from lower floors only, and no modules inside a part in a circle.
 
 python tools/layers.py [PACKAGE_FOLDER] prints every import that goes up or sideways and every circle, and exits with 1
-if there is one. Imports inside functions count; those for type checkers alone do not.
+if there is one. Imports inside functions count; those for type checkers alone count for circles only.
 """
 
 import ast
@@ -34,8 +34,10 @@ FLOORS = {
 
 def main(package: Path) -> list[str]:
     """One line per import that does not go down, then one per circle."""
-    imports = {module: list(_imports(path)) for module, path in _modules(package).items()}
-    return [*_not_down(imports), *_circles(imports)]
+    modules = _modules(package)
+    running = {module: list(_imports(path, for_types=False)) for module, path in modules.items()}
+    every = {module: list(_imports(path, for_types=True)) for module, path in modules.items()}
+    return [*_not_down(running), *_circles(every)]
 
 
 def _modules(package: Path) -> dict[str, Path]:
@@ -48,10 +50,13 @@ def _modules(package: Path) -> dict[str, Path]:
     return modules
 
 
-def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and dotted name, without the package's, of what a file imports of it: modules or names in them."""
+def _imports(path: Path, *, for_types: bool) -> Iterator[tuple[int, str]]:
+    """Line and dotted name, without the package's, of what a file imports of it: modules or names in them.
+
+    for_types: also under `if TYPE_CHECKING`
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in _running(tree):
+    for node in ast.walk(tree) if for_types else _running(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module == "vqcodec":  # the front door's names are no modules

@@ -50,8 +50,16 @@ def test_a_circle_inside_a_part_is_found_however_it_is_imported(tmp_path):
     assert all(name in result.stdout for name in ("tokens.reader", "tokens.streaming", "tokens.rows", "nn.blocks"))
 
 
-def test_what_only_type_checkers_import_is_no_circle(tmp_path):
+def test_what_only_type_checkers_import_may_go_up_but_not_in_a_circle(tmp_path):
+    types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
+    up = tmp_path / "up" / "vqcodec"
+    write(up, nn__conv=f"{types}from vqcodec.tokens.reader import TokenDataset\n", tokens__reader="")
+    assert check(up).returncode == 0
     package = tmp_path / "vqcodec"
-    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from vqcodec.tokens.reader import TokenDataset\n"
+    text = f"{types}from vqcodec.tokens.reader import TokenDataset\n"
     write(package, tokens__reader="from vqcodec.tokens import streaming\n", tokens__streaming=text)
-    assert check(package).returncode == 0
+    found = check(package)
+    assert found.returncode == 1
+    assert "tokens.reader" in found.stdout
+    assert "a circle" in found.stdout
+

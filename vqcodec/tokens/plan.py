@@ -18,7 +18,7 @@ from vqcodec.frames import ceil_div
 from vqcodec.models.effort import DEFAULT_EFFORT, EFFORTS, Effort
 from vqcodec.output import atomic_output
 from vqcodec.texts import MOST_LINE, MOST_LIST_BYTES, read_json_object
-from vqcodec.tokens.formats import FORMATS
+from vqcodec.tokens.formats.table import FORMATS
 from vqcodec.tokens.utterances import ColumnValue, Utterance, check_id
 
 ColumnType = Literal["string", "int64", "float64", "bool"]

@@ -4,7 +4,7 @@ import itertools
 import os
 import random
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -15,13 +15,24 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from vqcodec.tokens.patterns import Delayed, Pattern
 from vqcodec.tokens.utterances import TokenizedUtterance
 
-if TYPE_CHECKING:
-    from vqcodec.tokens.reader import TokenDataset
-
 _OPEN_SHARDS = 8
 
 _Part = tuple[int, int, int]
 """Rows of a shard: its number, the first row, and the one behind the last."""
+
+
+class Shards(Protocol):
+    """Utterances in shards, as a `TokenDataset` has them."""
+
+    @property
+    def shard_sizes(self) -> Sequence[int]:
+        """Utterances of each shard."""
+
+    def rows(self, shard: int, start: int, stop: int) -> Iterator[TokenizedUtterance]:
+        """Yield those of a shard, from `start` to before `stop`."""
+
+    def __len__(self) -> int:
+        """Utterances of all."""
 
 
 class TokenStream(IterableDataset[TokenizedUtterance]):
@@ -35,7 +46,7 @@ class TokenStream(IterableDataset[TokenizedUtterance]):
 
     def __init__(
         self,
-        dataset: "TokenDataset",
+        dataset: Shards,
         *,
         shuffle_seed: int | None = None,
         epoch: int = 0,
@@ -143,7 +154,7 @@ def _share(parts: list[_Part], index: int, count: int) -> list[_Part]:
     return share
 
 
-def _interleaved(dataset: "TokenDataset", parts: list[_Part], chance: random.Random) -> Iterator[TokenizedUtterance]:
+def _interleaved(dataset: Shards, parts: list[_Part], chance: random.Random) -> Iterator[TokenizedUtterance]:
     """The rows of `parts`, each next one of a shard drawn among several that are open."""
     waiting = iter(parts)
     opened = [dataset.rows(*part) for part in itertools.islice(waiting, _OPEN_SHARDS)]

@@ -1,21 +1,14 @@
-"""The formats of shards: one file each, with its writer and its reader, and one line in the table here."""
+"""The formats of shards: one file each, with its writer and its reader, and one line in the table of `table.py`."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from vqcodec.tokens.formats.table import DEFAULT_FORMAT, FORMATS
+
 if TYPE_CHECKING:
     from vqcodec.tokens.formats.shard_format import ShardFormat
 
-FORMATS: dict[str, str] = {
-    "parquet": "vqcodec.tokens.formats.parquet:PARQUET",
-    "webdataset": "vqcodec.tokens.formats.webdataset:WEBDATASET",
-    "npy": "vqcodec.tokens.formats.folder:NPY",
-    "vqc": "vqcodec.tokens.formats.folder:VQC",
-    "shar": "vqcodec.tokens.formats.shar:SHAR",
-}
-"""Where each format is, by the name that --format and plan.json say; the first is the default."""
-
-DEFAULT_FORMAT = next(iter(FORMATS))
+__all__ = ["DEFAULT_FORMAT", "FORMATS", "format_of"]
 
 
 def format_of(name: str) -> "ShardFormat":

@@ -10,7 +10,7 @@ from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ModelError, TokensError, VqcodecError
 from vqcodec.tokens.formats import format_of
-from vqcodec.tokens.plan import Settings
+from vqcodec.tokens.plan import Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance
 
 
@@ -62,3 +62,11 @@ def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None
         raise
     except (VqcodecError, ValueError, OSError, EOFError, MemoryError) as error:
         raise TokensError(f"damaged codes ({error})") from None
+
+
+def decoded(data: bytes, plan: Plan, entropy: EntropyModel | None) -> NDArray[np.uint16]:
+    """The codes [K, F] of a .npy or .vqc of the dataset. Raises TokensError, ModelError without its entropy model."""
+    try:
+        return codes_of_bytes(data, plan.settings, entropy)
+    except ModelError as error:
+        raise ModelError(f"{plan.folder}: {error}; give the weights of {plan.settings.model}") from None

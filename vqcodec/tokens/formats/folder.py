@@ -10,16 +10,8 @@ from typing_extensions import override
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
-from vqcodec.tokens.formats.blobs import codes_to_bytes
-from vqcodec.tokens.formats.shard_format import (
-    ShardFormat,
-    ShardReader,
-    ShardWriter,
-    decoded,
-    facts_of,
-    reading,
-    utterance_of,
-)
+from vqcodec.tokens.formats.blobs import codes_to_bytes, decoded
+from vqcodec.tokens.formats.shard_format import ShardFormat, ShardReader, ShardWriter, facts_of, reading, utterance_of
 from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance, check_id, name_of
 

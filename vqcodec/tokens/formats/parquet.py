@@ -14,16 +14,8 @@ from typing_extensions import override
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError, TokensError, how_to_install
-from vqcodec.tokens.formats.blobs import codes_to_vqc
-from vqcodec.tokens.formats.shard_format import (
-    ShardFormat,
-    ShardReader,
-    ShardWriter,
-    as_type,
-    decoded,
-    reading,
-    utterance_of,
-)
+from vqcodec.tokens.formats.blobs import codes_to_vqc, decoded
+from vqcodec.tokens.formats.shard_format import ShardFormat, ShardReader, ShardWriter, as_type, reading, utterance_of
 from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import TokenizedUtterance
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError, TokensError, VqcodecError
-from vqcodec.tokens.formats.blobs import codes_of_bytes
 from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import ColumnValue, TokenizedUtterance
 
@@ -95,14 +94,6 @@ def reading(path: Path, *, part_of: Path | None = None) -> Iterator[None]:
     except Exception as error:  # the parsers of parquet, tar, npy and JSON raise anything for damaged bytes
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise TokensError(f"{path}: cannot be read ({why}); {remedy}") from None
-
-
-def decoded(data: bytes, plan: Plan, entropy: EntropyModel | None) -> NDArray[np.uint16]:
-    """The codes [K, F] of a .npy or .vqc of the dataset. Raises TokensError, ModelError without its entropy model."""
-    try:
-        return codes_of_bytes(data, plan.settings, entropy)
-    except ModelError as error:
-        raise ModelError(f"{plan.folder}: {error}; give the weights of {plan.settings.model}") from None
 
 
 def utterance_of(facts: Mapping[str, Any], codes: NDArray[np.uint16], plan: Plan) -> TokenizedUtterance:
