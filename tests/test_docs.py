@@ -42,6 +42,7 @@ def text_of(page):
     return page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_publishing_runs_in_its_order(tmp_path, speech_path, toy_weights, monkeypatch):
     shutil.copy(speech_path, tmp_path / "speech.wav")
     shutil.copy(toy_weights, tmp_path / "mine.safetensors")

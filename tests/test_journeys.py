@@ -61,6 +61,7 @@ def programs(text):
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_archivist_gets_everything_back(recordings, tmp_path):
     travel("archivist", tmp_path)
     assert below(tmp_path / "archive") == ["a.vqc", "deep/both.vqc", "deep/deeper/memo.vqc", "note.vqc"]

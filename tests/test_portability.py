@@ -63,6 +63,7 @@ def test_every_module_can_be_imported(run):
     assert int(run("-c", IMPORT_ALL)) > 150
 
 
+@pytest.mark.slow
 def test_files_are_coded_without_unix(tmp_path, run, speech_path, speech):
     coded, thinned, wave = tmp_path / "a.vqc", tmp_path / "b.vqc", tmp_path / "a.wav"
     run("-m", "vqcodec", "encode", speech_path, coded, "--kbps", 3)

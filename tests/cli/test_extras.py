@@ -138,6 +138,7 @@ def test_load_takes_an_engine(monkeypatch):
         vqcodec.load(engine="abacus")
 
 
+@pytest.mark.slow
 def test_a_folder_of_export_is_a_model(tmp_path, toy_weights, speech_path, without_torch):
     export_onnx(toy_weights, tmp_path / "mine")
     assert zoo.card_of(tmp_path / "mine").name == "toy"

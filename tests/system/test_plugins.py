@@ -66,6 +66,7 @@ def run(folder):
     return start
 
 
+@pytest.mark.slow
 def test_a_module_is_imported_in_the_processes_of_a_command_too(run, folder, speech_path):
     arguments = ("--codecs", "own-codec", "--metrics", "own-metric", "--workers", 2, "--out", "results")
     done = run("--import", "own_parts", "evaluate", speech_path, *arguments)
@@ -90,6 +91,7 @@ def test_a_kind_of_codebook_trains_and_codes(run, folder, speech_path):
     assert not (folder / "b.vqc").exists()
 
 
+@pytest.mark.slow
 def test_a_package_names_its_modules(run, folder, speech_path):
     facts = folder / "installed" / "own_parts-1.0.dist-info"
     facts.mkdir(parents=True)

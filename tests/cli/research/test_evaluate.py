@@ -98,6 +98,7 @@ def test_bad_input_is_one_line(tmp_path, clips, monkeypatch, arguments, code, me
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_compare_makes_a_folder_and_refuses_to_replace_another(tmp_path, clips, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run("compare", clips / "0.wav", "--codecs", "opus,pcm", "--kbps", "12")
