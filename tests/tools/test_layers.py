@@ -62,4 +62,3 @@ def test_what_only_type_checkers_import_may_go_up_but_not_in_a_circle(tmp_path):
     assert found.returncode == 1
     assert "tokens.reader" in found.stdout
     assert "a circle" in found.stdout
-
