@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 from vqcodec import __version__
 from vqcodec.bitstream import VqcReader
@@ -18,18 +17,6 @@ from vqcodec.models import zoo
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import save_weights
 from vqcodec.sessions.stream import EncodeSession
-
-
-@pytest.fixture
-def run():
-    def call(*arguments, code=0, **kwargs):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="vqcodec", **kwargs)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
 
 
 @pytest.fixture

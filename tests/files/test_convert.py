@@ -26,14 +26,11 @@ def test_length_rate_and_channels_come_back(toy_codec, noise, rate_hz, channels)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rate_hz", "step"), [(8000, 1), (44100, 1), (16000, 7), (22050, 7), (48000, 7)])
-def test_every_length_from_0_to_2000_comes_back_exactly(toy_codec, noise, rate_hz, step):
-    """All of them at the model's rate and at 44.1 kHz; at other rates each seventh, so every remainder by the frame.
-
-    Channels are coded beside each other: the test above has them.
-    """
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 22050, 44100, 48000])
+def test_every_length_from_0_to_2000_comes_back_exactly(toy_codec, noise, rate_hz):
+    """Channels are coded beside each other, and have no part in it: the test above has them."""
     wave = noise(1, 2000)
-    for samples in range(0, 2001, step):
+    for samples in range(2001):
         data = compress(wave[:, :samples], rate_hz, model=toy_codec, num_codebooks=1)
         assert decompress(data, model=toy_codec)[0].shape == (1, samples)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
+from vqcodec.errors import ConfigError
 from vqcodec.system import plugins
 from vqcodec.system.plugins import PluginTable
 
@@ -133,3 +134,9 @@ def test_a_table_asks_plugins_only_for_what_it_lacks(monkeypatch):
     assert loads == [1]
     with pytest.raises(KeyError):
         table["c"]
+
+
+def test_a_module_that_cannot_be_loaded_is_told_each_time():
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="none_such: cannot be loaded"):
+            plugins.import_modules(["none_such"])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
@@ -175,13 +176,11 @@ class EncodeRequest:
         if sum(rate is not None for rate in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
             raise ConfigError("give one of kbps, total_kbps and num_codebooks")
 
-    @property
+    @cached_property
     def loader(self) -> Engines:
         """Where the model is found and loaded."""
         effort = DEFAULT_EFFORT if self.effort is None else self.effort
-        engines = self.engines or Engines(self.engine, self.device, effort)
-        object.__setattr__(self, "engines", engines)
-        return engines
+        return self.engines or Engines(self.engine, self.device, effort)
 
     def facts(self) -> "Engine | zoo.ModelCard":
         """Find the model, and describe it where it is not loaded yet. Raises as `zoo.load`."""
@@ -284,7 +283,13 @@ def check_target(source: Source, target: Target, *, force: bool, is_coded: bool 
     if not isinstance(target, str | Path):
         return
     check_output(target, force=force, source=source)
-    if is_coded and is_audio(Path(target)):
+    if is_coded:
+        refuse_name_of_audio(target)
+
+
+def refuse_name_of_audio(target: str | Path) -> None:
+    """Raise OutputError for a .vqc that would be named as audio."""
+    if is_audio(Path(target)):
         raise OutputError(
             f"{target}: what is written is a .vqc, no {Path(target).suffix}; name it so, decode makes audio"
         )

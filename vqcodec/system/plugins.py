@@ -21,7 +21,6 @@ VARIABLE = "VQCODEC_IMPORT"
 """Modules to be loaded, with commas between them; relative to the working folder or installed."""
 
 _T = TypeVar("_T")
-_D = TypeVar("_D")
 
 
 class PluginTable(dict[str, _T]):
@@ -48,7 +47,6 @@ def load_plugins() -> bool:
     import_modules(filter(None, os.environ.get(VARIABLE, "").split(",")))
     for entry in importlib.metadata.entry_points(group=GROUP):
         if entry.value not in _loaded:
-            _loaded.add(entry.value)
             package = entry.dist.name if entry.dist else "a package"
             _load(entry.value, f"{package}, plug-in {entry.name}")
     return bool(_loaded)
@@ -58,15 +56,16 @@ def import_modules(names: Iterable[str]) -> None:
     """Load modules that are installed or in the working folder. Raises ConfigError for one that cannot be loaded."""
     for name in names:
         if name not in _loaded:
-            _loaded.add(name)
             if os.getcwd() not in sys.path:
                 sys.path.append(os.getcwd())
             _load(name, f"--import {name}")
 
 
 def _load(module: str, where: str) -> None:
+    _loaded.add(module)  # before it is: it may ask a table itself
     try:
         importlib.import_module(module)
     except Exception as error:  # a plug-in is anyone's code
+        _loaded.discard(module)
         why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise ConfigError(f"{where}: cannot be loaded ({why}); mend it or leave it out") from None

@@ -211,12 +211,11 @@ class Trainer:
         norm = self._clip()
         self.optimizer.step()
         self.average.update(self.codec, self.step)
-        statistics: dict[str, Any] = {"loss": loss.item(), "seconds_per_step": round(time.monotonic() - started, 3)}
-        statistics |= {name: value.item() for name, value in losses.items()}
+        statistics: dict[str, Any] = {name: value.item() for name, value in losses.items()}
         statistics |= {"gradient_norm": float(norm or 0.0), "learning_rate": rate}
         if (self.step + 1) % config.log_every == 0:
             statistics |= self._health(output)
-        return statistics
+        return {"loss": loss.item(), "seconds_per_step": round(time.monotonic() - started, 3)} | statistics
 
     def _clip(self) -> Tensor | None:
         """Bound the gradient and return its norm. Raises TrainingError for one that is not finite."""

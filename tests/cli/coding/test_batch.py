@@ -8,27 +8,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 from vqcodec.bitstream import Header, VqcWriter
-from vqcodec.cli import main
 from vqcodec.cli.coding.batch import Batch, Outcome
 from vqcodec.cli.coding.jobs import Job
 from vqcodec.cli.progress import FilesDisplay
 from vqcodec.models import zoo
 from vqcodec.models.onnx_codec import OnnxCodec
-
-
-@pytest.fixture
-def run():
-    def call(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="vqcodec")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
 
 
 def write_vqc(path, frames=5, fingerprint=None):

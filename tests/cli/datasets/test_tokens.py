@@ -6,21 +6,6 @@ import shutil
 
 import pytest
 import soundfile
-from click.testing import CliRunner
-
-from vqcodec.cli import main
-
-
-@pytest.fixture
-def run():
-    def call(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="vqcodec")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -41,14 +41,10 @@ class Job:
 def check_target(target: str, *, source: str, force: bool) -> None:
     """Raise the OutputError that writing a .vqc to `target` would end in, also for a name of audio."""
     check_output(target, force=force, source=source)
-    suffix = Path(target).suffix.lower()
-    if suffix not in ("", CODED_SUFFIX):
-        from vqcodec.audio.discover import is_audio
+    if Path(target).suffix.lower() not in ("", CODED_SUFFIX):  # what follows takes longer to import than to thin
+        from vqcodec.files.request import refuse_name_of_audio
 
-        if is_audio(Path(target)):
-            raise OutputError(
-                f"{target}: what is written is a {CODED_SUFFIX}, no {suffix}; name it so, decode makes audio"
-            )
+        refuse_name_of_audio(target)
 
 
 def coded_jobs(paths: Sequence[str]) -> list[Job]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 from pathlib import Path
@@ -70,6 +71,8 @@ def _of_run(run: Path, recipe: Path | None, overrides: tuple[str, ...]) -> RunCo
     from vqcodec.training.keys import differing_keys
 
     former, config = load_resumed_config(run, overrides)
+    if os.environ.get("RANK", "0") != "0":  # torchrun's first process tells
+        return config
     for name, before, now in differing_keys(former, config):
         echo(f"{run}: {name} is now {now}, before {before}", err=True)
     if recipe is not None:
