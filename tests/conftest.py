@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slow tests, a half of their modules in each half of all: two processes then end together."""
+    slow = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            slow.setdefault(item.path, []).append(item)
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    modules, middle = list(slow.values()), len(quick) // 2
+    items[:] = [*chain(*modules[::2]), *quick[:middle], *chain(*modules[1::2]), *quick[middle:]]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, BinaryIO, TextIO
 
@@ -100,6 +100,11 @@ def limit_threads(workers: int = 1) -> None:
     workers: processes that share the cores and inherit this. To be called before torch is imported.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(_MOST_THREADS, usable_cores() // workers))))
+
+
+def imports_of(engine: str | None) -> Sequence[str]:
+    """Name the modules that processes need which compute with an engine."""
+    return () if engine == "onnx" else ("torch",)
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def run_jobs(jobs: Sequence[Job], *, workers: int) -> Generator[Result]:
     threads = {"OMP_NUM_THREADS": "1"} if workers > 1 else {}
     waiting, history = deque(jobs), _History()
     size = min(workers, len(jobs))
-    with Pool[Job](_make, (), size=size, name="vqcodec evaluate", environment=threads) as pool:
+    with Pool[Job](_make, (), size=size, name="vqcodec evaluate", environment=threads, imports=["torch"]) as pool:
         for event in pool.run(waiting):
             if event.is_done:
                 yield event.value

@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Literal, TypeVar
 
@@ -82,8 +83,10 @@ class _Worker(Generic[T]):
 class Pool(Generic[T]):
     """Up to `size` processes that call `make(*arguments)` once and do tasks with what it returns. A context manager.
 
-    A new process imports the module of `make`, so heavy imports belong inside that function. `environment`: variables
-    that the processes have and this one has not. All processes end with the context, and soon after this process.
+    A new process imports the module of `make`, so heavy imports belong inside that function. `imports`: modules that
+    it will need, which on Linux one process imports for all: the others, also those that replace the dead, are forks
+    of it. `environment`: variables that the processes have and this one has not. All processes end with the context,
+    and soon after this process.
     """
 
     def __init__(
@@ -94,9 +97,11 @@ class Pool(Generic[T]):
         size: int,
         name: str,
         environment: Mapping[str, str] | None = None,
+        imports: Sequence[str] = (),
     ) -> None:
         self._make, self._arguments = make, arguments
         self._size, self._name, self._environment = size, name, environment or {}
+        self._context = _context(imports)
         self._workers: list[_Worker[T]] = []
         self._deaths_at_start = 0
 
@@ -137,10 +142,10 @@ class Pool(Generic[T]):
                     worker.connection.send(worker.tasks[0])
 
     def _start(self) -> _Worker[T]:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_serve, args=(theirs, self._make, self._arguments), daemon=True, name=self._name
+        ours, theirs = self._context.Pipe()
+        variables = {**os.environ, **self._environment}
+        process = self._context.Process(
+            target=_serve, args=(theirs, variables, self._make, self._arguments), daemon=True, name=self._name
         )
         with _variables(self._environment):
             process.start()
@@ -179,6 +184,15 @@ class Pool(Generic[T]):
         return death
 
 
+def _context(imports: Sequence[str]) -> ForkServerContext | SpawnContext:
+    """Choose how processes start. Elsewhere than on Linux, what libraries have begun does not outlive a fork."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(imports))  # heard by the first of this process
+    return context
+
+
 @contextlib.contextmanager
 def _variables(environment: Mapping[str, str]) -> Iterator[None]:
     """Set variables, which a process inherits that is started meanwhile."""
@@ -196,8 +210,14 @@ def _variables(environment: Mapping[str, str]) -> Iterator[None]:
 # In the worker process
 
 
-def _serve(connection: "Connection[Any, Any]", make: Callable[..., Work], arguments: tuple[Any, ...]) -> None:
+def _serve(
+    connection: "Connection[Any, Any]",
+    variables: Mapping[str, str],
+    make: Callable[..., Work],
+    arguments: tuple[Any, ...],
+) -> None:
     """Do the tasks that come, until the parent has gone."""
+    _take_on(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent says when to end
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -212,6 +232,15 @@ def _serve(connection: "Connection[Any, Any]", make: Callable[..., Work], argume
             raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is written any more, and an exit would cut the clean-up
         _tell(connection, "error", told)
+
+
+def _take_on(variables: Mapping[str, str]) -> None:
+    """Have the variables of the parent, not those of the process that this is a fork of, whose torch has read them."""
+    os.environ.clear()
+    os.environ.update(variables)
+    threads = variables.get("OMP_NUM_THREADS", "")
+    if (torch := sys.modules.get("torch")) is not None and threads.isdecimal():
+        torch.set_num_threads(max(1, int(threads)))
 
 
 def _tell(connection: "Connection[Any, Any]", kind: _Kind, value: Any = None) -> None:

@@ -85,6 +85,7 @@ class Batch:
     is_to_stdout:   lines of files are what the command is for, not news of it
     refuses_damage: damage is a failure of the command, not something to go on with
     is_coded_last:  the .vqc is what is written, of which the rate in the closing line is
+    imports:        modules that several processes need
     """
 
     jobs: Sequence[Job]
@@ -94,6 +95,7 @@ class Batch:
     is_to_stdout: bool = False
     is_coded_last: bool = False
     refuses_damage: bool = False
+    imports: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.done = self.failed = self.damaged = self.skipped = 0
@@ -134,7 +136,7 @@ class Batch:
                 assert work is not None
                 yield job, attempt(work, job, partial(hear, job))
             return
-        with Pool[Job](in_worker, (make, arguments), size=size, name="vqcodec") as pool:
+        with Pool[Job](in_worker, (make, arguments), size=size, name="vqcodec", imports=self.imports) as pool:
             for event in pool.run(deque(waiting)):
                 if event.death is not None:
                     yield event.task, Outcome(error=f"{event.task.source}: the process that did it {event.death}")

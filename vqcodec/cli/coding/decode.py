@@ -16,6 +16,7 @@ from vqcodec.cli.common import (
     echo,
     engine_option,
     force_option,
+    imports_of,
     limit_threads,
     source_of,
     target_of,
@@ -100,7 +101,7 @@ def decode(
         on_damage = _warn if conceal else None
         decode_stream(jobs[0].source, jobs[0].target, live, on_damage=on_damage, **options)
         return
-    batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None)
+    batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None, imports=imports_of(engine))
     batch.run(make_decoder, engines, options, (start, duration), conceal)
 
 

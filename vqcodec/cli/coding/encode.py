@@ -16,6 +16,7 @@ from vqcodec.cli.common import (
     effort_option,
     engine_option,
     force_option,
+    imports_of,
     limit_threads,
     model_option,
     on_truncated_option,
@@ -110,7 +111,8 @@ def encode(
     if live["live"]:
         encode_stream(jobs[0].source, jobs[0].target, live, **options)
         return
-    batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None, is_coded_last=True)
+    imports = imports_of(engine)
+    batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None, is_coded_last=True, imports=imports)
     batch.run(make_encoder, engines, options)
 
 

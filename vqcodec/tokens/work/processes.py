@@ -36,7 +36,9 @@ def run_local(folder: Path, shards: Sequence[int], model: str, workers: Workers)
     # The cores are shared out, unless a user has said otherwise.
     threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, usable_cores() // size))}
     waiting, history = deque(_Task(shard) for shard in shards), _History()
-    with Pool[_Task](_make, (folder, model, workers), size=size, name="vqcodec tokenize", environment=threads) as pool:
+    with Pool[_Task](
+        _make, (folder, model, workers), size=size, name="vqcodec tokenize", environment=threads, imports=["torch"]
+    ) as pool:
         for event in pool.run(waiting):
             if event.death is not None:
                 waiting.appendleft(history.after_death(event.task.shard, event.death))
