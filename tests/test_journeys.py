@@ -29,7 +29,7 @@ def recordings(tmp_path, speech):
     (folder / "deep" / "deeper").mkdir(parents=True)
     clip = speech[16000:56000]
     soundfile.write(folder / "a.wav", clip, 16000)
-    soundfile.write(folder / "deep" / "both.flac", np.stack([clip, clip], axis=1), 44100)
+    soundfile.write(folder / "deep" / "both.flac", np.stack([clip, clip[::-1]], axis=1), 44100)
     soundfile.write(folder / "deep" / "deeper" / "memo.ogg", clip, 22050)
     soundfile.write(folder / "note.mp3", clip, 16000)
     (folder / "broken.wav").write_text("no audio")

@@ -64,3 +64,21 @@ def test_tags_that_a_file_cannot_hold_are_refused(tags):
 def test_tags_that_no_writer_makes_are_refused(body):
     with pytest.raises(BitstreamError):
         parse_tags(body)
+
+
+@pytest.mark.parametrize(
+    ("channels", "text", "decoded"),
+    [
+        *((1, "2", 2), (1, "255", 255), (2, "3", 2)),
+        *(
+            (1, text, 1)
+            for text in ("", "1", "0", "02", "256", "-2", "2.0", "two", "\N{ARABIC-INDIC DIGIT TWO}", "9" * 5000)
+        ),
+    ],
+)
+def test_a_tag_says_how_many_channels_were_the_same(channels, text, decoded):
+    header = Header(b"test", 16000, 320, 16000, channels, 0, 1, 1024)
+    file = io.BytesIO()
+    VqcWriter(file, header, tags={"vqc.channels": text}).close()
+    file.seek(0)
+    assert VqcReader(file).decoded_channels == decoded

@@ -35,6 +35,39 @@ def test_every_length_from_0_to_2000_comes_back_exactly(toy_codec, noise, rate_h
         assert decompress(data, model=toy_codec)[0].shape == (1, samples)
 
 
+@pytest.mark.parametrize("channels", [2, 5])
+def test_channels_that_are_the_same_are_coded_once_and_all_come_back(toy_codec, noise, tmp_path, channels):
+    one = noise(1, 2000)
+    same, almost = np.repeat(one, channels, axis=0), np.repeat(one, channels, axis=0)
+    almost[-1, -1] += 2**-15
+    alone, data = compress(one, 8000, model=toy_codec), compress(same, 8000, model=toy_codec)
+    assert len(data) < len(alone) + 30, "a tag more"
+    reader = VqcReader(io.BytesIO(data))
+    assert (reader.header.channels, reader.decoded_channels) == (1, channels)
+    back, _ = decompress(data, model=toy_codec)
+    np.testing.assert_array_equal(back, np.repeat(decompress(alone, model=toy_codec)[0], channels, axis=0))
+    encode_file(write_wav(tmp_path / "in.wav", same, 8000), tmp_path / "a.vqc", model=toy_codec)
+    assert VqcReader(io.BytesIO((tmp_path / "a.vqc").read_bytes())).decoded_channels == channels
+    assert decode_file(tmp_path / "a.vqc", tmp_path / "a.wav", model=toy_codec).channels == channels
+    assert soundfile.info(tmp_path / "a.wav").channels == channels
+    wave, _ = soundfile.read(tmp_path / "a.wav", always_2d=True)
+    assert (wave == wave[:, :1]).all()
+    encode_file(write_wav(tmp_path / "in.wav", almost, 8000), tmp_path / "b.vqc", model=toy_codec)
+    assert VqcReader(io.BytesIO((tmp_path / "b.vqc").read_bytes())).header.channels == channels
+
+
+def test_channels_that_are_the_same_up_to_a_damage_are_an_error(toy_codec, noise, tmp_path):
+    wave = np.repeat(noise(1, 40000), 2, axis=0)
+    path = tmp_path / "in.wav"
+    soundfile.write(path, wave.T, 8000, subtype="FLOAT")
+    broken = bytearray(path.read_bytes())
+    broken[-4:] = b"\xff\xff\xff\xff"  # NaN
+    path.write_bytes(broken)
+    with pytest.raises(AudioError, match="NaN"):
+        encode_file(path, tmp_path / "a.vqc", model=toy_codec)
+    assert not (tmp_path / "a.vqc").exists()
+
+
 def test_a_file_goes_through_and_back(tmp_path, speech_path, speech):
     coded, back = tmp_path / "a.vqc", tmp_path / "a.wav"
     summary = encode_file(speech_path, coded, kbps=6)

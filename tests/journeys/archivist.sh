@@ -22,7 +22,7 @@ rm recordings/broken.wav
 vqcodec encode recordings/ --out-dir archive/ --kbps 3 --workers 2 --skip-existing 2> again.txt
 grep -q "^0 files, .*, 4 skipped$" again.txt
 
-# Two channels that say the same need only one.
+# Of two channels their mean may do.
 vqcodec encode recordings/deep/both.flac mono.vqc --mono mean --kbps 3 --engine onnx
 [ "$(vqcodec info mono.vqc --json | grep -c '"channels": 1,')" = 1 ]
 

@@ -126,6 +126,20 @@ class AudioReader:
             self._file = self._open()
         return np.concatenate([np.zeros((self.channels, 0), np.float32), *parts], axis=1)
 
+    def has_equal_channels(self) -> bool:
+        """Tell whether there are several channels, all the same; `blocks` begins at the beginning all the same.
+
+        Reads the file up to where they differ. False for a file that `blocks` cannot read.
+        """
+        if self.channels == 1:
+            return False
+        try:
+            return all(bool((block == block[:1]).all()) for block in self.blocks(_COUNTED_SAMPLES))
+        except AudioError:
+            return False
+        finally:
+            self._file = self._open()
+
     def check_whole(self) -> None:
         """Raise AudioError if the file is cut, or goes on where libsndfile stops, unless such are taken."""
         fault = self._fault() if self._on_truncated == "refuse" else None

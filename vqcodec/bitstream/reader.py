@@ -291,6 +291,14 @@ class VqcReader:
                 raise
             on_damage(error)
 
+    @property
+    def decoded_channels(self) -> int:
+        """The channels of the input: those of the codes, or as many as the tags say were all the same."""
+        text = self.tags.get(spec.EQUAL_CHANNELS, "")
+        is_count = text.isascii() and text.isdecimal() and text == text.lstrip("0") and len(text) <= 3
+        count = int(text) if is_count else 1
+        return count if self.header.channels == 1 and 2 <= count <= spec.MAX_CHANNELS else self.header.channels
+
     def _read_tags(self) -> Mapping[str, str]:
         """The tags that follow the header; none where there are none, or where their record is damaged."""
         start = self._source.hold()

@@ -53,6 +53,9 @@ Record: head, body, CRC-32; 8 or 11 bytes and the body
 Tags. The body is a sequence of entries: the length of the text, 2 bytes, then the text, "name=value" in UTF-8. Names
 are 1 to 64 of a-z, 0-9, "_", ".", "-", each once and in ascending order; values hold no NUL and no carriage return.
 
+Equal channels. In a file of one channel, a tag "vqc.channels" of 2 to 255 in decimal says how many channels the input
+had, all the same: decoding gives as many. A reader that does not know it gives one. Any other value says nothing.
+
 Fixed-width payload. For codebook k = 0, 1, .. K - 1 one layer: for channel c = 0 .. C - 1, for frame 0 .. F - 1
 its code in `bits` bits, most significant bit first, without gaps; then zero bits up to a whole byte. A layer
 takes ceil(C * F * bits / 8) bytes; fewer codebooks are a prefix of the payload. Chunks whose fixed-width payload
@@ -143,6 +146,8 @@ CRC_BYTES = 4
 TAG_CHUNK = 0x40
 TAG_LAST_BIT = 0x01
 TAG_TAGS = 0x81
+EQUAL_CHANNELS = "vqc.channels"
+MAX_CHANNELS = 255
 CODING_FIXED = 0
 CODING_ENTROPY = 1
 SIZE_BYTES = 3

@@ -26,7 +26,9 @@ from vqcodec.files.request import (
     Model,
     Source,
     check_target,
+    equal_channels,
     new_header,
+    repeated,
     usable_tags,
 )
 from vqcodec.files.transcode import Span, block_frames, decode_span, encode_blocks
@@ -66,14 +68,15 @@ def encode_file(
     """Encode an audio file (WAV, FLAC, Ogg, MP3; 4 to 192 kHz, 1 to 255 channels) to a .vqc.
 
     The input is looked at before the model is loaded; `on_remark` then hears of what the model is not made for, such
-    as music, and of channels that each cost its rate. `options` as in `EncodeOptions`; the title, artist and so on of
-    the input are kept beside the tags given. Raises AudioError, OutputError, ModelError and ConfigError; a failing call
-    leaves no file.
+    as music, and of channels that each cost its rate. Channels that are all the same are coded once. `options` as in
+    `EncodeOptions`; the title, artist and so on of the input are kept beside the tags given. Raises AudioError,
+    OutputError, ModelError and ConfigError; a failing call leaves no file.
     """
     request = EncodeRequest(**options)
     check_target(source, target, force=request.force, is_coded=True)
     with AudioReader(source, on_truncated=request.on_truncated) as audio:
-        channels = audio.channels if request.mono is None else 1
+        is_once = request.codes_once(audio)
+        channels = audio.channels if request.mono is None and not is_once else 1
         if on_remark is not None:
             for kind, text in remarks(audio, request, channels):
                 on_remark(kind, text)
@@ -87,8 +90,11 @@ def encode_file(
             num_codebooks=request.codebooks_of(codec, channels),
         )
         kept = usable_tags({**audio.tags, **(request.tags or {})})
+        if is_once:
+            kept |= equal_channels(audio.channels)
         read = audio.blocks(block_samples)
-        mixed = read if request.mono is None else to_mono(read, request.mono, audio.name)
+        mono = "left" if is_once else request.mono
+        mixed = read if mono is None else to_mono(read, mono, audio.name)
         blocks = _reported(mixed, audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=request.force) as path:
             with path.open("wb") as file:
@@ -123,21 +129,21 @@ def decode_file(
             rate = fitting_rate(target, rate)
         span = _span(reader, start_seconds, duration_seconds, rate, on_damage)
         if isinstance(target, str | Path):
-            check_format(target, rate_hz=span.rate_hz, channels=reader.header.channels)
+            check_format(target, rate_hz=span.rate_hz, channels=reader.decoded_channels)
         codec = request.codec_of(reader.header, beside=Path(source).parent if isinstance(source, str | Path) else None)
         waves = decode_span(reader, codec, span, request.depth_of(reader.header), on_damage)
-        waves = _reported(waves, span.rate_hz, span.length_samples, on_progress)
+        waves = repeated(_reported(waves, span.rate_hz, span.length_samples, on_progress), reader)
         with atomic_output(target, suffix=".wav", force=request.force) as path:
             written = 0
             name = str(target) if isinstance(target, str | Path) else "standard output"
             with AudioWriter(
-                path, rate_hz=span.rate_hz, channels=reader.header.channels, tags=reader.tags, name=name
+                path, rate_hz=span.rate_hz, channels=reader.decoded_channels, tags=reader.tags, name=name
             ) as audio:
                 for wave in waves:
                     audio.write(wave)
                     written += wave.shape[1]
             file_bytes = path.stat().st_size
-    return Summary(written / span.rate_hz, file_bytes, reader.header.channels)
+    return Summary(written / span.rate_hz, file_bytes, reader.decoded_channels)
 
 
 def compress(
@@ -152,19 +158,21 @@ def compress(
 ) -> bytes:
     """Make the .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
-    The other arguments are those of `EncodeOptions`.
-
+    The other arguments are those of `EncodeOptions`. Channels that are all the same are coded once.
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave = _checked_wave(wave, rate_hz)
     request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort)
     codec = request.codec()
+    tags = {}
+    if len(wave) > 1 and codec.inputs_per_model == 1 and (wave == wave[:1]).all():
+        wave, tags = wave[:1], equal_channels(len(wave))
     channels, samples = wave.shape
     count = request.codebooks_of(codec)
     header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
     step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
     file = io.BytesIO()
-    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), codec, header, file)
+    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), codec, header, file, tags=tags)
     return file.getvalue()
 
 
@@ -184,8 +192,8 @@ def decompress(
     header = reader.header
     span = _span(reader, 0.0, None, request.rate_of(header), None)
     codec = request.codec_of(header)
-    waves = list(decode_span(reader, codec, span, request.depth_of(header), None))
-    return np.concatenate([np.zeros((header.channels, 0), np.float32), *waves], axis=1), span.rate_hz
+    waves = repeated(decode_span(reader, codec, span, request.depth_of(header), None), reader)
+    return np.concatenate([np.zeros((reader.decoded_channels, 0), np.float32), *waves], axis=1), span.rate_hz
 
 
 def _checked_wave(wave: Wave, rate_hz: int) -> Wave:

@@ -33,10 +33,9 @@ def remarks(audio: AudioReader, request: EncodeRequest, channels: int) -> Iterat
     with contextlib.suppress(AudioError):  # which is told when it is read in earnest
         wave = audio.glance(_GLANCE_SECONDS)
     if channels > 1 and facts.inputs_per_model == 1:
-        text = _of_channels(audio.name, request, facts, channels)
-        if wave.any() and (wave == wave[:1]).all():
-            text += "; they are the same where they were looked at: --mono left then loses nothing"
-        yield "several channels, each at the rate of one", text
+        yield "several channels, each at the rate of one", _of_channels(audio.name, request, facts, channels)
+    elif request.mono is None and channels < audio.channels:
+        yield "channels that are all the same", f"{audio.name}: its {audio.channels} channels are the same: coded once"
     if text := _of_sound(audio, wave, facts):
         yield "sound that the model is not made for", text
 

@@ -31,6 +31,7 @@ from vqcodec.files.request import (
     check_target,
     codec_of,
     new_header,
+    repeated,
     usable_tags,
 )
 from vqcodec.files.transcode import block_frames, decode_stream, encode_blocks
@@ -125,10 +126,11 @@ def decode_live(
         rate = request.rate_of(header)
         depth = request.depth_of(header)
         with _opened_target(target, stop) as out:
-            writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=header.channels, raw=raw)
+            writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=reader.decoded_channels, raw=raw)
             try:
                 more = functools.partial(is_at_hand, file)
-                for wave in decode_stream(reader, codec, rate, depth, on_damage, is_more_at_hand=more):
+                waves = decode_stream(reader, codec, rate, depth, on_damage, is_more_at_hand=more)
+                for wave in repeated(waves, reader):
                     writer.write(wave)
             finally:
                 if out.is_own_file:

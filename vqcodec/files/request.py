@@ -1,18 +1,21 @@
 """What is asked for: the options of encoding and decoding, and what they mean for a model, a file and a target."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
+import numpy as np
+
+from vqcodec.arrays import Wave
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
 from vqcodec.audio.extent import OnTruncated
-from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ
-from vqcodec.bitstream import Header
-from vqcodec.bitstream.spec import FINGERPRINT_BYTES
+from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ, AudioReader
+from vqcodec.bitstream import Header, VqcReader
+from vqcodec.bitstream.spec import EQUAL_CHANNELS, FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
 from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError, VqcodecError
 from vqcodec.models import zoo
@@ -182,6 +185,10 @@ class EncodeRequest:
         effort = DEFAULT_EFFORT if self.effort is None else self.effort
         return self.engines or Engines(self.engine, self.device, effort)
 
+    def codes_once(self, audio: AudioReader) -> bool:
+        """Tell whether one channel stands for all of `audio`, because they are the same and no other was chosen."""
+        return self.mono is None and self.facts().inputs_per_model == 1 and audio.has_equal_channels()
+
     def facts(self) -> "Engine | zoo.ModelCard":
         """Find the model, and describe it where it is not loaded yet. Raises as `zoo.load`."""
         return self.model if isinstance(self.model, Engine) else self.loader.card(self.model)
@@ -238,6 +245,18 @@ def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | Non
         num_codebooks=num_codebooks,
         codebook_size=codec.codebook_size,
     )
+
+
+def equal_channels(channels: int) -> dict[str, str]:
+    """Return the tag of a file whose one channel stands for `channels`; none for one."""
+    return {EQUAL_CHANNELS: str(channels)} if channels > 1 else {}
+
+
+def repeated(waves: Iterable[Wave], reader: VqcReader) -> Iterator[Wave]:
+    """Yield waves [C, n] with as many channels as the input of the file had, where one stands for all."""
+    times = reader.decoded_channels // reader.header.channels
+    for wave in waves:
+        yield np.repeat(wave, times, axis=0)
 
 
 def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:

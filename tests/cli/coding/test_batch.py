@@ -223,8 +223,8 @@ def test_an_interrupted_run_says_how_it_goes_on(capsys):
 def test_a_remark_is_told_once_and_then_counted(run, tmp_path, speech):
     (tmp_path / "in").mkdir()
     for name in ("a", "b", "c"):
-        channels = 1 if name == "b" else 2
-        soundfile.write(tmp_path / "in" / f"{name}.wav", np.stack([speech[:8000]] * channels, axis=1), 16000)
+        channels = [speech[:8000]] if name == "b" else [speech[:8000], speech[8000:16000]]
+        soundfile.write(tmp_path / "in" / f"{name}.wav", np.stack(channels, axis=1), 16000)
     told = run("encode", tmp_path / "in", "--out-dir", tmp_path / "out", "--kbps", 1, "--engine", "onnx").stderr
     assert told.count("2 channels, each coded by itself: 2 x 1 = 2 kbps in all") == 1
     assert "several channels, each at the rate of one: 2 of 3 files" in told

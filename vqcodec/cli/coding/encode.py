@@ -111,8 +111,7 @@ def encode(
     if live["live"]:
         encode_stream(jobs[0].source, jobs[0].target, live, **options)
         return
-    imports = imports_of(engine)
-    batch = Batch(jobs, workers, skip_existing, has_closing=out_dir is not None, is_coded_last=True, imports=imports)
+    batch = Batch(jobs, workers, skip_existing, out_dir is not None, is_coded_last=True, imports=imports_of(engine))
     batch.run(make_encoder, engines, options)
 
 

@@ -57,6 +57,7 @@ def _facts(path: str) -> dict[str, Any]:
     """Every fact by name; None where there is none."""
     with open_vqc(source_of(path)) as reader:
         header, tags, scan, file_bytes = reader.header, reader.tags, reader.scan(), reader.file_bytes
+        channels = reader.decoded_channels
     duration_seconds = scan.samples / header.original_rate_hz
     return {
         "path": path,
@@ -65,7 +66,8 @@ def _facts(path: str) -> dict[str, Any]:
         "fingerprint": header.fingerprint.hex(),
         "sample_rate_hz": header.sample_rate_hz,
         "original_rate_hz": header.original_rate_hz,
-        "channels": header.channels,
+        "channels": channels,
+        "coded_channels": header.channels,
         "samples": scan.samples,
         "duration_seconds": duration_seconds,
         "num_codebooks": header.num_codebooks,
