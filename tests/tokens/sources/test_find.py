@@ -101,6 +101,8 @@ def test_json_lines_keep_types(tmp_path):
         ("m.jsonl", '{"path": "a.wav", "start": true}', "line 1: start True is no length of time"),
         ("m.jsonl", '{"path": "a.wav", "channel": 0.5}', "line 1: channel 0.5 is no number"),
         ("m.jsonl", '{"path": 5}', "line 1: 5 is no path that a file can have"),
+        ("m.csv", "path\n.\n", r"line 2: '\.' is no path that a file can have"),
+        ("m.jsonl", '{"path": "/"}', "line 1: '/' is no path that a file can have"),
         ("m.jsonl", r'{"path": "a\u0000.wav"}', r"line 1: 'a\\x00.wav' is no path"),
         ("m.jsonl", r'{"path": "a\ud800.wav"}', r"line 1: 'a\\ud800.wav' is no path"),
     ],
