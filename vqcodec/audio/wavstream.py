@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from vqcodec.arrays import Wave
+from vqcodec.arrays import Wave, flushed
 from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, check_peak, first_bad
 from vqcodec.errors import AudioError
 from vqcodec.system.pipes import is_at_hand, read_exactly, read_some, write_all
@@ -116,7 +116,7 @@ class SampleStream:
             data += more
             whole = len(data) - len(data) % self.format.frame_bytes
             if whole:
-                wave = self.format.to_wave(data[:whole])
+                wave = flushed(self.format.to_wave(data[:whole]))
                 good = first_bad(wave)
                 check_peak(wave[:, :good], self._name)
                 if good:
