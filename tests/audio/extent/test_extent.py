@@ -388,3 +388,16 @@ def test_formats_that_name_no_length_are_still_searched_for_another_file(sound, 
     assert len(read(file.getvalue())) == len(sound)
     with pytest.raises(AudioError, match=f"joined to it at byte {len(file.getvalue())}"):
         read(file.getvalue() * 2)
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_any_header_of_these_formats_gives_sound_or_our_own_error(sound, kind):
+    """Also with claims beyond what a file can seek to, which W64 and CAF have room for."""
+    file, random = io.BytesIO(), np.random.default_rng(0)
+    soundfile.write(file, sound[:500], 8000 if kind == "wve" else RATE_HZ, **NAMED[kind])
+    for _ in range(150):
+        data = bytearray(file.getvalue())
+        at = random.integers(0, 120)
+        data[at : at + 8] = random.choice([b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\xff" * 7 + b"\x7f", bytes(8)])
+        with contextlib.suppress(AudioError):
+            assert len(read(bytes(data), on_truncated=random.choice(["refuse", "take"]))) <= 10_000

@@ -122,7 +122,8 @@ def _wve(file: BinaryIO) -> Sound | None:
 
 def _w64_chunks(file: BinaryIO, position: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte and length of each chunk from `position` on; they begin at multiples of 8."""
-    while True:
+    size_bytes = size_of(file)
+    while position < size_bytes:  # a claim may be beyond what a file can seek to
         file.seek(position)
         head = file.read(_W64_CHUNK_BYTES)
         size = int.from_bytes(head[16:], "little")
@@ -134,7 +135,8 @@ def _w64_chunks(file: BinaryIO, position: int) -> Iterator[tuple[bytes, int, int
 
 def _caf_chunks(file: BinaryIO, position: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte and length of each chunk from `position` on, up to another file or the end."""
-    while True:
+    size_bytes = size_of(file)
+    while position < size_bytes:
         file.seek(position)
         head = file.read(12)
         if len(head) < 12 or head[:4] == b"caff" or not all(0x20 <= byte < 0x7F for byte in head[:4]):

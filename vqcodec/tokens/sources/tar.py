@@ -110,7 +110,7 @@ def _members(file: tarfile.TarFile, size_bytes: int) -> Iterator[tarfile.TarInfo
 
 
 def _check_end(data: io.BufferedReader, end: int, archive: str) -> None:
-    """Raise AudioError for an archive that goes on behind its `end`, where readers of tar stop, or has none: it is cut."""
+    """Raise AudioError for an archive that goes on behind its `end`, where readers of tar stop, or has none."""
     data.seek(end)
     if len(data.peek(1)) == 0:
         raise AudioError(
