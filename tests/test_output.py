@@ -4,6 +4,7 @@ import io
 import os
 import resource
 import subprocess
+import sys
 
 import pytest
 
@@ -204,3 +205,33 @@ class Endless(io.RawIOBase):
 def test_a_pipe_is_looked_at_before_it_is_copied(opened):
     with pytest.raises(VqcodecError, match=r"standard input: (not a \.vqc|no audio)"), opened(Endless()):
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks of this kind")
+def test_what_a_killed_run_left_is_removed_by_the_next_and_no_file_of_another(tmp_path):
+    target = tmp_path / "long.name.vqc"
+    kill = f"""
+import os
+from vqcodec.output import atomic_output
+with atomic_output({str(target)!r}) as path:
+    path.write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", kill], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".long.name.")
+    for name in (".long.name.1234567.vqc", ".long.name.12345678.wav", ".other.12345678.vqc"):
+        (tmp_path / name).write_bytes(b"")
+    with atomic_output(target) as held:
+        assert not left.exists()
+        held.write_bytes(b"one")
+        again = f"""
+from vqcodec.output import atomic_output
+with atomic_output({str(target)!r}) as path:
+    path.write_bytes(b"two")
+"""
+        subprocess.run([sys.executable, "-c", again], check=True)  # which leaves the file that is held alone
+        assert held.read_bytes() == b"one"
+        target.unlink()
+    assert target.read_bytes() == b"one"
+    assert len(list(tmp_path.iterdir())) == 4

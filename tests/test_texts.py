@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import vqcodec
-from vqcodec.texts import parse_json, parse_object, read_json_object
+from vqcodec.texts import parse_json, parse_object, parse_yaml, read_json_object
 
 PACKAGE = Path(vqcodec.__file__).parent
 
@@ -44,3 +44,18 @@ def test_nothing_reads_json_by_another_way():
         path for path in PACKAGE.rglob("*.py") if re.search(r"\bjson\.loads?\(", path.read_text(encoding="utf-8"))
     ]
     assert others == [PACKAGE / "texts.py"]
+
+
+@pytest.mark.parametrize("text", ["steps: 5\nsteps: 6\n", "data:\n  a: 1\n  b: {x: 1, x: 2}\n", "[{a: 1, a: 1}]"])
+def test_a_key_of_yaml_that_is_there_twice_is_refused(text):
+    with pytest.raises(ValueError, match="it has the key '(steps|x|a)' twice"):
+        parse_yaml(text)
+
+
+def test_yaml_is_what_it_says_and_aliases_cost_no_more_than_their_text():
+    assert parse_yaml("") is None
+    assert parse_yaml("a: {x: 1}\nb: {x: 2}\nc: [1, 2]") == {"a": {"x": 1}, "b": {"x": 2}, "c": [1, 2]}
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 20)}]\n" for n in range(1, 50))
+    assert len(parse_yaml(bomb)) == 50
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_yaml("[" * 100_000)

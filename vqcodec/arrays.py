@@ -1,4 +1,4 @@
-"""Types of arrays, by what they hold. Shapes stand where they are used: [C, T] and the like."""
+"""Types of arrays, by what they hold, and what samples may be; shapes stand where they are used."""
 
 from typing import TypeAlias
 
@@ -16,3 +16,20 @@ Scales: TypeAlias = NDArray[np.float32]
 
 MOST_PEAK = 100.0
 """40 dB beyond full scale: no recording is so loud, but integers that are taken for floats are."""
+
+
+def find_peak_fault(peak: float) -> str | None:
+    """Tell what is wrong with the highest magnitude of samples; None: nothing, or it is NaN or infinite."""
+    if not MOST_PEAK < peak < float("inf"):
+        return None
+    shown = f"{peak:.0f}" if peak < 1e9 else f"{peak:.3g}"
+    return f"a peak of {shown}, where full scale is 1"
+
+
+def flushed(wave: Wave) -> Wave:
+    """Return `wave` with denormal samples as zeros: silence 760 dB down, with which some processors compute slowly."""
+    denormal = np.abs(wave) < _SMALLEST
+    return np.where(denormal, np.float32(0), wave) if denormal.any() else wave
+
+
+_SMALLEST = float(np.finfo(np.float32).tiny)

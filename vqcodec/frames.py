@@ -5,6 +5,16 @@ Floats appear only where a user gives kbps or reads them; counts inside the pack
 """
 
 from fractions import Fraction
+from operator import index
+from typing import SupportsIndex
+
+
+def whole_number(value: SupportsIndex, name: str) -> int:
+    """Return a count as an integer. Raises the TypeError that names it for anything else, also for 2.0."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected a whole number") from None
 
 
 def ceil_div(numerator: int, denominator: int) -> int:

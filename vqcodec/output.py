@@ -6,11 +6,13 @@ Also pipes: copied to the disk before they are read, and written only when every
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +34,8 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
     The temporary path has the suffix of `target`, or `suffix` if that is a file object. Raises OutputError if `target`
     exists (without `force`), also if it appears meanwhile, is a folder, or cannot be written, and when the disk fills
     up. With `force` a link stays one, and what it leads to is replaced; a file that is replaced hands its mode on.
-    What has its name has its content, also after a power cut. A device or named pipe, such as /dev/null, gets all of
+    What runs that were killed have left of `target` is removed. What has its name has its content, also after a power
+    cut. A device or named pipe, such as /dev/null, gets all of
     it at the end.
     """
     if not isinstance(target, str | Path):
@@ -47,13 +50,60 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
         return
     replaced = Path(os.path.realpath(target)) if force else target
     temporary = replaced.with_name(f".{replaced.stem[:_MOST_STEM]}.{secrets.token_hex(4)}{target.suffix}")
+    _remove_leftovers(replaced, target.suffix)
     try:
-        with output_errors(target):
+        with output_errors(target), _held(temporary):
             yield temporary
             _publish(temporary, replaced, force=force)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def _held(temporary: Path) -> Iterator[None]:
+    """Hold the file while it is written, so that no other run takes it for what a killed one has left."""
+    if os.name == "nt":  # where no file can be renamed that is open, and leftovers stay
+        yield
+        return
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file, and tell whether that can be done: nobody else has, and its file system knows locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _remove_leftovers(target: Path, suffix: str) -> None:
+    """Remove what runs that were killed have left of `target`: temporary files that nobody holds."""
+    pattern = re.compile(rf"\.{re.escape(target.stem[:_MOST_STEM])}\.[0-9a-f]{{8}}{re.escape(suffix)}")
+    for name in filter(pattern.fullmatch, _hidden_in(target.parent)):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(target.parent / name, os.O_RDONLY)
+            try:
+                if _lock(descriptor):
+                    os.unlink(target.parent / name)
+            finally:
+                os.close(descriptor)
+
+
+@lru_cache(maxsize=1024)
+def _hidden_in(folder: Path) -> tuple[str, ...]:
+    """Hidden files of a folder when this process first writes to it: it may be large, and is looked through once."""
+    with contextlib.suppress(OSError):
+        return tuple(name for name in os.listdir(folder) if name.startswith("."))
+    return ()
 
 
 def _publish(temporary: Path, target: Path, *, force: bool) -> None:

@@ -4,6 +4,7 @@ Of size, so that no small claim and no endless file fills the memory, of depth, 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -49,6 +50,44 @@ def read_limited(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     if len(data) > most_bytes:
         raise ValueError(f"it has more than {most_bytes} bytes")
     return data
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value of `text`. Raises ValueError for what is no YAML, or is nested deeper than Python can follow.
+
+    Also for a key that is there twice, of which YAML would take the last without a word.
+    """
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_keys(node)
+        return loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    finally:
+        loader.dispose()
+
+
+def _check_keys(root: Any) -> None:
+    """Raise ValueError for a mapping of YAML that has a key twice; what stands in many places is looked at once."""
+    waiting, seen = [root], {id(root)}
+    while waiting:
+        node = waiting.pop()
+        pairs = [item for item in node.value if isinstance(item, tuple)] if isinstance(node.value, list) else []
+        keys = [key.value for key, _ in pairs if isinstance(key.value, str)]
+        if repeated := next((key for key, count in Counter(keys).items() if count > 1), None):
+            raise ValueError(f"it has the key {repeated!r} twice; name each once")
+        inner = [each for pair in pairs for each in pair] if pairs else node.value
+        for each in inner if isinstance(inner, list) else []:
+            if id(each) not in seen:
+                seen.add(id(each))
+                waiting.append(each)
 
 
 def limited_lines(file: TextIO) -> Iterator[str]:

@@ -216,3 +216,34 @@ def test_samples_before_one_that_is_no_number_are_given():
     with pytest.raises(AudioError, match="NaN"):
         given.extend(blocks)
     assert sum(block.shape[1] for block in given) == 700
+
+
+def fault_of(data, **options):
+    stream = SampleStream(Chopped(data, 7), name="it", **options)
+    assert sum(block.shape[1] for block in stream.blocks(100)) == 1000
+    return stream.find_fault()
+
+
+def test_a_stream_that_is_whole_has_no_fault():
+    assert fault_of(wav(SAMPLES)) is None
+    assert fault_of(wav(SAMPLES, data_size=0)) is None
+    assert fault_of(wav(SAMPLES) + chunk(b"LIST", b"INFO" + b"title" * 20)) is None
+    odd = chunk(b"data", bytes(1000 * 3), 1000 * 3)
+    of_24_bits = b"RIFF\0\0\0\0WAVE" + chunk(b"fmt ", format_body(bits=24)) + odd
+    assert fault_of(of_24_bits) is None
+    assert fault_of(SAMPLES.tobytes(), raw=SampleFormat(16000, 1)) is None
+
+
+def test_a_stream_of_another_length_than_it_says_tells_so():
+    assert "2000 bytes of audio that its header announces" in fault_of(wav(SAMPLES, data_size=4000))
+    assert "its last sample has 1 of 2 bytes" in fault_of(wav(SAMPLES, data_size=0) + b"x")
+    assert "its last sample has 1 of 2 bytes" in fault_of(SAMPLES.tobytes() + b"x", raw=SampleFormat(16000, 1))
+    assert "another file joined" in fault_of(wav(SAMPLES) + wav(SAMPLES))
+    assert "goes on behind the audio" in fault_of(wav(SAMPLES) + SAMPLES.tobytes())
+
+
+def test_floats_in_the_range_of_integers_are_refused():
+    data = (SAMPLES * np.float32(1)).astype("<f4").tobytes()
+    stream = SampleStream(io.BytesIO(data), name="it", raw=SampleFormat(16000, 1, 32, 3))
+    with pytest.raises(AudioError, match=r"^it: a peak of 32500, where full scale is 1"):
+        list(stream.blocks(1000))

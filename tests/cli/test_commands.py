@@ -309,6 +309,9 @@ def test_wrong_usage_exits_with_2(run, arguments):
         (["decode", "good.vqc", "out.wav", "--codebooks", "9"], "1..6"),
         (["decode", "good.vqc", "out.wav", "--start", "99"], "outside the audio"),
         (["decode", "good.vqc", "out.wav", "--rate", "100"], "4000..192000"),
+        (["thin", "good.vqc", "out.vqc", "--kbps", "nan"], "kbps nan is not a positive number"),
+        (["thin", "good.vqc", "out.vqc", "--kbps", "inf"], "kbps inf is not a positive number"),
+        (["encode", "good.flac", "out.vqc", "--kbps", "nan"], "kbps nan is not a positive number"),
         (["info", "none.vqc"], "cannot read"),
         (["info", "cut.vqc"], "is cut"),
         (["train", "none.yaml"], "cannot read"),
@@ -330,6 +333,15 @@ def test_bad_input_is_one_line_exit_1_and_no_file(tmp_path, monkeypatch, run, co
     assert lines[0].startswith("Error: ")
     assert message in lines[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_too_little_memory_is_one_line(tmp_path, monkeypatch, run, speech_path):
+    def encode_file(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("vqcodec.files.convert.encode_file", encode_file)
+    result = run("encode", speech_path, tmp_path / "a.vqc", code=1)
+    assert result.output == "Error: there is not enough memory; ask for less at once, such as a smaller batch\n"
 
 
 def test_a_progress_bar_is_drawn_only_on_a_terminal(monkeypatch, capsys):

@@ -267,6 +267,9 @@ def test_a_codec_without_weights_file_cannot_write(toy_config):
         (np.zeros((256, 10), np.float32), 8000),
         (np.full(10, np.nan, np.float32), 8000),
         (np.zeros(10, np.float32), 3999),
+        (np.zeros(10, np.float32), 8000.0),
+        (np.zeros(10, np.float32), "8000"),
+        (np.zeros(10, np.float32), None),
     ],
 )
 def test_waves_that_cannot_be_coded_are_audio_errors(toy_codec, wave, rate_hz):

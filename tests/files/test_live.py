@@ -278,3 +278,16 @@ def test_grace_lets_what_was_sent_arrive(toy_codec):
         assert not at_once.wait_for(source)
         os.close(end[1])
     at_once.close()
+
+
+def test_a_wav_that_is_cut_or_joined_is_coded_and_told_of(toy_codec, noise):
+    whole = io.BytesIO()
+    soundfile.write(whole, noise(1, 1000)[0], 8000, format="WAV")
+    data = whole.getvalue()
+    for bad, samples, message in ((data[:-1000], 500, "1000 bytes of audio that"), (data + data, 1000, "joined to it")):
+        file, taken = io.BytesIO(), io.BytesIO()
+        with pytest.raises(AudioError, match=message):
+            encode_live(Chopped(bad, 100), file, model=toy_codec)
+        encode_live(Chopped(bad, 100), taken, model=toy_codec, on_truncated="take")
+        assert file.getvalue() == taken.getvalue()
+        assert decoded(file.getvalue(), model=toy_codec).shape == (1, samples)

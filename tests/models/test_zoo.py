@@ -44,4 +44,7 @@ def test_unknown_models_and_devices_name_the_remedy():
         zoo.load("speech-99k")
     with pytest.raises(ConfigError, match="cpu"):
         zoo.load(device="abacus")
+    for no_file in ("x" * 5000, "a\0b"):
+        with pytest.raises(ModelError, match="no such model"):
+            zoo.load(no_file)
     assert zoo.find(b"none") is None

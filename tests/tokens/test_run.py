@@ -488,3 +488,16 @@ def test_a_plan_that_was_changed_is_not_gone_on_with(tmp_path, clips, tokenize_t
         with pytest.raises(TokensError, match=r"plan\.jsonl: was changed"):
             tokenize_toy(clips, out, format="npy", **options)
     assert not any((out / "shards").iterdir())
+
+
+@pytest.mark.parametrize("lines", [0, 3])
+def test_an_index_that_is_cut_is_no_dataset_with_fewer_utterances(tmp_path, clips, tokenize_toy, bytes_of, lines):
+    out = tmp_path / "out"
+    tokenize_toy(clips, out, shard_size=20)
+    before = bytes_of(out)
+    path = index_path(out, 0)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
+    with pytest.raises(TokensError, match=r"1 of \d shards are unfinished \(0\)"):
+        merge(open_plan(out))
+    tokenize_toy(clips, out, shard_size=20, resume=True)
+    assert bytes_of(out) == before

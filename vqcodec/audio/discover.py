@@ -36,6 +36,11 @@ class Clip:
     path: Path
     columns: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def is_excerpt(self) -> bool:
+        """Whether its row asks for what begins later, as tokenize reads the columns start and offset."""
+        return any(self.columns.get(name, "").strip("0.") for name in ("start", "offset"))
+
 
 @dataclass(frozen=True)
 class Row:

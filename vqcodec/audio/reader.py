@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
-from vqcodec.arrays import MOST_PEAK, Wave
+from vqcodec.arrays import Wave, find_peak_fault, flushed
 from vqcodec.audio.containers import decoded, is_container
 from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
 from vqcodec.audio.extent.mpeg import least_samples
@@ -176,7 +176,7 @@ class AudioReader:
             ) from None
         check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
         check_peak(block, self.name)
-        return block
+        return flushed(block)
 
     def _named(self) -> contextlib.AbstractContextManager[None]:
         """While libmpg123 works, which prints what it thinks of a file without its name."""
@@ -295,7 +295,5 @@ def check_finite(wave: Wave, name: str, *, first: int, rate_hz: int) -> None:
 def check_peak(wave: Wave, name: str) -> None:
     """Raise the AudioError of `name` if samples of `wave` [C, n] are in the range of integers; full scale is 1."""
     peak = float(np.abs(wave).max(initial=0.0))
-    if peak > MOST_PEAK:
-        raise AudioError(
-            f"{name}: a peak of {peak:.0f}, where full scale is 1; divide integers in float by 32768 or so"
-        )
+    if fault := find_peak_fault(peak):
+        raise AudioError(f"{name}: {fault}; divide integers in float by 32768 or so")

@@ -12,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from vqcodec.arrays import Wave
-from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, first_bad
+from vqcodec.arrays import Wave, flushed
+from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, check_finite, check_peak, first_bad
 from vqcodec.errors import AudioError
-from vqcodec.system.pipes import read_exactly, read_some, write_all
+from vqcodec.system.pipes import is_at_hand, read_exactly, read_some, write_all
 
 UNKNOWN_BYTES = 0xFFFF_FFFF
 """The size in a header that we write before the length is known, as ffmpeg does."""
@@ -99,6 +99,7 @@ class SampleStream:
         self._file = file
         self._name = name
         self._left_bytes: int | None = None  # None: to the end
+        self._cut_bytes = self._padding_bytes = 0
         try:
             self.format = raw or self._read_header()
         except AudioError as error:
@@ -107,20 +108,46 @@ class SampleStream:
     def blocks(self, most_samples: int) -> Iterator[Wave]:
         """Yield what has come, as waves [C, n], 1 <= n <= most_samples, to the end of the stream or of its WAV data.
 
-        A sample that is cut at the end is dropped. Raises AudioError for NaN or Inf, after the samples before it.
+        A sample that is cut at the end is dropped; `find_fault` then tells of it. Raises AudioError for NaN or Inf,
+        after the samples before it, and for samples in the range of integers.
         """
         data, done = b"", 0
         while more := self._next(most_samples * self.format.frame_bytes - len(data)):
             data += more
             whole = len(data) - len(data) % self.format.frame_bytes
             if whole:
-                wave = self.format.to_wave(data[:whole])
+                wave = flushed(self.format.to_wave(data[:whole]))
                 good = first_bad(wave)
+                check_peak(wave[:, :good], self._name)
                 if good:
                     yield wave[:, :good]
                 check_finite(wave, self._name, first=done, rate_hz=self.format.rate_hz)
                 done += wave.shape[1]
                 data = data[whole:]
+        self._cut_bytes = len(data)
+
+    def find_fault(self) -> str | None:
+        """Tell, when all `blocks` have come, what is wrong with the length of the stream; None: nothing.
+
+        It has ended too early, or goes on with what would be left out, as far as that shows without waiting.
+        """
+        if self._left_bytes:
+            return f"is cut: {self._left_bytes} bytes of audio that its header announces have not come"
+        if self._cut_bytes:
+            return f"is cut: its last sample has {self._cut_bytes} of {self.format.frame_bytes} bytes"
+        if self._left_bytes is None:
+            return None
+        behind = b""
+        while len(behind) < _CHUNK_HEAD_BYTES and is_at_hand(self._file):
+            if not (more := read_some(self._file, _CHUNK_HEAD_BYTES - len(behind))):
+                break
+            behind += more
+        name = behind[self._padding_bytes :][:4]
+        if name in (b"RIFF", b"RIFX", b"RF64"):
+            return "has another file joined to it, which would be left out"
+        if not all(0x20 <= byte < 0x7F for byte in name):
+            return "goes on behind the audio that its header announces, which would be left out"
+        return None
 
     def _next(self, most_bytes: int) -> bytes:
         if self._left_bytes is None:
@@ -150,6 +177,7 @@ class SampleStream:
                     self._left_bytes = size
                 elif long_bytes:
                     self._left_bytes = long_bytes
+                self._padding_bytes = (self._left_bytes or 0) % 2
                 return found
             if head[:4] == b"data":
                 raise AudioError("a WAV stream without a format before its data")

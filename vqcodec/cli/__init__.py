@@ -46,13 +46,17 @@ class _Group(click.Group):
             with _unwound_by_signals():
                 return super().invoke(ctx)
         except ImportError as error:
-            if (told := unavailable(error, extra=_EXTRAS.get(ctx.invoked_subcommand or ""))) is None:
+            if (remedy := unavailable(error, extra=_EXTRAS.get(ctx.invoked_subcommand or ""))) is None:
                 raise
-            raise click.ClickException(str(told)) from None
+            raise click.ClickException(str(remedy)) from None
         except VqcodecError as error:
             raise click.ClickException(shown(str(error))) from None
         except BrokenPipeError:  # the reader of a pipe went away: click ends quietly
             raise
+        except MemoryError:
+            raise click.ClickException(
+                "there is not enough memory; ask for less at once, such as a smaller batch"
+            ) from None
         except OSError as error:
             raise click.ClickException(shown(str(error))) from None
 

@@ -9,7 +9,7 @@ from typing import Unpack
 
 import numpy as np
 
-from vqcodec.arrays import Wave
+from vqcodec.arrays import Wave, flushed
 from vqcodec.audio.downmix import to_mono
 from vqcodec.audio.reader import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, AudioReader, check_peak
 from vqcodec.audio.writer import AudioWriter, check_format, fitting_rate
@@ -161,7 +161,7 @@ def compress(
     The other arguments are those of `EncodeOptions`. Channels that are all the same are coded once.
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
-    wave = _checked_wave(wave, rate_hz)
+    wave, rate_hz = _checked_wave(wave, rate_hz), int(rate_hz)
     request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort)
     codec = request.codec()
     tags = {}
@@ -198,19 +198,23 @@ def decompress(
 
 def _checked_wave(wave: Wave, rate_hz: int) -> Wave:
     """`wave` as float32 [C, T]; raises AudioError for what cannot be coded."""
+    if isinstance(wave, np.ma.MaskedArray):
+        raise AudioError("wave is a masked array; give its samples with the masked ones filled, as wave.filled(0) does")
     if not isinstance(wave, np.ndarray):
         raise AudioError(f"wave is a {type(wave).__name__}; give an array of numpy, as wave.numpy() makes of a tensor")
     if wave.ndim not in (1, 2) or wave.dtype.kind != "f":
         raise AudioError(f"wave is {wave.dtype} {list(wave.shape)}; give floats [T] or [C, T] in [-1, 1]")
-    wave = np.atleast_2d(wave).astype(np.float32)
+    wave = np.atleast_2d(wave)
     if not 1 <= wave.shape[0] <= MAX_CHANNELS:
         raise AudioError(f"wave has {wave.shape[0]} channels; give 1 to {MAX_CHANNELS}, as [C, T]")
+    if not isinstance(rate_hz, int | np.integer):
+        raise AudioError(f"rate {rate_hz!r} is no whole number of Hz; give 4000 to 192000")
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise AudioError(f"rate {rate_hz} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}; resample it")
     if not np.isfinite(wave).all():
         raise AudioError("wave has samples that are NaN or infinite; repair it")
     check_peak(wave, "wave")
-    return wave
+    return flushed(wave.astype(np.float32))
 
 
 def _span(

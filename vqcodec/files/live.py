@@ -69,7 +69,8 @@ def encode_live(
     `source` is a path or a binary file object that gives WAV (integers of 8 to 32 bits, floats) or, with `raw`, bare
     samples. The stream ends with its source, with the data that a WAV header announces, or when `stop` is set, and
     then is a complete file. `options` as in `EncodeOptions`. Raises AudioError, OutputError, ModelError and
-    ConfigError; what was written before stays.
+    ConfigError; what was written before stays. So does the complete file of a WAV that ends before its header says, or
+    goes on with another one, which is an AudioError at the end unless `on_truncated` is "take".
     """
     request = EncodeRequest(**options)
     check_target(source, target, force=request.force, is_coded=True)
@@ -89,6 +90,9 @@ def encode_live(
             read = stream.blocks(most_samples)
             blocks = read if request.mono is None else to_mono(read, request.mono, _name(source))
             samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
+            is_ended = stop is not None and stop.is_set
+            if request.on_truncated == "refuse" and not is_ended and (fault := stream.find_fault()):
+                raise AudioError(f"{_name(source)}: {fault}; what came is coded, to a file that is complete")
     return Summary(samples / rate_hz, out.written_bytes)
 
 

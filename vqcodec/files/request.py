@@ -18,6 +18,7 @@ from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.spec import EQUAL_CHANNELS, FINGERPRINT_BYTES
 from vqcodec.bitstream.tags import check_tags
 from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError, VqcodecError
+from vqcodec.frames import whole_number
 from vqcodec.models import zoo
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import Engine
@@ -220,14 +221,15 @@ class DecodeRequest:
 
     def depth_of(self, header: Header) -> int:
         """Tell how many layers are decoded. Raises ConfigError for more than the file has."""
-        depth = header.num_codebooks if self.num_codebooks is None else self.num_codebooks
+        wanted = self.num_codebooks
+        depth = header.num_codebooks if wanted is None else whole_number(wanted, "num_codebooks")
         if not 1 <= depth <= header.num_codebooks:
             raise ConfigError(f"{depth} codebooks are not in 1..{header.num_codebooks}, what this file has")
         return depth
 
     def rate_of(self, header: Header) -> int:
         """Tell the rate of the output in Hz. Raises ConfigError for one that no file has."""
-        rate = header.original_rate_hz if self.rate_hz is None else self.rate_hz
+        rate = header.original_rate_hz if self.rate_hz is None else whole_number(self.rate_hz, "rate_hz")
         if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
             raise ConfigError(f"rate {rate} Hz is not in {MIN_RATE_HZ}..{MAX_RATE_HZ}")
         return rate

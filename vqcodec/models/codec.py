@@ -23,7 +23,7 @@ from vqcodec.frames import ceil_div, num_frames
 from vqcodec.models.architecture import CODEBOOKS, ModelConfig
 from vqcodec.models.effort import BEAMS
 from vqcodec.models.engine import StreamEngine
-from vqcodec.models.tensors import check_codes_tensor, checked_waves
+from vqcodec.models.tensors import checked_codes, checked_length, checked_waves
 from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, State
 from vqcodec.nn.decoder import Decoder
@@ -125,12 +125,8 @@ class Codec(nn.Module, StreamEngine):
         T = length_samples, at most F * hop_length, which is the default. Raises ValueError for other shapes and for
         codes outside 0..codebook_size - 1.
         """
-        check_codes_tensor(codes)
-        self.check_codes(codes.cpu().numpy())
-        available = codes.shape[2] * self.hop_length
-        length = available if length_samples is None else length_samples
-        if not 0 <= length <= available:
-            raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
+        codes = checked_codes(codes, self)
+        length = checked_length(length_samples, codes.shape[2], self.hop_length)
         if codes.shape[0] == 0 or length == 0:
             return torch.zeros(codes.shape[0], 1, length, device=codes.device)
         more = codes[:, :, -1:].expand(-1, -1, self.finishing_frames)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
-from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps
+from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps, whole_number
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort
 
 State = Any
@@ -200,7 +200,7 @@ def codebooks_for(facts: CodebookFacts, *, kbps: float | None = None, num_codebo
             codebook_size=facts.codebook_size,
             total_codebooks=facts.total_codebooks,
         )
-    count = facts.total_codebooks if num_codebooks is None else num_codebooks
+    count = facts.total_codebooks if num_codebooks is None else whole_number(num_codebooks, "num_codebooks")
     if not 1 <= count <= facts.total_codebooks:
         raise ConfigError(f"num_codebooks {count} is not in 1..{facts.total_codebooks}, what this model has")
     return count

@@ -5,7 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from vqcodec.arrays import MOST_PEAK
+from vqcodec.arrays import find_peak_fault
+from vqcodec.frames import whole_number
+from vqcodec.models.engine import Engine
 
 
 def checked_waves(wave: Tensor) -> Tensor:
@@ -27,17 +29,35 @@ def checked_waves(wave: Tensor) -> Tensor:
         peak = float(wave.abs().amax())
         if not math.isfinite(peak):
             raise ValueError("wave has samples that are NaN or infinite")
-        if peak > MOST_PEAK:
-            raise ValueError(f"wave has a peak of {peak:.0f}, where full scale is 1; divide integers by 32768 or so")
+        if fault := find_peak_fault(peak):
+            raise ValueError(f"wave has {fault}; divide integers by 32768 or so")
+        wave = torch.where(wave.abs() < torch.finfo(torch.float32).tiny, 0, wave)  # as arrays.flushed
     return wave.float()
 
 
-def check_codes_tensor(codes: Tensor) -> None:
-    """Raise TypeError for codes that are no tensor."""
+def checked_codes(codes: Tensor, engine: Engine) -> Tensor:
+    """Return a batch of codes [B, K, F] as int64, whatever integers they are.
+
+    Raises TypeError for what is no tensor, ValueError for other shapes and for codes that the model does not have.
+    """
     if not isinstance(codes, Tensor):
         raise TypeError(
             f"codes are {_kind(codes)}, expected a tensor [B, K, F]; torch.from_numpy makes one of an array"
         )
+    engine.check_codes(codes.detach().cpu().numpy())
+    return codes.long()
+
+
+def checked_length(length_samples: int | None, frames: int, hop_length: int) -> int:
+    """Return how many samples of `frames` are wanted, all without `length_samples`.
+
+    Raises TypeError for what is no whole number, ValueError for more than they hold.
+    """
+    available = frames * hop_length
+    length = available if length_samples is None else whole_number(length_samples, "length_samples")
+    if not 0 <= length <= available:
+        raise ValueError(f"length_samples {length} is not in 0..{available}, what {frames} frames hold")
+    return length
 
 
 def _kind(value: object) -> str:

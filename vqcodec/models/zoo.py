@@ -286,7 +286,7 @@ def open_weights(model: str | Path) -> WeightsFile:
         if (found := find_in_folder(folder)) is not None:
             return found
         raise ModelError(f"{model}: {folder} holds no model of vqcodec, which is needed here")
-    if not Path(model).is_file():
+    if not os.path.isfile(str(model)):  # which is false also of a name that no file can have
         raise ModelError(
             f"{model}: no such model, weights file or folder; bundled models are: {', '.join(MODELS)}; "
             f"those of a hub begin with {PREFIX}"

@@ -72,5 +72,7 @@ def _gone(lost: NDArray[np.bool_] | None, batch: int, frames: int) -> NDArray[np
 
 def check_array(value: object, name: str) -> None:
     """Raise TypeError for what is no array of numpy."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, expected one whose masked items are filled, as .filled(0) does")
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}, expected an array of numpy, as tensor.numpy() makes")

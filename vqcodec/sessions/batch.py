@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.frames import whole_number
 from vqcodec.models.engine import Engine, State, StreamEngine
 
 Saved = dict[str, NDArray[Any]]
@@ -131,8 +132,9 @@ def checked_stream(stream: int, batch: int) -> int:
     return operator.index(stream)
 
 
-def checked_batch(batch: int) -> int:
-    """Return a number of streams. Raises ValueError for one below 0."""
-    if batch < 0:
-        raise ValueError(f"batch {batch} is not 0 or more")
-    return batch
+def checked_count(value: int, name: str) -> int:
+    """Return a number of streams or frames. Raises TypeError for no whole number, ValueError for one below 0."""
+    count = whole_number(value, name)
+    if count < 0:
+        raise ValueError(f"{name} {count} is not 0 or more")
+    return count

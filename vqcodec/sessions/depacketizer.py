@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from vqcodec.arrays import StoredCodes
 from vqcodec.errors import BitstreamError
+from vqcodec.frames import whole_number
 from vqcodec.sessions.packets import MAX_CODEBOOKS, NUMBERS, Packet, bits_of, from_bytes
 
 MAX_GAP_FRAMES = 250
@@ -38,12 +39,12 @@ class Depacketizer:
         on_damage: Callable[[BitstreamError], None] | None = None,
     ) -> None:
         self._bits = bits_of(codebook_size)
-        self.channels = channels
-        self.total_codebooks = total_codebooks
+        self.channels = whole_number(channels, "channels")
+        self.total_codebooks = whole_number(total_codebooks, "total_codebooks")
         self.codebook_size = codebook_size
-        self.reorder_packets = reorder_packets
+        self.reorder_packets = whole_number(reorder_packets, "reorder_packets")
         self.on_damage = on_damage
-        self._next = first_frame
+        self._next = None if first_frame is None else whole_number(first_frame, "first_frame")
         self._restart: int | None = None
         self._waiting: dict[int, Packet] = {}
         self.damaged_packets = self.recovered_frames = self.lost_frames = 0

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import StoredCodes
+from vqcodec.frames import whole_number
 from vqcodec.sessions.packets import (
     MAX_CHANNELS,
     MAX_CODEBOOKS,
@@ -61,14 +62,11 @@ class Packetizer:
         layers: int = 1,
     ) -> None:
         self._bits = bits_of(codebook_size)
-        _check_range("frames_per_packet", frames_per_packet, 1, MAX_FRAMES_PER_PACKET)
-        _check_range("redundancy", redundancy, 0, MAX_REDUNDANCY)
-        _check_range("layers", layers, 1, MAX_REDUNDANCY)
-        self.frames_per_packet = frames_per_packet
+        self.frames_per_packet = _in_range("frames_per_packet", frames_per_packet, 1, MAX_FRAMES_PER_PACKET)
         self.codebook_size = codebook_size
-        self.redundancy = redundancy
-        self.layers = layers
-        self._number = first_frame
+        self.redundancy = _in_range("redundancy", redundancy, 0, MAX_REDUNDANCY)
+        self.layers = _in_range("layers", layers, 1, MAX_REDUNDANCY)
+        self._number = whole_number(first_frame, "first_frame")
         self._waiting: StoredCodes | None = None
         self._before: StoredCodes | None = None
 
@@ -119,6 +117,8 @@ class Packetizer:
         return data
 
 
-def _check_range(name: str, value: int, least: int, most: int) -> None:
+def _in_range(name: str, value: int, least: int, most: int) -> int:
+    value = whole_number(value, name)
     if not least <= value <= most:
         raise ValueError(f"{name} {value} is not in {least}..{most}")
+    return value

@@ -35,7 +35,7 @@ from vqcodec.arrays import StoredCodes
 from vqcodec.bitstream.binary import bytes_to_uint, crc16, uint_to_bytes
 from vqcodec.bitstream.payload import layer_bytes, pack_codes, unpack_codes
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
-from vqcodec.frames import bits_per_code
+from vqcodec.frames import bits_per_code, whole_number
 
 MAX_CHANNELS = 16
 MAX_FRAMES_PER_PACKET = 16
@@ -61,6 +61,7 @@ class Packet:
 
 def bits_of(codebook_size: int) -> int:
     """Return the bits of a code. Raises ValueError for a size that no packet can have."""
+    codebook_size = whole_number(codebook_size, "codebook_size")
     if not 2 <= codebook_size <= MAX_CODEBOOK_SIZE:
         raise ValueError(f"codebook_size {codebook_size} is not in 2..{MAX_CODEBOOK_SIZE}")
     return bits_per_code(codebook_size)

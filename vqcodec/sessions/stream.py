@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.arrays import MOST_PEAK, Codes, Wave
+from vqcodec.arrays import Codes, Wave, find_peak_fault, flushed
 from vqcodec.errors import ConfigError
 from vqcodec.models.engine import Engine, StreamEngine
 from vqcodec.sessions.arrival import Frames, arrived, check_array
-from vqcodec.sessions.batch import BatchState, Saved, check_model, checked_batch, checked_stream, entry
+from vqcodec.sessions.batch import BatchState, Saved, check_model, checked_count, checked_stream, entry
 from vqcodec.sessions.concealment import FADE_FRAMES, MOST_FRAMES, Listener, fade
 
 
@@ -36,7 +36,7 @@ class EncodeSession:
     ) -> None:
         self.engine = streaming(engine)
         self.num_codebooks = engine.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
-        self._waiting = np.zeros((checked_batch(batch), 0), np.float32)
+        self._waiting = np.zeros((checked_count(batch, "batch"), 0), np.float32)
         self._states = BatchState(self.engine, batch)
 
     @property
@@ -52,12 +52,12 @@ class EncodeSession:
         check_array(wave, "wave")
         if wave.ndim != 2 or len(wave) != self.batch or wave.dtype.kind != "f":
             raise ValueError(f"wave is {wave.dtype} {list(wave.shape)}, expected floats [{self.batch}, T]")
-        waiting = np.concatenate((self._waiting, wave.astype(np.float32, copy=False)), axis=1)
-        peak = float(np.abs(waiting).max(initial=0.0))
+        peak = float(np.abs(wave).max(initial=0.0))
         if not math.isfinite(peak):
             raise ValueError("wave has samples that are NaN or infinite")
-        if peak > MOST_PEAK:
-            raise ValueError(f"wave has a peak of {peak:.0f}, where full scale is 1; divide integers by 32768 or so")
+        if fault := find_peak_fault(peak):
+            raise ValueError(f"wave has {fault}; divide integers by 32768 or so")
+        waiting = np.concatenate((self._waiting, flushed(wave.astype(np.float32, copy=False))), axis=1)
         hop, codes = self.engine.hop_length, [np.zeros((self.batch, self.num_codebooks, 0), np.int64)]
         full = waiting.shape[1] // hop * hop
         for start in range(0, full, MOST_FRAMES * hop):
@@ -147,7 +147,8 @@ class DecodeSession:
 
     def __init__(self, engine: Engine, *, batch: int = 1, start_frame: int = 0) -> None:
         self.engine = streaming(engine)
-        self._listeners = [Listener(self.engine.delay_samples, start_frame) for _ in range(checked_batch(batch))]
+        start = checked_count(start_frame, "start_frame")
+        self._listeners = [Listener(self.engine.delay_samples, start) for _ in range(checked_count(batch, "batch"))]
         self._states = BatchState(self.engine, batch)
 
     @property
@@ -173,7 +174,7 @@ class DecodeSession:
 
         Silence where none came before, and after the fade: it costs no decoding, and the decoder then starts anew.
         """
-        return self._play([None] * self.batch, np.ones((self.batch, frames), bool))
+        return self._play([None] * self.batch, np.ones((self.batch, checked_count(frames, "frames")), bool))
 
     def flush(self) -> Wave:
         """Return the rest of the wave: all together n * hop_length samples for n frames. The next push starts anew."""

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,13 @@ def is_finished(plan: Plan, shard: int) -> bool:
 
 
 def is_intact(plan: Plan, shard: int) -> bool:
-    """Tell whether a shard needs no more work: it is finished, and as long as it was then."""
+    """Tell whether a shard needs no more work: it is finished, its index is whole, and it is as long as it was then."""
     if not is_finished(plan, shard):
         return False
-    size = _written_bytes(index_path(plan.folder, shard))
+    index = index_path(plan.folder, shard)
+    size = _written_bytes(index)
+    if _count_lines(index) != plan.size_of(shard) + (size is not None):
+        return False
     return size is None or size == _bytes_of(shard_path(plan.folder, shard, plan.settings.format))
 
 
@@ -105,6 +109,11 @@ def _written_bytes(index: Path) -> int | None:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST_SIZE_BYTES))
         found = re.search(rb'^\{"%s": (\d+)\}\n\Z' % _SIZE.encode(), file.read(), re.MULTILINE)
     return None if found is None else int(found[1])
+
+
+def _count_lines(index: Path) -> int:
+    with index.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b""))
 
 
 def _bytes_of(shard: Path) -> int:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vqcodec.errors import ConfigError
 from vqcodec.models.architecture import ModelConfig
-from vqcodec.texts import read_json_object, read_limited
+from vqcodec.texts import parse_yaml, read_json_object, read_limited
 from vqcodec.training.keys import unknown_key
 
 
@@ -80,7 +80,7 @@ class DataConfig(_Section):
     valid: list[str] = Field(["data/valid"], description="the same, for validation")
     valid_clips: int = Field(24, ge=1, description="clips of `valid` that validation during training uses")
     segment_seconds: float = Field(1.0, ge=0.1, le=3600, description="length of what is cut from clips")
-    batch_size: int = Field(8, ge=1, description="segments per step and process")
+    batch_size: int = Field(8, ge=1, le=1 << 16, description="segments per step and process")
     workers: int = Field(0, ge=0, description="loader processes")
     cache_mb: int = Field(2048, ge=0, description="decoded clips kept in memory, per loader process")
     gain_db: _Range = Field((-20.0, 6.0), description="gain of every segment, drawn between the two")
@@ -237,7 +237,7 @@ def _short(value: Any) -> str:
 def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """Read a recipe and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
     try:
-        values = _yaml(read_limited(Path(path), _MOST_RECIPE_BYTES).decode("utf-8")) or {}
+        values = parse_yaml(read_limited(Path(path), _MOST_RECIPE_BYTES).decode("utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the recipe ({error.strerror}); give a YAML file") from None
     except ValueError as error:
@@ -281,18 +281,6 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"{override!r}: {section} is a value, not a section")
         values = inner
     try:
-        values[last] = _yaml(text)
+        values[last] = parse_yaml(text)
     except ValueError:
         raise ConfigError(f"{override!r:.200}: the value is not YAML") from None
-
-
-def _yaml(text: str) -> Any:
-    """The value of YAML. Raises ValueError, also for what is nested too deeply and for dates that are none."""
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None

@@ -311,3 +311,93 @@ def test_what_a_damaged_header_makes_libsndfile_do_is_not_printed(sound, capfd):
         with contextlib.suppress(AudioError):
             read(bytes(data))
     assert capfd.readouterr().err == ""
+
+
+NAMED = {
+    "au": {"format": "AU"},
+    "adpcm in au": {"format": "AU", "subtype": "G723_24"},
+    "nist": {"format": "NIST"},
+    "w64": {"format": "W64"},
+    "gsm in w64": {"format": "W64", "subtype": "GSM610"},
+    "caf": {"format": "CAF"},
+    "alac in caf": {"format": "CAF", "subtype": "ALAC_16"},
+    "svx": {"format": "SVX"},
+    "voc": {"format": "VOC"},
+    "wve": {"format": "WVE"},
+}
+
+
+@pytest.fixture(params=NAMED)
+def named(request, sound):
+    """A file of a format whose header names where its sound ends."""
+    file = io.BytesIO()
+    soundfile.write(file, sound, 8000 if request.param == "wve" else RATE_HZ, **NAMED[request.param])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("behind", [bytes(100), b"TAG" + bytes(125), np.arange(4000, dtype="<i2").tobytes()])
+def test_what_lies_behind_the_named_end_is_never_sound(named, behind):
+    np.testing.assert_array_equal(read(named + behind, on_truncated="take"), read(named))
+
+
+def test_much_behind_the_named_end_or_another_file_is_refused(named):
+    with pytest.raises(AudioError, match=r"has [45]\d\d\d bytes after the end of its audio"):
+        read(named + bytes(np.full(5000, 200, np.uint8)))
+    with pytest.raises(AudioError, match=f"joined to it at byte {len(named)}"):
+        read(named + named)
+
+
+@pytest.mark.parametrize("missing", [2, 3000])
+def test_less_than_a_header_names_is_refused_also_by_two_bytes(named, missing):
+    with pytest.raises(AudioError, match="is cut: by its header it has"):
+        read(named[:-missing])
+
+
+def test_a_w64_may_have_chunks_behind_its_sound(sound):
+    data = coded(sound, "w64")
+    guid = b"junk" + bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    behind = guid + struct.pack("<Q", 24 + 9000) + bytes(np.full(9000, 7, np.uint8))
+    np.testing.assert_array_equal(read(data + behind), read(data))
+
+
+@pytest.mark.parametrize("length", [-1, 0x7FFFFFFF])
+def test_a_caf_may_leave_its_length_open(sound, length):
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE_HZ, format="CAF")
+    data = file.getvalue()
+    at = data.index(b"data") + 4
+    open_ended = data[:at] + struct.pack(">q", length) + data[at + 8 :]
+    if length < 0:
+        np.testing.assert_array_equal(read(open_ended), read(data))
+    else:
+        with pytest.raises(AudioError, match="is cut"):
+            read(open_ended)
+
+
+@pytest.mark.parametrize("kind", ["avr", "mpc2k", "mat5"])
+def test_more_than_a_format_counts_is_refused(sound, kind):
+    data = coded(sound, kind)
+    with pytest.raises(AudioError, match=r"has \d+ samples where its header says 32000"):
+        read(data + bytes(np.full(1000, 7, np.uint8)))
+
+
+@pytest.mark.parametrize("kind", ["PAF", "PVF", "IRCAM", "XI", "MAT4"])
+def test_formats_that_name_no_length_are_still_searched_for_another_file(sound, kind):
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE_HZ, format=kind)
+    assert len(read(file.getvalue())) == len(sound)
+    with pytest.raises(AudioError, match=f"joined to it at byte {len(file.getvalue())}"):
+        read(file.getvalue() * 2)
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_any_header_of_these_formats_gives_sound_or_our_own_error(sound, kind):
+    """Also with claims beyond what a file can seek to, which W64 and CAF have room for."""
+    file, random = io.BytesIO(), np.random.default_rng(0)
+    soundfile.write(file, sound[:500], 8000 if kind == "wve" else RATE_HZ, **NAMED[kind])
+    for _ in range(150):
+        data = bytearray(file.getvalue())
+        at = random.integers(0, 120)
+        data[at : at + 8] = random.choice([b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\xff" * 7 + b"\x7f", bytes(8)])
+        with contextlib.suppress(AudioError):
+            assert len(read(bytes(data), on_truncated=random.choice(["refuse", "take"]))) <= 10_000

@@ -257,3 +257,13 @@ def test_loading_a_model_is_not_part_of_the_speed(run, tmp_path, archive, monkey
 @pytest.mark.parametrize("options", [["--skip-existing"], ["--workers", 2], ["--out-dir", "out"]])
 def test_live_streams_are_one_file(run, command, options):
     assert "--live" in run(command, "--live", "-", "-", *options, code=2).output
+
+
+@pytest.mark.parametrize(("offsets", "told"), [((0, "0.0"), False), ((0, 1.5), True)])
+def test_encoding_tells_that_excerpts_of_a_manifest_are_not_cut(run, tmp_path, speech_path, toy_weights, offsets, told):
+    rows = [{"path": str(speech_path), "offset": offset, "duration": 1.0} for offset in offsets]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("encode", tmp_path / "m.jsonl", "--out-dir", tmp_path / "out", "--model", toy_weights)
+    warning = f"Warning: {tmp_path / 'm.jsonl'}: 1 of 2 rows name excerpts, yet whole files are encoded, each once; "
+    assert (warning in result.stderr) == told
+    assert len(list((tmp_path / "out").iterdir())) == 1

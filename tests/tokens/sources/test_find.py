@@ -101,6 +101,8 @@ def test_json_lines_keep_types(tmp_path):
         ("m.jsonl", '{"path": "a.wav", "start": true}', "line 1: start True is no length of time"),
         ("m.jsonl", '{"path": "a.wav", "channel": 0.5}', "line 1: channel 0.5 is no number"),
         ("m.jsonl", '{"path": 5}', "line 1: 5 is no path that a file can have"),
+        ("m.csv", "path\n.\n", r"line 2: '\.' is no path that a file can have"),
+        ("m.jsonl", '{"path": "/"}', "line 1: '/' is no path that a file can have"),
         ("m.jsonl", r'{"path": "a\u0000.wav"}', r"line 1: 'a\\x00.wav' is no path"),
         ("m.jsonl", r'{"path": "a\ud800.wav"}', r"line 1: 'a\\ud800.wav' is no path"),
     ],
@@ -302,6 +304,36 @@ def test_what_is_no_tar_is_named(tmp_path):
         found(tmp_path / "x.tar")
     with pytest.raises(AudioError, match=r"y-003\.tar: there is no such archive; correct"):
         found(tmp_path / "y-{003..004}.tar")
+
+
+def test_an_archive_that_goes_on_or_stops_where_members_would_be_left_out_is_named(tmp_path):
+    first = tar_of(tmp_path / "a.tar", ("a.wav", b"RIFF"), ("b.wav", b"RIFF")).read_bytes()
+    second = tar_of(tmp_path / "b.tar", ("c.wav", b"RIFF")).read_bytes()
+    damaged = bytearray(first)
+    damaged[1024 + 100] ^= 1  # the head of the second member, at which readers of tar stop as well
+    for data, message in ((first + second, "goes on"), (bytes(damaged), "goes on"), (first[:1024], "has no end")):
+        (tmp_path / "x.tar").write_bytes(data)
+        with pytest.raises(AudioError, match=rf"x\.tar: {message}"):
+            found(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_member_without_data_is_not_passed_over(tmp_path, kind):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        folder, link = tarfile.TarInfo("d"), tarfile.TarInfo("d/b.wav")
+        folder.type, link.type, link.linkname = tarfile.DIRTYPE, kind, "d/a.wav"
+        archive.addfile(folder)
+        add(archive, "d/a.wav", b"RIFF")
+        archive.addfile(link)
+    with pytest.raises(AudioError, match=r"x\.tar: d/b\.wav is a link or no file, and holds no data; store the file"):
+        found(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("braces", ["{0..99999999999}", "{0..999}{0..999}{0..9}", "{1..2}{000..999}{0..999}"])
+def test_braces_that_name_too_many_archives_are_one_line(tmp_path, monkeypatch, braces):
+    monkeypatch.setattr("vqcodec.tokens.sources.tar._MOST_ARCHIVES", 1000)
+    with pytest.raises(AudioError, match="names more than 1000 archives"):
+        found(tmp_path / f"s-{braces}.tar")
 
 
 # Hugging Face

@@ -4,17 +4,16 @@
 more than libsndfile would read. Both look at headers of chunks, pages and frames only: a module each.
 """
 
-import math
 import re
-import struct
 from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO, Literal
 
 from vqcodec.audio.extent.chunks import find_aiff_fault, find_wave_fault, whole_wave
-from vqcodec.audio.extent.claims import MOST_STRAY_BYTES, cut_fault, is_unknown, size_of, stray_fault
+from vqcodec.audio.extent.claims import MOST_STRAY_BYTES, cut_fault, is_unknown
 from vqcodec.audio.extent.flac import find_flac_fault
 from vqcodec.audio.extent.mpeg import find_mpeg_fault, parse_frame, tag_bytes, whole_mpeg
+from vqcodec.audio.extent.named import find_named_fault, kind_of, whole_named
 from vqcodec.audio.extent.ogg import find_ogg_fault
 
 __all__ = ["OnTruncated", "find_fault", "is_mpeg", "whole"]
@@ -22,22 +21,26 @@ __all__ = ["OnTruncated", "find_fault", "is_mpeg", "whole"]
 OnTruncated = Literal["refuse", "take"]
 """What becomes of a file that is cut, or goes on where libsndfile stops."""
 
-_MOST_SPHERE_BYTES = 1024
+_MOST_PADDING_SAMPLES = 8
+_HEAD_BYTES = 32
+"""What tells a file of a format without lengths from sound."""
+_BLOCK_BYTES = 1 << 20
 _SDS_HEAD_BYTES, _SDS_BLOCK_BYTES = 21, 127
 
 
 def whole(file: BinaryIO) -> BinaryIO:
     """Make of `file` one that libsndfile reads to its end, if it would not read `file` itself so.
 
-    That is a WAV whose size is unknown (0, or as large as can be) or has wrapped round at 4 GiB, and an MP3 that does
-    not say how long it is, whose length libsndfile guesses from its first frame.
+    That is a WAV whose size is unknown (0, or as large as can be) or has wrapped round at 4 GiB, an MP3 that does not
+    say how long it is, whose length libsndfile guesses from its first frame, and what goes on behind its sound, which
+    libsndfile would take for more of it (W64, SPHERE and the like).
     """
     kind = _kind(file)
     if kind == "wave":
         return whole_wave(file)
     if kind == "mpeg":
         return whole_mpeg(file)
-    return file
+    return file if kind is None or kind in _FAULTS else whole_named(file, kind)
 
 
 def is_mpeg(file: BinaryIO) -> bool:
@@ -54,7 +57,9 @@ def find_fault(file: BinaryIO, log: str = "", samples: int = 0) -> str | None:
     position = file.tell()
     kind = _kind(file)
     try:
-        return _FAULTS[kind](file) if kind else _fault_in(log, samples)
+        if kind is None:
+            return _fault_in(log, samples) or _joined_fault(file)
+        return _FAULTS[kind](file) if kind in _FAULTS else find_named_fault(file, kind)
     finally:
         file.seek(position)
 
@@ -62,61 +67,50 @@ def find_fault(file: BinaryIO, log: str = "", samples: int = 0) -> str | None:
 def _kind(file: BinaryIO) -> str | None:
     start = tag_bytes(file)
     file.seek(start)
-    head = file.read(12)
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
+    head = file.read(16)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         return "wave"
     if head[:4] == b"FORM" and head[8:11] == b"AIF":
         return "aiff"
-    named = {b"OggS": "ogg", b"fLaC": "flac", b".snd": "au", b"NIST": "sphere"}.get(head[:4])
+    named = {b"OggS": "ogg", b"fLaC": "flac"}.get(head[:4]) or kind_of(head)
     if named is None and parse_frame(head) is not None:
         return "mpeg"
     return named
-
-
-def _au_fault(file: BinaryIO) -> str | None:
-    """A header of AU: its own length, and that of the sound."""
-    file.seek(4)
-    start, length = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
-    present = max(0, size_of(file) - start)
-    if is_unknown(length):
-        return None
-    return cut_fault(length, present) or stray_fault(file, start + length)
-
-
-def _sphere_fault(file: BinaryIO) -> str | None:
-    """A header of NIST SPHERE: its own length, and lines such as `sample_count -i 16000`."""
-    file.seek(0)
-    head = file.read(_MOST_SPHERE_BYTES)
-    numbers = dict(re.findall(rb"^(\w+) -i (\d{1,12})$", head, re.MULTILINE))
-    sizes = [int(numbers.get(name, 1)) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
-    if b"sample_count" not in numbers or (b"sample_coding -s" in head and b"shorten" in head):
-        return None
-    header_size = head[8:16].strip()
-    start, length = int(header_size) if header_size.isdigit() else _MOST_SPHERE_BYTES, math.prod(sizes)
-    return cut_fault(length, max(0, size_of(file) - start)) or stray_fault(file, start + length)
 
 
 def _fault_in(log: str, samples: int) -> str | None:
     """What libsndfile found in other formats, such as `Data Size : 64000 (should be 31988)`."""
     if re.search(r"^(2BIT|MPC2000|MATLAB 5|GNU Octave)", log, re.MULTILINE):
         *_, claimed = re.findall(r"(?:Frames|Cols) *: (\d+)", log) or ["0"]
+        if samples > int(claimed) + _MOST_PADDING_SAMPLES:
+            return f"has {samples} samples where its header says {claimed}; the others are no part of its audio"
         return cut_fault(int(claimed), samples, "samples")
     dump = re.search(r"Length : (\d+)\nMidi Sample Dump", log)
     if dump and (int(dump[1]) - _SDS_HEAD_BYTES) % _SDS_BLOCK_BYTES:
         return f"is cut: its last block of {_SDS_BLOCK_BYTES} bytes is not whole"
-    if "Seems to be a truncated file" in log:  # Creative Voice
-        return f"is cut: its last block is not whole, and {samples} samples are there"
     for claimed, present in re.findall(r"(\d+) \(?should be (\d+)", log):
         if not is_unknown(int(claimed)) and (fault := cut_fault(int(claimed), int(present))):
             return fault
     return None
 
 
+def _joined_fault(file: BinaryIO) -> str | None:
+    """Another file like `file` in it, where no header says how long the sound is."""
+    file.seek(0)
+    head = before = file.read(_HEAD_BYTES)
+    position = _HEAD_BYTES
+    while block := file.read(_BLOCK_BYTES):
+        at = (before + block).find(head, 1 if position == _HEAD_BYTES else 0)
+        if at >= 0:
+            return f"has another file joined to it at byte {position - len(before) + at}, which would be left out"
+        position += len(block)
+        before = (before + block)[-_HEAD_BYTES + 1 :]
+    return None
+
+
 _FAULTS: dict[str, Callable[[BinaryIO], str | None]] = {
     "wave": find_wave_fault,
     "aiff": find_aiff_fault,
-    "au": _au_fault,
-    "sphere": _sphere_fault,
     "ogg": partial(find_ogg_fault, most_stray_bytes=MOST_STRAY_BYTES),
     "flac": find_flac_fault,
     "mpeg": find_mpeg_fault,

@@ -45,7 +45,7 @@ def find_wave_fault(file: BinaryIO) -> str | None:
 def find_aiff_fault(file: BinaryIO) -> str | None:
     """Tell what is wrong with the length of an AIFF; None: nothing."""
     size, claimed = size_of(file), 0
-    for name, start, length in _chunks(file, 12, ">"):
+    for name, start, length in chunks(file, 12, ">"):
         if name == b"COMM":
             file.seek(start)
             channels, frames, bits = struct.unpack(">HIH", file.read(8).ljust(8, b"\0"))
@@ -75,7 +75,7 @@ class _Wave:
         self.start = self.length = self.present = 0
         self.chunks: list[tuple[bytes, int, int]] = []  # those in front of the sound
         wide = None
-        for name, start, length in _chunks(file, 12, self.order):
+        for name, start, length in chunks(file, 12, self.order):
             if name == b"ds64" and self.form == b"RF64":
                 file.seek(start + 8)
                 wide = int.from_bytes(file.read(8), "little")
@@ -109,7 +109,7 @@ class _Wave:
         return self.length if self.form == b"RF64" else self.length + (self.present - self.length >> 32 << 32)
 
 
-def _chunks(file: BinaryIO, position: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: BinaryIO, position: int, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte and claimed length of each chunk from `position` on; ends at what has no printable name."""
     while True:
         file.seek(position)
@@ -124,7 +124,7 @@ def _chunks(file: BinaryIO, position: int, order: str) -> Iterator[tuple[bytes, 
 def _end_of_chunks(file: BinaryIO, position: int, order: str) -> int:
     """Where whole chunks from `position` on end: the end of the file, if nothing else follows them."""
     size = size_of(file)
-    for _, start, length in _chunks(file, position, order):
+    for _, start, length in chunks(file, position, order):
         if start + length > size:
             break
         position = min(size, start + length + length % 2)
@@ -133,7 +133,7 @@ def _end_of_chunks(file: BinaryIO, position: int, order: str) -> int:
 
 def _after(file: BinaryIO, position: int, order: str) -> str | None:
     """What is wrong with what follows the sound: another file, or bytes that are no chunks."""
-    for name, start, _ in _chunks(file, position, order):
+    for name, start, _ in chunks(file, position, order):
         if name in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
             return f"has another file joined to it at byte {start - 8}, which would be left out"
     end = _end_of_chunks(file, position, order)

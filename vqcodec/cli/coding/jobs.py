@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from vqcodec.cli.common import echo
 from vqcodec.errors import BitstreamError, OutputError
 from vqcodec.output import check_output, make_folder
 
@@ -96,7 +97,12 @@ def find_recordings(source: str) -> Iterator[tuple[Path, Path]]:
     from vqcodec.audio.discover import find_audio
 
     root = Path(source).expanduser()
-    for clip in find_audio([source]):
+    clips = find_audio([source])
+    excerpts = sum(clip.is_excerpt for clip in clips)
+    if excerpts:
+        told = f"{excerpts} of {len(clips)} rows name excerpts, yet whole files are encoded, each once"
+        echo(f"Warning: {source}: {told}; vqcodec tokenize --format vqc codes excerpts", err=True)
+    for clip in clips:
         yield clip.path, clip.path.relative_to(root) if root.is_dir() else Path(clip.path.name)
 
 

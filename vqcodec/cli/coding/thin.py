@@ -69,7 +69,9 @@ def make_thinner(kbps: float | None, codebooks: int | None, force: bool) -> Work
 
 
 def _kept(header: Header, kbps: float | None, codebooks: int | None) -> int:
-    """Tell how many codebooks are kept. Raises ConfigError for more than the file has."""
+    """Tell how many codebooks are kept. Raises ConfigError for more than the file has, and a rate that is no number."""
+    if kbps is not None and not kbps < float("inf"):
+        raise ConfigError(f"kbps {kbps} is not a positive number")
     if codebooks is None:
         return codebooks_for_kbps(
             kbps or 0.0,

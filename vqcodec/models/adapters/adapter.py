@@ -14,7 +14,7 @@ from vqcodec.errors import AudioError, ModelError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters.folder import ModelFolder
 from vqcodec.models.engine import ClipEngine
-from vqcodec.models.tensors import check_codes_tensor, checked_waves
+from vqcodec.models.tensors import checked_codes, checked_length, checked_waves
 
 
 def lowest_bandwidth(model: Any, num_codebooks: int) -> float:
@@ -115,12 +115,8 @@ class Adapter(ClipEngine):
 
         A model that normalizes decodes at the level to which it normalizes. Raises ValueError for other codes.
         """
-        check_codes_tensor(codes)
-        self.check_codes(codes.cpu().numpy())
-        available = codes.shape[2] * self.hop_length
-        length = available if length_samples is None else length_samples
-        if not 0 <= length <= available:
-            raise ValueError(f"length_samples {length} is not in 0..{available}, what {codes.shape[2]} frames hold")
+        codes = checked_codes(codes, self)
+        length = checked_length(length_samples, codes.shape[2], self.hop_length)
         waves = [self.decode_clip(item[None].cpu().numpy(), None) for item in codes]
         return torch.from_numpy(np.stack([np.zeros((1, length), np.float32), *(w[:, :length] for w in waves)])[1:])
 

@@ -161,7 +161,7 @@ def _of_row(row: Row, folder: Path, root: Path) -> Utterance:
 def _path_text(value: Any, where: str) -> str:
     """The path of a row, which a file can have. Lone surrogates may stand for bytes that are no UTF-8."""
     try:
-        if b"\0" in os.fsencode(value):
+        if b"\0" in os.fsencode(value) or not Path(value).name:
             raise ValueError
     except (TypeError, ValueError):
         raise AudioError(f"{where}: {value!r} is no path that a file can have; correct it") from None

@@ -7,6 +7,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from vqcodec.audio.discover import is_audio
@@ -16,6 +17,8 @@ from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 _TEXTS = {".txt": "text", ".cls": "label"}
 _MAX_TEXT_BYTES = 1 << 20
+_MOST_ARCHIVES = 1_000_000
+"""That braces may name."""
 
 
 def is_pattern(source: str) -> bool:
@@ -31,7 +34,10 @@ def utterances(pattern: str) -> Iterator[Utterance]:
     from a text of the same name as json.text. A sample without audio comes with its first member, which then fails as
     audio. Raises AudioError for what is no tar archive, and for texts that cannot be carried whole.
     """
-    archives = sorted(match for path in _expand(os.path.expanduser(pattern)) for match in glob.glob(path) or [path])
+    named = list(islice(_expand(os.path.expanduser(pattern)), _MOST_ARCHIVES + 1))
+    if len(named) > _MOST_ARCHIVES:
+        raise AudioError(f"{pattern}: names more than {_MOST_ARCHIVES} archives; give fewer at once")
+    archives = sorted(match for path in named for match in glob.glob(path) or [path])
     for archive in archives:
         prefix = f"{Path(archive).stem}/" if len(archives) > 1 else ""
         yield from _samples(archive, prefix)
@@ -43,11 +49,12 @@ def _expand(pattern: str) -> Iterator[str]:
     if found is None:
         yield pattern
         return
-    span = re.fullmatch(r"(\d+)\.\.(\d+)", found[1])
+    span = re.fullmatch(r"(\d{1,18})\.\.(\d{1,18})", found[1])
+    choices: Iterator[str]
     if span:
-        choices = [f"{value:0{len(span[1])}}" for value in range(int(span[1]), int(span[2]) + 1)]
+        choices = (f"{value:0{len(span[1])}}" for value in range(int(span[1]), int(span[2]) + 1))
     else:
-        choices = found[1].split(",")
+        choices = iter(found[1].split(","))
     for choice in choices:
         yield from _expand(pattern[: found.start()] + choice + pattern[found.end() :])
 
@@ -58,13 +65,18 @@ def _samples(archive: str, prefix: str) -> Iterator[Utterance]:
         with _Careful(archive) as data, tarfile.open(fileobj=data, mode="r:") as file:
             samples: dict[str, dict[str, tarfile.TarInfo]] = {}
             for member in _members(file, data.size_bytes):
-                if not member.isfile():
+                if member.isdir():
                     continue
+                if not member.isfile():
+                    raise AudioError(
+                        f"{archive}: {member.name} is a link or no file, and holds no data; store the file"
+                    )
                 key, suffix = _split(member.name)
                 members = samples.setdefault(key, {})  # which may lie apart
                 if suffix in members:
                     raise AudioError(f"{archive}: {member.name} is there twice; keep one")
                 members[suffix] = member
+            _check_end(data, file.offset, archive)
             for key, members in samples.items():
                 yield _sample(file, archive, prefix, key, members)
     except FileNotFoundError:
@@ -95,6 +107,21 @@ def _members(file: tarfile.TarFile, size_bytes: int) -> Iterator[tarfile.TarInfo
             raise tarfile.ReadError(f"a member of {member.size} bytes at byte {member.offset_data}")
         at = member.offset_data
         yield member
+
+
+def _check_end(data: io.BufferedReader, end: int, archive: str) -> None:
+    """Raise AudioError for an archive that goes on behind its `end`, where readers of tar stop, or has none."""
+    data.seek(end)
+    if len(data.peek(1)) == 0:
+        raise AudioError(
+            f"{archive}: has no end, which is zeros; it is cut: fetch it anew, or unpack it to take the rest"
+        )
+    while block := data.read(_MAX_TEXT_BYTES):
+        if any(block):
+            raise AudioError(
+                f"{archive}: goes on behind the end of the archive, as archives do that were joined or are damaged; "
+                "give each by itself, or join them by tar --concatenate"
+            )
 
 
 def _split(name: str) -> tuple[str, str]:
