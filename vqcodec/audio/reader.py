@@ -11,8 +11,9 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import MOST_PEAK, Wave
+from vqcodec.audio import OnTruncated
 from vqcodec.audio.containers import decoded, is_container
-from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
+from vqcodec.audio.extent import find_fault, is_mpeg, whole
 from vqcodec.audio.extent.mpeg import least_samples
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
-from vqcodec.audio.extent import OnTruncated
+from vqcodec.audio import OnTruncated
 from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES

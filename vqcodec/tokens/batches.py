@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
-from vqcodec.audio.extent import OnTruncated
+from vqcodec.audio import OnTruncated
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
 from vqcodec.models.engine import Engine

@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from vqcodec.audio.extent.chunks import find_aiff_fault, find_wave_fault, whole_wave
 from vqcodec.audio.extent.claims import MOST_STRAY_BYTES, cut_fault, is_unknown, size_of, stray_fault
@@ -17,10 +17,7 @@ from vqcodec.audio.extent.flac import find_flac_fault
 from vqcodec.audio.extent.mpeg import find_mpeg_fault, parse_frame, tag_bytes, whole_mpeg
 from vqcodec.audio.extent.ogg import find_ogg_fault
 
-__all__ = ["OnTruncated", "find_fault", "is_mpeg", "whole"]
-
-OnTruncated = Literal["refuse", "take"]
-"""What becomes of a file that is cut, or goes on where libsndfile stops."""
+__all__ = ["find_fault", "is_mpeg", "whole"]
 
 _MOST_SPHERE_BYTES = 1024
 _SDS_HEAD_BYTES, _SDS_BLOCK_BYTES = 21, 127
