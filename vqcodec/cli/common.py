@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO, TextIO
 
 import click
+from typing_extensions import override
 
 from vqcodec.models.effort import DEFAULT_EFFORT, EFFORTS
 from vqcodec.models.zoo import DEFAULT_MODEL, ENGINES
@@ -42,6 +43,7 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # generic in the newest 
 
     name = "h:mm:ss"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds."""
         if isinstance(value, float):

@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
+from typing_extensions import override
+
+from vqcodec.audio import OnTruncated
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
-from vqcodec.audio import OnTruncated
 from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ
 from vqcodec.bitstream import Header
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
@@ -84,6 +86,7 @@ class Engines:
         self.loading_seconds += time.monotonic() - began
         return engine
 
+    @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Send to another process what to do, not models."""
         return Engines, (self._engine, self._device, self._effort)

@@ -161,6 +161,7 @@ class Codec(nn.Module, StreamEngine):
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
+    @override
     def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:
         """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized."""
         latent, _ = self.encoder(self._pad(wave).squeeze(1))

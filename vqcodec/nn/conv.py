@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.linear import linear
 
@@ -43,6 +44,7 @@ class CausalConv1d(Streaming):
         self.context = kernel_size - stride
         self.past_shape = (self.context, in_channels)
 
+    @override
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Convolve `x` after the frames in `past`; see the class for shapes."""
         x = after(past, x, self.past_shape)

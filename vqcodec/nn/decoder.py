@@ -7,6 +7,7 @@ network with an inverse STFT is an order of magnitude cheaper than transposed co
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
@@ -25,6 +26,7 @@ class Upsample(nn.Module):
         self.out_channels = out_channels
         self.linear = Linear(in_channels, factor * out_channels)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """Upsample `x`."""
         y: Tensor = self.linear(x)
@@ -56,6 +58,7 @@ class InverseSpectrum(Streaming):
         steady = envelope[self.delay_samples]
         self.register_buffer("window", window / steady, persistent=False)
 
+    @override
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
@@ -112,6 +115,7 @@ class Decoder(nn.Module):
         """Shapes of the tensors of a state, without the batch."""
         return past_shapes([*self.layers, self.head])
 
+    @override
     def forward(self, latent: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Decode `latent` after the past in `state`; see the class for shapes."""
         return run_layers([*self.layers, self.head], latent, state)

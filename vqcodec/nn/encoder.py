@@ -6,6 +6,7 @@ strided convolutions on samples (the front end of speech enhancement; StreamCode
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
@@ -32,6 +33,7 @@ class CompressedSpectrum(Streaming):
         self.past_shape = (window_length - stft_hop,)
         self.register_buffer("window", torch.hann_window(window_length), persistent=False)
 
+    @override
     def forward(self, wave: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Analyse `wave` after the samples in `past`."""
         wave = after(past, wave, self.past_shape)
@@ -86,6 +88,7 @@ class Encoder(nn.Module):
         """Shapes of the tensors of a state, without the batch."""
         return past_shapes(self.layers)
 
+    @override
     def forward(self, wave: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Encode `wave` after the past in `state`; see the class for shapes."""
         features, state = run_layers(self.layers, wave, state)

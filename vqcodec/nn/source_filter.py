@@ -11,6 +11,7 @@ their high frequencies from a baseband in this way (Makhoul and Berouti 1979); h
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.conv import Streaming, overlap_add, overlapping
 from vqcodec.nn.encoder import fourier_basis
@@ -76,6 +77,7 @@ class SourceFilter(Streaming):
         self.past_shape = (sum(self._parts),)
         self.context_samples = window_length + overlap + (self.lag + _AVERAGED) * stft_hop
 
+    @override
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the `past`; see the class for shapes."""
         if past is None:

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import IO, Literal, cast
 
+from typing_extensions import override
+
 _LOOK_SECONDS = 0.05
 """Between looks for the reader of a named pipe."""
 _READER_SECONDS = 1.0
@@ -94,14 +96,17 @@ class StoppableFile(io.RawIOBase):
         self._file = cast(io.RawIOBase, getattr(file, "raw", file))
         self._stop = stop
 
+    @override
     def readable(self) -> bool:
         """True."""
         return True
 
+    @override
     def fileno(self) -> int:
         """Give that of `file`."""
         return self._file.fileno()
 
+    @override
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read what is there into `buffer`, after waiting for something."""
         if not self._stop.wait_for(self._file):

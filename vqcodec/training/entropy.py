@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.arrays import StoredCodes
 from vqcodec.audio.reader import AudioReader
@@ -73,6 +74,7 @@ class _Network(nn.Module):
         with torch.no_grad():
             self.levels.weight.copy_(vectors * (_LEVELS_STD / vectors.std().clamp(min=1e-6)))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """Contexts [N, inputs] -> logits [N, codes]."""
         logits: Tensor = self.levels(self.narrow(torch.relu(self.hidden(x))))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 _MOMENTUM = 0.95
 _UPDATE_SCALE = 0.2
@@ -39,6 +40,7 @@ class Muon(torch.optim.AdamW):
         super().__init__(groups, lr=lr, betas=betas, weight_decay=weight_decay)
 
     @torch.no_grad()
+    @override
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Step the matrices; their gradients are used up. Then step the others."""
         loss = None if closure is None else torch.enable_grad()(closure)()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
+from typing_extensions import override
 
 from vqcodec.cli.common import echo, effort_option, model_option
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
@@ -23,6 +24,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 
     name = "i/N"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """Two integers."""
         first, slash, count = str(value).partition("/")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from vqcodec.cli.common import echo, progress, require
 from vqcodec.system.workers import usable_cores
@@ -17,6 +18,7 @@ class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 
     name = "a,b,..."
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         """A list of at least one."""
         if isinstance(value, list):
@@ -32,6 +34,7 @@ class Rates(Names):
 
     name = "kbps,kbps,..."
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:  # type: ignore[override]
         """A list of numbers over 0."""
         try:
@@ -48,6 +51,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 
     name = "NAME=ENCODE;DECODE"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Name and template."""
         if isinstance(value, tuple):

@@ -97,6 +97,7 @@ class MimiAdapter(Adapter, StreamEngine):
             x = _streamed(layer, x, past.convolutions)
         return x[:, 0].float().cpu().numpy(), past
 
+    @override
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
         """Raises ConfigError: transformers' caches are no arrays of fixed shapes."""
         raise ConfigError(

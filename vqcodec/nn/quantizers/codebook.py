@@ -84,6 +84,7 @@ class Codebook(nn.Module):
         device = next(self.parameters(), next(self.buffers(), torch.empty(0))).device
         return self.lookup(torch.arange(self.size, device=device))
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
         """Quantize `vectors` [N, dim] for training, and learn when in training mode.
 

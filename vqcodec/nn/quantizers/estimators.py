@@ -5,14 +5,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
+    @override
     def forward(_: Any, _vectors: Tensor, chosen: Tensor) -> Tensor:
         return chosen.clone()
 
     @staticmethod
+    @override
     def backward(_: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0], None
 

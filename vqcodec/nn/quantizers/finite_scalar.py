@@ -50,8 +50,9 @@ class FiniteScalar(ProjectedCodebook):
     def _codes(self, rounded: Tensor) -> Tensor:
         return ((rounded + self.levels / 2).long() * self.place).sum(-1)
 
+    @override
     def inner_scores(self, z: Tensor) -> Tensor:
-        """Minus half the squared distances to the points; see `ProjectedCodebook`."""
+        """Score by minus half the squared distances to the points."""
         points = self.points(torch.arange(self.size, device=z.device))
         bounded = self.bounded(z) / (self.levels / 2)
         return bounded @ points.T - 0.5 * points.square().sum(1)

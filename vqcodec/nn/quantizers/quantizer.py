@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 BEAMS = 4
 """Of the search for codes, unless it is told otherwise."""
@@ -71,6 +72,7 @@ class Quantizer(nn.Module):
         """Quantized latent [B, F * steps, dim] of `codes` [B, any K, F]."""
         raise NotImplementedError
 
+    @override
     def forward(self, latent: Tensor, draw: Draw) -> Quantized:
         """Quantize `latent` [B, F * steps, dim] for training, and let the codebooks learn when in training mode."""
         raise NotImplementedError

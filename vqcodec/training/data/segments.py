@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
 
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.reader import AudioReader
@@ -53,6 +54,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
         self._cache: dict[str, NDArray[np.int16]] = {}
         self._cached_bytes = 0
 
+    @override
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
         """Segment number `index`, the same for every call."""
         random = np.random.default_rng((self.seed, index))

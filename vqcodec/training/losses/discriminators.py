@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from typing_extensions import override
 
 from vqcodec.audio.spectral import stft
 from vqcodec.nn.encoder import COMPRESSION
@@ -31,6 +32,7 @@ class StftDiscriminator(nn.Module):
         self.convolutions = nn.ModuleList(weight_norm(conv) for conv in convolutions)
         self.to_logits = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
+    @override
     def forward(self, wave: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge `wave`; see the class for shapes."""
         spectrum = torch.view_as_real(stft(wave, self.window, self.window // 4))
@@ -50,6 +52,7 @@ class Discriminators(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(StftDiscriminator(window, channels) for window in windows)
 
+    @override
     def forward(self, wave: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Judge `wave` at every resolution."""
         return [scale(wave) for scale in self.scales]
