@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,7 +13,6 @@ from typing_extensions import override
 from vqcodec.cli.common import echo, effort_option, model_option
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
 from vqcodec.models.effort import Effort
-from vqcodec.models.zoo import card_of
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
 if TYPE_CHECKING:
@@ -83,14 +83,11 @@ def tokenize(
     vqcodec tokenize recordings/ tokens --runner ray --ray-address auto
     """
     from vqcodec.cli.progress import Display
-    from vqcodec.models.engine import rate_note
     from vqcodec.tokens.run import tokenize as run
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
     workers = workers_of(who)
-    if note := rate_note(card_of(model), kbps):
-        echo(note, err=True)
     with Display() as display, _warnings_as_lines():
         totals = run(
             source,
@@ -108,6 +105,7 @@ def tokenize(
             retry_failed=retry_failed,
             plan_only=plan_only,
             on_progress=display.show,
+            on_note=partial(echo, err=True),
         )
     _tell(totals, out, plan_only, who["on_error"])
 
