@@ -90,7 +90,7 @@ def test_only_frames_rounds_up(pattern):
 
 
 def test_types_of_arrays_stand_once():
-    for name in ("Wave", "Codes", "StoredCodes", "Scales"):
+    for name in ("Wave", "Codes", "StoredCodes", "Scales", "State"):
         assert [path.name for path in MODULES if re.search(rf"^{name}\b.*=", source_of(path), re.MULTILINE)] == [
             "arrays.py"
         ]

@@ -8,14 +8,11 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from vqcodec.arrays import Codes, Scales, Wave
+from vqcodec.arrays import Codes, Scales, State, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort
-
-State = Any
-"""What the layers remember of a stream; None starts one. Each engine has a form of its own."""
 
 
 class Engine:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from vqcodec.nn.linear import linear
 
-State = list[Tensor]
+Pasts = list[Tensor]
 """What a chain of layers remembers between calls: a tensor for each of those that remember."""
 
 
@@ -98,7 +98,7 @@ def overlap_add(frames: Tensor, hop: int, past: Tensor | None = None) -> Tensor:
     return wave.flatten(1)
 
 
-def run_layers(layers: Iterable[nn.Module], x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+def run_layers(layers: Iterable[nn.Module], x: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
     """Run `layers` in turn; the state of the chain has the pasts of its Streaming layers, in order."""
     pasts = None if state is None else iter(state)
     new_state = []

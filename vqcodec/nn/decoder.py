@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, Streaming, overlap_add, past_shapes, run_layers
+from vqcodec.nn.conv import CausalConv1d, Pasts, Streaming, overlap_add, past_shapes, run_layers
 from vqcodec.nn.encoder import fourier_basis
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.sizes import Sizes
@@ -116,11 +116,11 @@ class Decoder(nn.Module):
         return past_shapes([*self.layers, self.head])
 
     @override
-    def forward(self, latent: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, latent: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
         """Decode `latent` after the past in `state`; see the class for shapes."""
         return run_layers([*self.layers, self.head], latent, state)
 
-    def start(self, batch: int, latents: int) -> State:
+    def start(self, batch: int, latents: int) -> Pasts:
         """The state of a stream whose first `latents` latents are left out: zeros, but for the place in the noise."""
         device = self.head.to_spectrum.weight.device
         state = [torch.zeros(batch, *shape, device=device) for shape in self.past_shapes]

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, overlapping, past_shapes, run_layers
+from vqcodec.nn.conv import CausalConv1d, Pasts, Streaming, after, overlapping, past_shapes, run_layers
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.sizes import Sizes
 
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
         return past_shapes(self.layers)
 
     @override
-    def forward(self, wave: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, wave: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
         """Encode `wave` after the past in `state`; see the class for shapes."""
         features, state = run_layers(self.layers, wave, state)
         return self.to_latent(self.norm(features)), state

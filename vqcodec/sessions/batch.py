@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.models.engine import Engine, State, StreamEngine
+from vqcodec.arrays import State
+from vqcodec.models.engine import Engine, StreamEngine
 
 Saved = dict[str, NDArray[Any]]
 """A session at rest: arrays by name, for `numpy.savez`."""

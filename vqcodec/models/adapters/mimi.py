@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from vqcodec.arrays import Codes, Scales, Wave
+from vqcodec.arrays import Codes, Scales, State, Wave
 from vqcodec.errors import ConfigError
 from vqcodec.models.adapters.adapter import Adapter
-from vqcodec.models.engine import State, StreamEngine
+from vqcodec.models.engine import StreamEngine
 
 
 @dataclass
