@@ -3,9 +3,13 @@
 import ast
 import re
 import statistics
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from vqcodec.tokens.run import Options
+from vqcodec.tokens.work.messages import Workers
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vqcodec"
@@ -164,3 +168,17 @@ def test_tests_have_the_folders_of_the_package_and_say_what_they_test():
         assert names_a_module or ast.get_docstring(ast.parse(source_of(path))), f"{path}: of what?"
     for folder in PACKAGES:
         assert list((ROOT / "tests" / folder.relative_to(PACKAGE)).rglob("test_*.py")), f"{folder} has no tests"
+
+
+def test_an_option_of_tokenize_crosses_few_signatures():
+    """Those whose names are used for nothing else; the command line, and what obeys, with objects between."""
+    words = {"model", "kbps", "num_codebooks", "format", "shard", "count", "device"}
+    options = {*Options.__annotations__, *Workers.__annotations__} - words
+    crossed = Counter(
+        name.arg
+        for path, node in functions()
+        if {"tokens", "datasets"} & set(path.parts)
+        for name in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    )
+    assert {name: crossed[name] for name in options if crossed[name] > 3} == {}
+    assert crossed["run_commands"] == crossed["entropy_coded"] == 2
