@@ -66,9 +66,9 @@ def test_a_page_is_linked_and_marks_only_what_needs_a_network(page):
     languages = re.findall(r"^```(.+)$", text_of(page), re.MULTILINE)
     # Those of the differences are applied by tests/test_where.py.
     assert set(languages) <= {"sh", "python", "python no-test"} | ({"diff"} if page.stem == "where" else set())
-    for block in re.findall(r"```python no-test\n(.*?)```", text_of(page), re.DOTALL):
+    for kind, block in re.findall(r"```python( no-test)?\n(.*?)```", text_of(page), re.DOTALL):
         compile(block, str(page), "exec")
-        assert "huggingface_hub" in block
+        assert not kind or "huggingface_hub" in block
 
 
 def blocks(page, language):
@@ -256,7 +256,7 @@ def test_the_python_of_its_page_runs(speech, tmp_path):
         "wave": torch.from_numpy(speech)[None, None],
         "samples": np.repeat(speech, 3),
     }
-    for block in blocks("python.md", "python"):
+    for block in (*blocks("python.md", "python"), *blocks("streaming.md", "python")):
         exec(block, names)
     assert names["summary"].duration_seconds == 1
     assert names["wave_hat"].shape == names["wave"].shape
@@ -288,6 +288,19 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", text_of(page)):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_exist(page):
+    told = re.sub(r"^# vqcodec/.*", "", text_of(page), flags=re.MULTILINE)  # modules that a reader is to write
+    for path in re.findall(r"(?<![\w./])(?:vqcodec|tests|tools|recipes|docs)/[\w./-]*\w", told):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_subject_has_its_page():
+    subjects = "command-line python streaming datasets training evaluation file-format benchmarks architecture"
+    subjects += " other-models publishing extending vqvae where"
+    assert set(subjects.split()) <= {page.stem for page in PAGES}
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
