@@ -230,7 +230,7 @@ class DecodeRequest:
 
 
 def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
-    """The header of a new file. Raises ModelError for a model that no file can name."""
+    """Make the header of a new file. Raises ModelError for a model that no file can name."""
     return Header(
         fingerprint=_fingerprint(codec),
         sample_rate_hz=codec.sample_rate_hz,

@@ -29,12 +29,12 @@ _Pasts = list[NDArray[np.float32]]
 
 
 def graph_path(weights: str | Path, part: str) -> Path:
-    """The graph of `part`, decoder or one of `encoder_part`, that belongs to a weights file."""
+    """Return the graph of `part`, decoder or one of `encoder_part`, that belongs to a weights file."""
     return Path(weights).with_suffix(f".{part}.onnx")
 
 
 def encoder_part(effort: Effort) -> str:
-    """The part that encodes with an effort: the number of beams is in the graph."""
+    """Return the part that encodes with an effort: the number of beams is in the graph."""
     return "encoder" if effort == DEFAULT_EFFORT else f"encoder-{effort}"
 
 
@@ -137,7 +137,7 @@ class _Graph:
         self.past_shapes: list[tuple[int, ...]] = [tuple(past.shape[1:]) for past in pasts]
 
     def run(self, first: NDArray[Any], state: _Pasts | None) -> list[NDArray[Any]]:
-        """The outputs; no state is zeros."""
+        """Compute the outputs; no state is zeros."""
         if state is None:
             state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
         outputs: list[NDArray[Any]] = self._session.run(None, dict(zip(self._names, (first, *state), strict=True)))
@@ -155,7 +155,7 @@ def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
 
 
 def _default_threads() -> int:
-    """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
+    """Read OMP_NUM_THREADS as torch does, but one thread where it says nothing."""
     text = os.environ.get("OMP_NUM_THREADS", "")
     return min(max(1, int(text)), os.cpu_count() or 1) if re.fullmatch(r"[0-9]{1,9}", text) else 1
 

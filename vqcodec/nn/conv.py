@@ -66,14 +66,14 @@ class CausalConv1d(Streaming):
 
 
 def after(past: Tensor | None, x: Tensor, past_shape: Sequence[int]) -> Tensor:
-    """`past` [B, n, ...] and `x` [B, m, ...] joined to [B, n + m, ...]; no past is zeros."""
+    """Return `past` [B, n, ...] and `x` [B, m, ...] joined to [B, n + m, ...]; no past is zeros."""
     if past is None:
         past = x.new_zeros(x.shape[0], *past_shape)
     return torch.cat((past, x), dim=1)
 
 
 def overlapping(x: Tensor, length: int, step: int) -> Tensor:
-    """Pieces of `length` frames, `step` apart: x [B, F, C] -> [B, (F - length) / step + 1, length * C].
+    """Return the pieces of `length` frames, `step` apart: x [B, F, C] -> [B, (F - length) / step + 1, length * C].
 
     `length` and F are multiples of `step`.
     """
@@ -112,5 +112,5 @@ def run_layers(layers: Iterable[nn.Module], x: Tensor, state: Pasts | None = Non
 
 
 def past_shapes(layers: Iterable[nn.Module]) -> list[tuple[int, ...]]:
-    """Shapes of the tensors in the state of `layers`, without the batch."""
+    """Return the shapes of the tensors in the state of `layers`, without the batch."""
     return [layer.past_shape for layer in layers if isinstance(layer, Streaming)]

@@ -121,7 +121,7 @@ class Decoder(nn.Module):
         return run_layers([*self.layers, self.head], latent, state)
 
     def start(self, batch: int, latents: int) -> Pasts:
-        """The state of a stream whose first `latents` latents are left out: zeros, but for the place in the noise."""
+        """Make the state of a stream whose first `latents` are left out: zeros, but for the place in the noise."""
         device = self.head.to_spectrum.weight.device
         state = [torch.zeros(batch, *shape, device=device) for shape in self.past_shapes]
         if isinstance(self.head, SourceFilter):

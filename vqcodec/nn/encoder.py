@@ -96,7 +96,7 @@ class Encoder(nn.Module):
 
 
 def fourier_basis(window: Tensor) -> Tensor:
-    """The windowed Fourier transform as a matrix [window + 2, window]: rows of real and imaginary parts in turn."""
+    """Make the windowed Fourier transform, a matrix [window + 2, window]: rows of real and imaginary parts in turn."""
     length = len(window)
     turns = torch.outer(torch.arange(length // 2 + 1), torch.arange(length)) % length
     angles = turns.double() * (2 * torch.pi / length)

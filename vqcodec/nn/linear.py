@@ -38,7 +38,7 @@ class Linear(nn.Linear):
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False, owner: Tensor | None = None
 ) -> Tensor:
-    """x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for.
+    """Compute x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for.
 
     `owner`: the parameter that `weight` is a view of, if it is one.
     """

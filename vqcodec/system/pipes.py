@@ -98,7 +98,6 @@ class StoppableFile(io.RawIOBase):
 
     @override
     def readable(self) -> bool:
-        """True."""
         return True
 
     @override
@@ -117,7 +116,7 @@ class StoppableFile(io.RawIOBase):
 
 
 def read_some(file: IO[bytes] | io.RawIOBase, most_bytes: int) -> bytes:
-    """At least one byte and at most `most_bytes`: what can be had without waiting for more; none at the end."""
+    """Read at least one byte and at most `most_bytes`: what can be had without waiting for more; none at the end."""
     return cast(bytes, getattr(file, "read1", file.read)(most_bytes) or b"")
 
 
@@ -130,7 +129,7 @@ def is_at_hand(file: IO[bytes]) -> bool:
 
 
 def read_exactly(file: IO[bytes], length_bytes: int) -> bytes:
-    """`length_bytes` bytes, fewer only at the end."""
+    """Read `length_bytes` bytes, fewer only at the end."""
     data = b""
     while len(data) < length_bytes and (block := read_some(file, length_bytes - len(data))):
         data += block

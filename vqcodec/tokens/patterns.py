@@ -208,7 +208,7 @@ class Delayed(Pattern):
     @property
     @override
     def vocabulary_size(self) -> int:
-        """Of each row: codebook_size + 1, with `pad`."""
+        """Tokens of each row: codebook_size + 1, with `pad`."""
         return self.codebook_size + 1
 
     @override

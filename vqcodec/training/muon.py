@@ -66,7 +66,7 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """The matrix [rows, columns] with its singular values sent near to 1.
+    """Return the matrix [rows, columns] with its singular values sent near to 1.
 
     Newton-Schulz iteration by way of the Gram matrix of the short side: only the last product touches the long one.
     """
@@ -83,7 +83,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 def muon(module: nn.Module, *, lr: float, betas: tuple[float, float], weight_decay: float) -> Muon:
-    """Muon for what mixes channels; AdamW for biases, scales, depthwise kernels and codebooks."""
+    """Make Muon for what mixes channels, and AdamW for biases, scales, depthwise kernels and codebooks."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():

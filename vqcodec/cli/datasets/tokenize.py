@@ -26,7 +26,7 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Two integers."""
+        """Return two integers."""
         first, slash, count = str(value).partition("/")
         if not (slash and first.isdecimal() and count.isdecimal() and int(first) < int(count)):
             self.fail(f"{value!r} is not i/N with i from 0 to N - 1", param, ctx)

@@ -20,7 +20,7 @@ class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """A list of at least one."""
+        """Return a list of at least one."""
         if isinstance(value, list):
             return value
         names = [name.strip() for name in str(value).split(",") if name.strip()]
@@ -36,7 +36,7 @@ class Rates(Names):
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:  # type: ignore[override]
-        """A list of numbers over 0."""
+        """Return a list of numbers over 0."""
         try:
             rates = [float(rate) for rate in super().convert(value, param, ctx)]
         except ValueError:
@@ -53,7 +53,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Name and template."""
+        """Return name and template."""
         if isinstance(value, tuple):
             return value
         name, equals, template = str(value).partition("=")

@@ -21,7 +21,7 @@ from vqcodec.output import atomic_output, output_errors
 _MOST_ERRORS = 10
 _LEGEND = "kbps: bytes of whole files. ±: half the 95 % interval over clips. *: no other point is as small and better."
 _LISTEN_SECONDS = 15
-"""Of a clip in the report: BS.1534 advises 12, and the page stays small."""
+"""Heard of a clip in the report: BS.1534 advises 12, and the page stays small."""
 
 
 def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> str:

@@ -99,7 +99,7 @@ class MimiAdapter(Adapter, StreamEngine):
 
     @override
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """Raises ConfigError: transformers' caches are no arrays of fixed shapes."""
+        """Raise ConfigError: transformers' caches are no arrays of fixed shapes."""
         raise ConfigError(
             f"streams of {self.model_name} can neither be saved nor join others; take a session for each, "
             "or a model of vqcodec"

@@ -12,7 +12,7 @@ from vqcodec.nn.quantizers.projected import ProjectedCodebook
 from vqcodec.nn.quantizers.vector import GradientCodebook
 
 _INNER_DIM = 8
-"""As in DAC."""
+"""The same as in DAC."""
 
 
 class FactorizedCodebook(ProjectedCodebook):

@@ -33,7 +33,7 @@ class ShardReader(Protocol):
     """An open shard; for one thread of one process. Methods raise TokensError for damage."""
 
     def row(self, index: int) -> TokenizedUtterance:
-        """A row, counted from 0 without failures."""
+        """Return a row, counted from 0 without failures."""
 
     def close(self) -> None:
         """Close its files."""
@@ -69,7 +69,7 @@ class ShardFormat:
 
 
 def facts_of(row: TokenizedUtterance, columns: Mapping[str, ColumnType]) -> dict[str, Any]:
-    """Everything of a row but its codes, for JSON."""
+    """Return everything of a row but its codes, for JSON."""
     return {
         "id": row.id,
         "num_frames": row.num_frames,
@@ -81,7 +81,7 @@ def facts_of(row: TokenizedUtterance, columns: Mapping[str, ColumnType]) -> dict
 
 
 def as_type(value: ColumnValue, kind: ColumnType) -> ColumnValue:
-    """`value` as a column of `kind` holds it: a column of mixed types is text."""
+    """Return `value` as a column of `kind` holds it: a column of mixed types is text."""
     if value is None:
         return None
     if kind == "string":

@@ -32,14 +32,14 @@ _OURS = ("id", *_STARTS, "duration", "channel")
 
 
 def absolute_source(source: str) -> str:
-    """SOURCE, which may be a pattern, as it can be named from any folder. Raises AudioError for an empty one."""
+    """Return SOURCE, which may be a pattern, as it can be named from any folder. Raises AudioError for an empty one."""
     if not source.strip():
         raise AudioError("SOURCE is empty; give a folder, a glob, a manifest ...")
     return os.path.abspath(os.path.expanduser(source))
 
 
 def find_utterances(source: str, *, run_commands: bool = False) -> Iterator[Utterance]:
-    """The utterances of SOURCE. Raises AudioError for one that is missing or cannot be understood.
+    """Yield the utterances of SOURCE. Raises AudioError for one that is missing or cannot be understood.
 
     SOURCE is a folder (of audio, of Kaldi, of a `datasets` audio folder with metadata, or saved by it), a glob, an
     audio file, a manifest (CSV, JSON lines, lhotse cuts), wav.scp, or tar shards of webdataset. `run_commands` allows

@@ -104,7 +104,7 @@ def _recordings(sources: list[str], rate_hz: int) -> list[NDArray[np.float32]]:
 
 
 def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:
-    """Batches of `steps` for process `rank` of `world_size`."""
+    """Yield the batches of `steps` for process `rank` of `world_size`."""
     size = dataset.config.batch_size
     starts = [(step * world_size + rank) * size for step in steps]
     indices = [list(range(start, start + size)) for start in starts]

@@ -59,7 +59,7 @@ class Discriminators(nn.Module):
 
 
 def discriminator_loss(real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]) -> Tensor:
-    """Hinge loss, mean over resolutions: real logits above 1, fake ones below -1."""
+    """Return the hinge loss, mean over resolutions: real logits above 1, fake ones below -1."""
     pairs = [
         F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for (r, _), (f, _) in zip(real, fake, strict=True)
     ]
@@ -69,7 +69,7 @@ def discriminator_loss(real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple
 def generator_losses(
     real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]
 ) -> tuple[Tensor, Tensor]:
-    """Adversarial loss and feature matching (L1 relative to the mean real feature), means over resolutions."""
+    """Return adversarial loss and feature matching (L1 relative to the mean real feature), means over resolutions."""
     adversarial = torch.stack([F.relu(1 - logits.float()).mean() for logits, _ in fake]).mean()
     pairs = [
         (r.float(), f.float())
