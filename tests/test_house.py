@@ -137,6 +137,16 @@ def test_no_name_is_a_word_of_many_meanings():
         assert not vague, f"{path.relative_to(ROOT)}: {', '.join(vague)}: of what? Say what it is"
 
 
+def test_a_part_has_no_two_classes_of_one_name():
+    names = Counter(
+        (path.relative_to(PACKAGE).parts[0], node.name)
+        for path in MODULES
+        for node in ast.parse(source_of(path)).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_foreign_are_the_files_of_other_tools():
     users = set()
     for path in (*MODULES, *TOOLS):

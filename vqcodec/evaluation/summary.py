@@ -41,7 +41,7 @@ def group_by(results: Iterable[Result], column: str) -> dict[str, list[Result]]:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CurveComparison:
     """`codec` against `anchor` by one metric: rate in per cent, quality in the metric's unit; NaN: no overlap."""
 
     codec: str
@@ -51,7 +51,7 @@ class Comparison:
     bd_quality: float
 
 
-def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[Comparison]:
+def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[CurveComparison]:
     """Compare every other codec with `anchor`."""
     codecs = [codec for codec in dict.fromkeys(point.codec for point in points) if codec != anchor]
     comparisons = []
@@ -59,7 +59,7 @@ def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str])
         base = curve_of(points, anchor, metric)
         for codec in codecs:
             curve = curve_of(points, codec, metric)
-            comparisons.append(Comparison(codec, anchor, metric, bd_rate(base, curve), bd_quality(base, curve)))
+            comparisons.append(CurveComparison(codec, anchor, metric, bd_rate(base, curve), bd_quality(base, curve)))
     return comparisons
 
 

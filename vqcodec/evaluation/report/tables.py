@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from vqcodec.evaluation.report.report_data import Interval, Point
 from vqcodec.evaluation.results import Result
-from vqcodec.evaluation.summary import Comparison, pareto_front
+from vqcodec.evaluation.summary import CurveComparison, pareto_front
 from vqcodec.evaluation.usage import Usage
 from vqcodec.metrics import METRICS
 
@@ -33,7 +33,7 @@ def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
     return [head, *rows]
 
 
-def comparisons_rows(comparisons: Sequence[Comparison]) -> Rows:
+def comparisons_rows(comparisons: Sequence[CurveComparison]) -> Rows:
     """Return BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
     rows = [
         [c.codec, METRICS[c.metric].title, _number(c.bd_rate, 1, sign="+"), _number(c.bd_quality, 3, sign="+")]

@@ -14,7 +14,7 @@ from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.report.report_data import Exhibit, Point, Take
 from vqcodec.evaluation.report.tables import comparisons_rows, front_of, markdown, points_rows, speeds_rows, usage_rows
 from vqcodec.evaluation.results import Result, read_results
-from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, summarise
+from vqcodec.evaluation.summary import CurveComparison, compare_curves, group_by, summarise
 from vqcodec.evaluation.usage import Usage, usage_of
 from vqcodec.output import atomic_output, output_errors
 
@@ -117,7 +117,7 @@ def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point
 def _facts(
     settings: Settings,
     points: Sequence[Point],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[CurveComparison],
     groups: Mapping[str, Sequence[Point]],
     usages: Sequence[Usage],
 ) -> dict[str, Any]:
