@@ -14,11 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from vqcodec.errors import VqcodecError, WorkerError, unavailable
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 _DEATHS_AT_START = 3
 """In a row, before a pool gives up."""
@@ -73,7 +75,7 @@ class Event(Generic[T]):
 class _Worker(Generic[T]):
     """A process and what it is doing."""
 
-    process: BaseProcess
+    process: "BaseProcess"
     connection: "Connection[Any, Any]"
     tasks: list[T]
     is_ready: bool = False
@@ -105,6 +107,8 @@ class Pool(Generic[T]):
 
         Raises the VqcodecError that `make` or a task raised; WorkerError if workers die while they start.
         """
+        from multiprocessing.connection import wait
+
         while waiting or any(worker.tasks for worker in self._workers):
             self._hand_out(waiting)
             ready = wait([worker.connection for worker in self._workers])
@@ -229,6 +233,8 @@ def _tasks(connection: "Connection[Any, Any]") -> Iterator[Any]:
 
 def _end_with_parent() -> None:
     """End when the parent has, even by SIGKILL: in order if that can be had at once, otherwise all the same."""
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
