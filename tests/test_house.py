@@ -3,9 +3,13 @@
 import ast
 import re
 import statistics
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from vqcodec.tokens.run import Options
+from vqcodec.tokens.work.messages import Workers
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vqcodec"
@@ -90,7 +94,7 @@ def test_only_frames_rounds_up(pattern):
 
 
 def test_types_of_arrays_stand_once():
-    for name in ("Wave", "Codes", "StoredCodes", "Scales"):
+    for name in ("Wave", "Codes", "StoredCodes", "Scales", "State"):
         assert [path.name for path in MODULES if re.search(rf"^{name}\b.*=", source_of(path), re.MULTILINE)] == [
             "arrays.py"
         ]
@@ -133,6 +137,16 @@ def test_no_name_is_a_word_of_many_meanings():
         assert not vague, f"{path.relative_to(ROOT)}: {', '.join(vague)}: of what? Say what it is"
 
 
+def test_a_part_has_no_two_classes_of_one_name():
+    names = Counter(
+        (path.relative_to(PACKAGE).parts[0], node.name)
+        for path in MODULES
+        for node in ast.parse(source_of(path)).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_foreign_are_the_files_of_other_tools():
     users = set()
     for path in (*MODULES, *TOOLS):
@@ -164,3 +178,17 @@ def test_tests_have_the_folders_of_the_package_and_say_what_they_test():
         assert names_a_module or ast.get_docstring(ast.parse(source_of(path))), f"{path}: of what?"
     for folder in PACKAGES:
         assert list((ROOT / "tests" / folder.relative_to(PACKAGE)).rglob("test_*.py")), f"{folder} has no tests"
+
+
+def test_an_option_of_tokenize_crosses_few_signatures():
+    """Those whose names are used for nothing else; the command line, and what obeys, with objects between."""
+    words = {"model", "kbps", "num_codebooks", "format", "shard", "count", "device"}
+    options = {*Options.__annotations__, *Workers.__annotations__} - words
+    crossed = Counter(
+        name.arg
+        for path, node in functions()
+        if {"tokens", "datasets"} & set(path.parts)
+        for name in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    )
+    assert {name: crossed[name] for name in options if crossed[name] > 3} == {}
+    assert crossed["run_commands"] == crossed["entropy_coded"] == 2

@@ -12,6 +12,7 @@ from typing import Any
 import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from typing_extensions import override
 
 _PAGES = ("*.md", "docs/**/*.md", "recipes/**/*.md", "vqcodec/models/bundled/*.md")
 _DEFINITION = re.compile(r"^([a-z]\w*(?:, \w+)*): +", re.MULTILINE)
@@ -47,6 +48,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 class Definitions(griffe.Extension):
     """Makes lists of the lines of a docstring that say what an attribute or argument is, `name:   text`."""
 
+    @override
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite the docstring of an object, once all of it is known."""
         if obj.docstring is not None:

@@ -18,22 +18,22 @@ def whole_number(value: SupportsIndex, name: str) -> int:
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
-    """Smallest integer that is not below `numerator / denominator` (both integers, denominator > 0)."""
+    """Return the smallest integer that is not below `numerator / denominator` (both integers, denominator > 0)."""
     return -(-numerator // denominator)
 
 
 def num_frames(length_samples: int, hop_length: int) -> int:
-    """Frames that cover `length_samples`: ceil(length / hop)."""
+    """Count the frames that cover `length_samples`: ceil(length / hop)."""
     return ceil_div(length_samples, hop_length)
 
 
 def bits_per_code(codebook_size: int) -> int:
-    """Bits of one fixed-width code: ceil(log2(codebook_size))."""
+    """Count the bits of one fixed-width code: ceil(log2(codebook_size))."""
     return (codebook_size - 1).bit_length()
 
 
 def resampled_length(length_samples: int, from_hz: int, to_hz: int) -> int:
-    """Samples after resampling: ceil(length * to / from), so that no input sample is lost."""
+    """Count the samples after resampling: ceil(length * to / from), so that no input sample is lost."""
     return ceil_div(length_samples * to_hz, from_hz)
 
 
@@ -49,14 +49,14 @@ def clock(seconds: float, *, decimals: int = 2) -> str:
 
 
 def codebook_kbps(sample_rate_hz: int, hop_length: int, codebook_size: int) -> float:
-    """Nominal kbps of one codebook: frame rate times bits of a code."""
+    """Return the nominal kbps of one codebook: frame rate times bits of a code."""
     return bits_per_code(codebook_size) * sample_rate_hz / hop_length / 1000
 
 
 def codebooks_for_kbps(
     kbps: float, *, sample_rate_hz: int, hop_length: int, codebook_size: int, total_codebooks: int
 ) -> int:
-    """Highest number of codebooks whose nominal rate is not above `kbps`; at least 1, at most `total_codebooks`.
+    """Return the most codebooks whose nominal rate is not above `kbps`; at least 1, at most `total_codebooks`.
 
     Decimal input such as 1.5 counts as the exact decimal number, so 0.1 + 0.2 surprises do not drop a codebook.
     """

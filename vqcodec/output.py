@@ -150,7 +150,7 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def seekable_copy(source: BinaryIO, look: Callable[[bytes], None]) -> Iterator[BinaryIO]:
-    """A copy of the rest of `source` on the disk, so that memory does not grow with the length of a pipe.
+    """Yield a copy of the rest of `source` on the disk, so that memory does not grow with the length of a pipe.
 
     `look` gets its first 64 KiB, or all of it, and raises an error if they are nothing that is worth a copy: a pipe may
     have no end.
@@ -221,7 +221,7 @@ def _is_special(path: Path) -> bool:
 
 
 def make_folder(path: str | Path) -> Path:
-    """`path`, a folder, made if it is not there. Raises OutputError."""
+    """Make `path` a folder, unless it is one. Raises OutputError."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:

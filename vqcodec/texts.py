@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 MOST_BYTES = 1 << 26
-"""Of a file that is one value: settings, plans, facts about a model."""
+"""Bytes of a file that is one value: settings, plans, facts about a model."""
 MOST_LIST_BYTES = 1 << 30
-"""Of a file that is a list and is held in memory whole: results, indexes."""
+"""Bytes of a file that is a list and is held in memory whole: results, indexes."""
 MOST_LINE = 1 << 24
 """Characters of a line."""
 
@@ -99,5 +99,5 @@ def limited_lines(file: TextIO) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """`text` with what UTF-8 cannot hold (names of files in another encoding) escaped by backslashes."""
+    """Return `text` with what UTF-8 cannot hold (names of files in another encoding) escaped by backslashes."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -73,6 +73,15 @@ def test_a_command_costs_one_opening_and_one_hash(counted, engine, speech, tmp_p
     assert counted == {"opened": 2, "hashed": 2}
 
 
+def test_a_plan_of_tokens_costs_one_opening_and_one_hash(counted, speech, tmp_path):
+    soundfile.write(tmp_path / "a.wav", speech[:4000], 16000)
+    command = ["tokenize", str(tmp_path / "a.wav"), str(tmp_path / "tokens"), "--kbps", "20", "--plan-only"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0
+    assert "20 kbps is more than this model has" in done.output
+    assert counted == {"opened": 1, "hashed": 1}
+
+
 def test_nothing_opens_weights_by_another_way():
     """safetensors' own opening, in Rust, could not be counted."""
     for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "training" / "checkpoint.py"}:

@@ -3,3 +3,8 @@
 No part that codes imports soundfile or soxr beside it; those that measure codecs, or train, also use them as they are.
 A wave is [C, T] float32.
 """
+
+from typing import Literal
+
+OnTruncated = Literal["refuse", "take"]
+"""What becomes of a file that is cut, or goes on where libsndfile stops."""

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import soundfile
 
-from vqcodec.audio.extent import OnTruncated
+from vqcodec.audio import OnTruncated
 from vqcodec.errors import AudioError, how_to_install
 from vqcodec.frames import clock
 from vqcodec.output import output_errors

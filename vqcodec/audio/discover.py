@@ -50,7 +50,7 @@ class Row:
     values: dict[str, Any]
 
     def path_column(self) -> str:
-        """The column with the path. Raises AudioError if there is none or it is empty."""
+        """Return the column with the path. Raises AudioError if there is none or it is empty."""
         names = [name for name in _PATH_COLUMNS if name in self.values]
         if not names:
             raise AudioError(
@@ -63,7 +63,7 @@ class Row:
 
 
 def find_audio(sources: Sequence[str | Path]) -> list[Clip]:
-    """Clips of `sources`, in order: files, folders (recursive, sorted), globs, and manifests.
+    """Return the clips of `sources`, in order: files, folders (recursive, sorted), globs, and manifests.
 
     A manifest is a CSV with a header or a file of JSON lines, with a column path or file that is relative to the
     manifest's folder. Raises AudioError for a source that is missing, holds no audio or cannot be read.
@@ -123,7 +123,7 @@ def _clips(manifest: Path) -> Iterator[Clip]:
 
 
 def read_manifest(manifest: Path) -> Iterator[Row]:
-    """Rows of a CSV with a header, whose values are texts, or of JSON lines; blank lines are none.
+    """Yield the rows of a CSV with a header, whose values are texts, or of JSON lines; blank lines are none.
 
     A field of a CSV that is empty is None, and missing in the values if its row is shorter. Raises AudioError for what
     could be read in two ways: a column twice, a quote that does not end, more fields than columns; and for any encoding
@@ -195,7 +195,7 @@ def _json_rows(manifest: Path) -> Iterator[Row]:
 
 
 class _RepeatedKeyError(Exception):
-    """Of a JSON object; the key."""
+    """The key that a JSON object has twice."""
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

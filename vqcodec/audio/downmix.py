@@ -13,7 +13,7 @@ Mono = Literal["mean", "left", "right"]
 MONO: tuple[Mono, ...] = get_args(Mono)
 
 _LEAST_SHARE = 1e-3
-"""Of the channels' power that their mean has: recordings of two microphones keep a third and more."""
+"""Share of the channels' power that their mean has: recordings of two microphones keep a third and more."""
 
 
 class Downmix:

@@ -17,7 +17,7 @@ _LEAST_SECONDS = 3.0
 """A shorter clip can be one long vowel."""
 _LEAST_RMS = 1e-4
 _QUIET = 0.5
-"""Of the mean level: below it a frame is a pause."""
+"""Share of the mean level: below it a frame is a pause."""
 _FEWEST_QUIET_FRAMES = 0.2
 """Clean speech has more but for one clip in 100; noise and reverberation fill pauses."""
 _MOST_LIKENESS = 0.84

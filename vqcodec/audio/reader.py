@@ -11,8 +11,9 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave, find_peak_fault, flushed
+from vqcodec.audio import OnTruncated
 from vqcodec.audio.containers import decoded, is_container
-from vqcodec.audio.extent import OnTruncated, find_fault, is_mpeg, whole
+from vqcodec.audio.extent import find_fault, is_mpeg, whole
 from vqcodec.audio.extent.mpeg import least_samples
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError
@@ -91,7 +92,7 @@ class AudioReader:
             raise
 
     def blocks(self, block_samples: int) -> Iterator[Wave]:
-        """The samples from the beginning, as waves [C, n], n <= block_samples.
+        """Yield the samples from the beginning, as waves [C, n], n <= block_samples.
 
         Raises AudioError for NaN or Inf, and for a file that is not whole, before its first block where that shows.
         """
@@ -279,7 +280,7 @@ def _reason(error: Exception) -> str:
 
 
 def first_bad(wave: Wave) -> int:
-    """The first sample of `wave` [C, n] that is NaN or infinite in a channel; n if there is none."""
+    """Return the first sample of `wave` [C, n] that is NaN or infinite in a channel; n if there is none."""
     finite = np.isfinite(wave).all(axis=0)
     return wave.shape[1] if finite.all() else int(np.argmin(finite))
 

@@ -29,7 +29,7 @@ class Resampler:
         return ready
 
     def flush(self, length_samples: int | None = None) -> Wave:
-        """The rest [C, m], cut or padded with silence so that the total is `length_samples`."""
+        """Return the rest [C, m], cut or padded with silence so that the total is `length_samples`."""
         total = resampled_length(self._taken, self.from_hz, self.to_hz) if length_samples is None else length_samples
         rest = np.zeros((self.channels, 0), dtype=np.float32)
         if self._stream is not None and self._taken:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def stft(wave: Tensor, window_length: int, hop: int) -> Tensor:
-    """Complex spectrum [B, window_length / 2 + 1, S] of `wave` [B, T] with a Hann window, reflection-padded.
+    """Return the spectrum [B, window_length / 2 + 1, S] of `wave` [B, T] with a Hann window, reflection-padded.
 
     S = floor(T / hop) + 1; T must be over window_length / 2.
     """
@@ -18,7 +18,7 @@ def stft(wave: Tensor, window_length: int, hop: int) -> Tensor:
 
 
 def mel_filters(rate_hz: int, window_length: int, mels: int) -> NDArray[np.float32]:
-    """Triangular mel filters of equal area, [mels, window_length / 2 + 1]: `librosa.filters.mel` with its defaults."""
+    """Make triangular mel filters of equal area, [mels, window_length / 2 + 1]: as librosa.filters.mel by default."""
     bins = np.fft.rfftfreq(window_length, 1 / rate_hz)
     edges = _mel_to_hz(np.linspace(0.0, hz_to_mel(rate_hz / 2), mels + 2))
     widths = np.diff(edges)

@@ -84,7 +84,7 @@ class SampleFormat:
         return self.channels * self.bits // 8
 
     def to_wave(self, data: bytes) -> Wave:
-        """The wave [C, n] of whole samples."""
+        """Return the wave [C, n] of whole samples."""
         return _DECODERS[self.encoding, self.bits](data).reshape(-1, self.channels).T
 
 
@@ -243,7 +243,7 @@ class SampleWriter:
 
 
 def wav_header(rate_hz: int, channels: int, data_bytes: int = UNKNOWN_BYTES) -> bytes:
-    """The 44 bytes before 16-bit samples."""
+    """Return the 44 bytes before 16-bit samples."""
     riff_bytes = min(data_bytes + _HEADER_BYTES - _CHUNK_HEAD_BYTES, UNKNOWN_BYTES)
     fields: tuple[Any, ...] = (16, _PCM, channels, rate_hz, 2 * channels * rate_hz, 2 * channels, 16)
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", riff_bytes, b"WAVEfmt ", *fields, b"data", data_bytes)

@@ -71,7 +71,7 @@ class ByteSource:
         return data
 
     def read_ahead(self, least_bytes: int) -> bytes:
-        """`least_bytes` bytes, and a block more where that waits for nothing; fewer only at the end of the file."""
+        """Read `least_bytes` bytes, and a block more where that waits for nothing; fewer only at the file's end."""
         return self.read(least_bytes + READ_BLOCK_BYTES if self.seekable else least_bytes)
 
     def skip(self, length_bytes: int) -> bool:
@@ -107,17 +107,17 @@ class ByteSource:
 
 
 def uint_to_bytes(value: int, length_bytes: int) -> bytes:
-    """Little-endian bytes of an unsigned integer."""
+    """Return the little-endian bytes of an unsigned integer."""
     return value.to_bytes(length_bytes, "little")
 
 
 def bytes_to_uint(data: bytes) -> int:
-    """Unsigned integer of little-endian bytes; 0 of none."""
+    """Return the unsigned integer of little-endian bytes; 0 of none."""
     return int.from_bytes(data, "little")
 
 
 def crc8(data: bytes) -> int:
-    """CRC-8/AUTOSAR: Hamming distance 4 up to 119 bits."""
+    """Compute CRC-8/AUTOSAR: Hamming distance 4 up to 119 bits."""
     crc = 0xFF
     for byte in data:
         crc = _CRC8_TABLE[crc ^ byte]
@@ -125,22 +125,22 @@ def crc8(data: bytes) -> int:
 
 
 def crc8_step_back(difference: int) -> int:
-    """The difference of a byte that makes this difference of the CRC-8 behind it."""
+    """Return the difference of a byte that makes this difference of the CRC-8 behind it."""
     return _CRC8_BYTES[difference]
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/IBM-3740."""
+    """Compute CRC-16/IBM-3740."""
     return binascii.crc_hqx(data, 0xFFFF)
 
 
 def crc32(data: bytes | memoryview, before: int = 0) -> int:
-    """CRC-32/ISO-HDLC, the one of zlib, of what has the CRC-32 `before` and then `data`."""
+    """Compute CRC-32/ISO-HDLC, the one of zlib, of what has the CRC-32 `before` and then `data`."""
     return zlib.crc32(data, before)
 
 
 def crc32_ahead_of(whole: int, *, start: int, end: int, length_bytes: int) -> int:
-    """The CRC-32 of the bytes that must stand before `length_bytes` given ones for that of both to be `whole`.
+    """Return the CRC-32 of the bytes that must stand before `length_bytes` given ones for that of both to be `whole`.
 
     The given bytes are known by two other CRC-32: of what stood before them elsewhere, `start`, and of both, `end`. The
     CRC being linear, a difference at the end is one at the start times x ** (8 * length_bytes), whatever the bytes are
@@ -156,7 +156,7 @@ def crc32_ahead_of(whole: int, *, start: int, end: int, length_bytes: int) -> in
 
 
 def crc32_backwards(crc: int, data: bytes) -> int:
-    """The 4 bytes, as an integer, after which `data` must follow for the CRC-32 of both to be `crc`."""
+    """Return the 4 bytes, as an integer, after which `data` must follow for the CRC-32 of both to be `crc`."""
     register = crc ^ 0xFFFF_FFFF
     for byte in reversed(bytes(4) + data):
         # The top byte of the register names the table's entry that the step forwards added.

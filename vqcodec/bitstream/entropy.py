@@ -73,7 +73,7 @@ class EntropyModel:
         self._layers = [self._layer(tensors, layer_index) for layer_index in range(self.num_layers)]
 
     def encode_layer(self, codes: StoredCodes, lower: StoredCodes) -> bytes:
-        """The bytes of a layer's codes [C, F]; `lower` [C, k, F] are those of the k codebooks below."""
+        """Return the bytes of a layer's codes [C, F]; `lower` [C, k, F] are those of the k codebooks below."""
         coder = RangeEncoder()
         layer_index = lower.shape[1]
         for channel, below in zip(codes, lower, strict=True):
@@ -89,7 +89,7 @@ class EntropyModel:
         return coder.finish()
 
     def decode_layer(self, data: bytes, lower: StoredCodes, *, until: int | None = None) -> StoredCodes:
-        """The codes [C, F] of a layer's bytes above `lower` [C, k, F]. Raises BitstreamError for impossible bytes.
+        """Decode codes [C, F] of a layer's bytes above `lower` [C, k, F]. Raises BitstreamError for impossible bytes.
 
         Of the last channel the codes from frame `until` on (None: nowhere) are zeros, not decoded.
         """

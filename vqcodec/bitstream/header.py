@@ -60,7 +60,7 @@ class Header:
         return None if self.samples is None else self.samples / self.original_rate_hz
 
     def frames_for(self, samples: int) -> int:
-        """Frames that `samples` samples per channel at the original rate need."""
+        """Count the frames that `samples` samples per channel at the original rate need."""
         return num_frames(resampled_length(samples, self.original_rate_hz, self.sample_rate_hz), self.hop_length)
 
     def seconds_at(self, frame: int) -> float:
@@ -69,12 +69,12 @@ class Header:
         return seconds if self.samples is None else min(seconds, self.samples / self.original_rate_hz)
 
     def payload_bytes(self, frames: int, num_codebooks: int | None = None) -> int:
-        """Bytes of the fixed-width codes of `frames` frames, all channels, the first `num_codebooks` layers."""
+        """Count the bytes of the fixed-width codes of `frames` frames, all channels, `num_codebooks` layers."""
         layers = self.num_codebooks if num_codebooks is None else num_codebooks
         return layers * payload.layer_bytes(self.channels * frames, self.bits_per_code)
 
     def to_bytes(self) -> bytes:
-        """The header as it stands in a file, 16 to 27 bytes."""
+        """Return the header as it stands in a file, 16 to 27 bytes."""
         model_rate, model_rate_bytes = _rate_to_code(self.sample_rate_hz)
         original_rate, original_rate_bytes = _rate_to_code(self.original_rate_hz)
         samples_bytes = b""

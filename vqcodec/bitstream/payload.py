@@ -10,12 +10,12 @@ from vqcodec.frames import ceil_div
 
 
 def layer_bytes(codes_per_layer: int, bits: int) -> int:
-    """Bytes of one fixed-width layer: ceil(codes_per_layer * bits / 8), with codes_per_layer = channels * frames."""
+    """Count the bytes of a fixed-width layer: ceil(codes_per_layer * bits / 8); codes_per_layer = channels * frames."""
     return ceil_div(codes_per_layer * bits, 8)
 
 
 def pack_codes(codes: StoredCodes, bits: int, entropy: EntropyModel | None = None) -> tuple[int, bytes]:
-    """The coding and the payload of codes uint16 `[C, K, F]`, each below 2 ** bits.
+    """Return the coding and the payload of codes uint16 `[C, K, F]`, each below 2 ** bits.
 
     The coding is `spec.CODING_ENTROPY` where `entropy` makes the chunk smaller, else `spec.CODING_FIXED`.
     """
@@ -43,7 +43,7 @@ def unpack_codes(
     until: int | None = None,
     entropy: EntropyModel | None = None,
 ) -> StoredCodes:
-    """Codes uint16 `[C, len(layers), F]` of the first layers of a payload, from `split_layers`.
+    """Return the codes uint16 `[C, len(layers), F]` of the first layers of a payload, from `split_layers`.
 
     From frame `until` on (None: nowhere) the codes may be zeros: of the last channel of an entropy-coded layer no more
     is decoded than that, and the layers above, ask for. Raises BitstreamError if they are not what a writer makes,
@@ -68,12 +68,12 @@ def unpack_codes(
 
 
 def join_layers(layers: list[bytes], fixed_bytes: int) -> bytes:
-    """An entropy-coded payload: what each layer saves of its `fixed_bytes`, then the layers."""
+    """Return an entropy-coded payload: what each layer saves of its `fixed_bytes`, then the layers."""
     return b"".join(_varint(fixed_bytes - len(layer)) for layer in layers) + b"".join(layers)
 
 
 def split_layers(payload: bytes, coding: int, num_codebooks: int, fixed_bytes: int) -> list[bytes]:
-    """The layers of a payload; a fixed-width layer has `fixed_bytes` bytes. Raises BitstreamError if they misfit."""
+    """Return layers of a payload; a fixed-width one has `fixed_bytes` bytes. Raises BitstreamError if they misfit."""
     sizes, position = [fixed_bytes] * num_codebooks, 0
     if coding == spec.CODING_ENTROPY:
         for index in range(num_codebooks):

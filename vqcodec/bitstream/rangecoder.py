@@ -32,7 +32,7 @@ class RangeEncoder:
             self._width <<= 8
 
     def finish(self) -> bytes:
-        """The fewest bytes that decode to the symbols, zeros following: those of the roundest number inside."""
+        """Return the fewest bytes that decode to the symbols, zeros following: those of the roundest number inside."""
         for zeros in range(_BITS, -1, -8):
             rounded = ceil_div(self._low, 1 << zeros) << zeros
             if rounded < self._low + self._width:
@@ -66,7 +66,7 @@ class RangeDecoder:
         self._share = 0
 
     def find(self, total: int) -> int:
-        """A number below `total` that lies in the next symbol's span of the weights' running sum.
+        """Return a number below `total` that lies in the next symbol's span of the weights' running sum.
 
         Raises BitstreamError where no symbol can be.
         """

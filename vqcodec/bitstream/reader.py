@@ -202,7 +202,7 @@ class VqcReader:
         raise self._damaged(position, None)
 
     def _possible(self, heads: Iterable[Head]) -> Iterator[tuple[int, Head]]:
-        """Those of `heads` that can be, each after the bytes between it and the next."""
+        """Yield (bytes to the next head, head) for each of `heads` that the format allows."""
         for head in heads:
             with contextlib.suppress(BitstreamError):
                 yield head.body_bytes(self.header) + spec.CRC_BYTES, head

@@ -58,7 +58,7 @@ class Head:
         return _head_bytes(self.tag)
 
     def body_bytes(self, header: Header) -> int:
-        """Bytes between head and checksum.
+        """Count the bytes between head and checksum.
 
         Raises VersionError for a tag of a later version, BitstreamError for a chunk of impossible size.
         """
@@ -79,7 +79,7 @@ class Head:
         return self.size
 
     def to_bytes(self) -> bytes:
-        """The 4 or 7 bytes in the file."""
+        """Return the 4 or 7 bytes of the head."""
         start = bytes([self.tag]) + uint_to_bytes(self.value, 2)
         if self.size is not None:
             start += uint_to_bytes(self.size, spec.SIZE_BYTES)
@@ -87,19 +87,19 @@ class Head:
 
 
 def chunk_head(coding: int, frames: int, body_bytes: int, *, is_last: bool) -> Head:
-    """The head of a chunk."""
+    """Return the head of a chunk."""
     tag = spec.TAG_CHUNK | coding << 1 | (spec.TAG_LAST_BIT if is_last else 0)
     return Head(tag, frames, body_bytes if coding == spec.CODING_ENTROPY else None)
 
 
 def read_head_bytes(source: ByteSource) -> bytes:
-    """The bytes of the head at the current position, fewer only at the end of the file."""
+    """Return the bytes of the head at the current position, fewer only at the end of the file."""
     data = source.read(1)
     return data + source.read(_head_bytes(data[0]) - 1) if data else b""
 
 
 def head_from_bytes(data: bytes) -> Head | None:
-    """The head at the start of `data`; None if its checksum fails or a byte is missing."""
+    """Return the head at the start of `data`; None if its checksum fails or a byte is missing."""
     length = _head_bytes(data[0]) if data else spec.HEAD_BYTES
     if len(data) < length or crc8(data[: length - 1]) != data[length - 1]:
         return None
@@ -108,7 +108,7 @@ def head_from_bytes(data: bytes) -> Head | None:
 
 
 def repaired_heads(data: bytes) -> Iterator[Head]:
-    """Every head that differs in exactly one byte from what 4 or 7 damaged bytes begin with: at most eleven."""
+    """Yield every head that differs in exactly one byte from what 4 or 7 damaged bytes begin with: at most eleven."""
     for length in (spec.HEAD_BYTES, LONGEST_HEAD_BYTES):
         if len(data) < length:
             return
@@ -123,7 +123,7 @@ def repaired_heads(data: bytes) -> Iterator[Head]:
 
 
 def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
-    """Places in `data` that look like the head of a chunk, with that head."""
+    """Yield the places in `data` that look like the head of a chunk, with that head."""
     for match in re.finditer(rb"[\x40-\x43]", data):
         head = head_from_bytes(data[match.start() : match.start() + LONGEST_HEAD_BYTES])
         if head is not None:
@@ -131,13 +131,13 @@ def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
 
 
 def checksum(head: Head, body: bytes, *, position: int) -> bytes:
-    """CRC-32 of a record that stands after `position` frames, as in the file."""
+    """Return the CRC-32 of a record that stands after `position` frames, as in the file."""
     checked = uint_to_bytes(position, _POSITION_BYTES) + head.to_bytes() + body
     return uint_to_bytes(crc32(checked), spec.CRC_BYTES)
 
 
 def position_of(crc_of_position: int, *, near: int) -> int:
-    """The position whose 8 bytes have this CRC-32, below the next multiple of 2 ** 32 after `near`.
+    """Return the position whose 8 bytes have this CRC-32, below the next multiple of 2 ** 32 after `near`.
 
     A CRC of 32 bits takes each value for one such position, so this says where a record belongs if it is whole.
     """

@@ -28,14 +28,14 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def tags_to_bytes(tags: Mapping[str, str]) -> bytes:
-    """The body of the record, in order of name. Raises BitstreamError for tags that a file cannot hold."""
+    """Return the body of the record, in order of name. Raises BitstreamError for tags that a file cannot hold."""
     check_tags(tags)
     entries = [f"{name}={value}".encode() for name, value in sorted(tags.items())]
     return b"".join(uint_to_bytes(len(entry), _LENGTH_BYTES) + entry for entry in entries)
 
 
 def parse_tags(body: bytes) -> dict[str, str]:
-    """Names and values in the body of a record. Raises BitstreamError for any that no writer makes."""
+    """Return the names and values in the body of a record. Raises BitstreamError for any that no writer makes."""
     tags: dict[str, str] = {}
     position = 0
     while position < len(body):

@@ -148,6 +148,6 @@ class VqcWriter:
 
 
 def max_frames_per_chunk(header: Header) -> int:
-    """Frames that fit into one chunk of a file with `header`, by the count's width and the bound on payloads."""
+    """Count frames that fit into a chunk of a file with `header`, by the count's width and the bound on payloads."""
     codes_per_layer = spec.MAX_PAYLOAD_BYTES // header.num_codebooks * 8 // header.bits_per_code
     return min(spec.MAX_CHUNK_FRAMES, codes_per_layer // header.channels)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from vqcodec import __version__
 from vqcodec.cli.coding.decode import decode
@@ -40,6 +41,7 @@ _EXTRAS = {"train": "train", "evaluate": "eval", "compare": "eval", "tokens": "t
 class _Group(click.Group):
     """Turns our own errors into one line and exit code 1."""
 
+    @override
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO, TextIO
 
 import click
+from typing_extensions import override
 
 from vqcodec.models.effort import DEFAULT_EFFORT, EFFORTS
 from vqcodec.models.zoo import DEFAULT_MODEL, ENGINES
@@ -42,8 +43,9 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # generic in the newest 
 
     name = "h:mm:ss"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
+        """Return the time in seconds."""
         if isinstance(value, float):
             return value
         if not (found := _TIME.fullmatch(str(value))):
@@ -75,12 +77,12 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 def source_of(path: str) -> str | BinaryIO:
-    """The path itself, or standard input for "-". Raises ClickException if that is closed."""
+    """Return the path itself, or standard input for "-". Raises ClickException if that is closed."""
     return _standard(sys.stdin, "input") if path == "-" else path
 
 
 def target_of(path: str) -> str | BinaryIO:
-    """The path itself, or standard output for "-". Raises ClickException if that is closed."""
+    """Return the path itself, or standard output for "-". Raises ClickException if that is closed."""
     return _standard(sys.stdout, "output") if path == "-" else path
 
 

@@ -15,7 +15,9 @@ Curve = Sequence[tuple[float, float]]
 
 
 def bd_rate(anchor: Curve, test: Curve) -> float:
-    """Mean difference of the rate of `test` from that of `anchor` at equal quality, in per cent: negative is better.
+    """Return the mean difference of the rate of `test` from that of `anchor` at equal quality, in per cent.
+
+    Negative is better.
 
     NaN where the curves share no quality, have fewer than two points, or quality does not rise with the rate.
     """
@@ -24,7 +26,7 @@ def bd_rate(anchor: Curve, test: Curve) -> float:
 
 
 def bd_quality(anchor: Curve, test: Curve) -> float:
-    """Mean difference of the quality of `test` from that of `anchor` at equal rate: positive is better.
+    """Return the mean difference of the quality of `test` from that of `anchor` at equal rate: positive is better.
 
     NaN where the curves share no rate or have fewer than two points.
     """

@@ -28,7 +28,7 @@ class EvaluationClip:
 
 
 def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
-    """Clips of files, folders, globs and manifests, named by column id, else by path below the folder.
+    """Return the clips of files, folders, globs and manifests, named by column id, else by path below the folder.
 
     Raises AudioError for a source without audio and for two clips of one name.
     """
@@ -48,7 +48,7 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
 
 @lru_cache(maxsize=100_000)
 def clip_hash(path: Path) -> str | None:
-    """First digits of the SHA-256 of a file; None if it cannot be read."""
+    """Return the first digits of the SHA-256 of a file; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -57,7 +57,7 @@ def clip_hash(path: Path) -> str | None:
 
 
 def read_clip(path: Path) -> tuple[Wave, int]:
-    """Samples float32 [T], channels averaged, and their rate in Hz.
+    """Return the samples float32 [T], channels averaged, and their rate in Hz.
 
     Raises AudioError for what cannot be read, holds no samples or holds NaN.
     """

@@ -19,7 +19,7 @@ from vqcodec.system.workers import Pool, Work
 from vqcodec.texts import printable
 
 _DEATHS = 2
-"""Of processes at one step of a job, before that step is to blame: a process may be killed for what another took."""
+"""Deaths at one step of a job, before that step is to blame: a process may be killed for what another took."""
 
 _CODING = "coding"
 """The step before the metrics, which are steps by their names."""

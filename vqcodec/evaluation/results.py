@@ -64,7 +64,7 @@ _NUMBERS = (
     *("delay_samples", "codebook_size"),
 )
 _MOST_CODES = 1 << 16
-"""Of a codebook: what is counted of it is held in memory."""
+"""Codes of a codebook: what is counted of it is held in memory."""
 _FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", *_REST))
 
 
@@ -77,7 +77,7 @@ def to_json(result: Result) -> str:
 
 
 def from_json(line: str) -> Result:
-    """The result of one line. Raises ValueError or TypeError for anything else."""
+    """Return the result of one line. Raises ValueError or TypeError for anything else."""
     row = parse_object(line)
     check_texts(row)
     facts = {name: row.pop(name) for name in (*_FACTS, *_REST) if name in row}
@@ -125,7 +125,7 @@ def _number(value: Any) -> float:
 
 
 def read_results(path: Path) -> list[Result]:
-    """Results of a file or of the folder of an evaluation, the last of each clip, codec and rate, in order.
+    """Return the results of a file or of the folder of an evaluation, the last of each clip, codec and rate, in order.
 
     A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing file or one that is
     of something else.

@@ -123,7 +123,7 @@ def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, 
 
 
 def _is_done(job: Job, done: Mapping[tuple[str, str, float | None], Result]) -> bool:
-    """Of this file, by this version of the codec, and with its audio where that is to be kept."""
+    """Tell whether a result is of this file, by this version of the codec, and has its audio where that is kept."""
     name = name_of(job.entry)
     result = done.get((name, job.clip.name, job.kbps))
     now = (opened(job.entry).version, clip_hash(job.clip.path))

@@ -33,7 +33,7 @@ def summarise(results: Iterable[Result], metrics: Sequence[str]) -> list[Point]:
 
 
 def group_by(results: Iterable[Result], column: str) -> dict[str, list[Result]]:
-    """Results by the value of a column of the manifest, such as speaker or language; "" where it is absent."""
+    """Sort results by the value of a column of the manifest, such as speaker or language; "" where it is absent."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(result.columns.get(column, ""), []).append(result)
@@ -41,7 +41,7 @@ def group_by(results: Iterable[Result], column: str) -> dict[str, list[Result]]:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CurveComparison:
     """`codec` against `anchor` by one metric: rate in per cent, quality in the metric's unit; NaN: no overlap."""
 
     codec: str
@@ -51,27 +51,27 @@ class Comparison:
     bd_quality: float
 
 
-def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[Comparison]:
-    """Every other codec against `anchor`."""
+def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[CurveComparison]:
+    """Compare every other codec with `anchor`."""
     codecs = [codec for codec in dict.fromkeys(point.codec for point in points) if codec != anchor]
     comparisons = []
     for metric in metrics:
         base = curve_of(points, anchor, metric)
         for codec in codecs:
             curve = curve_of(points, codec, metric)
-            comparisons.append(Comparison(codec, anchor, metric, bd_rate(base, curve), bd_quality(base, curve)))
+            comparisons.append(CurveComparison(codec, anchor, metric, bd_rate(base, curve), bd_quality(base, curve)))
     return comparisons
 
 
 def curve_of(points: Sequence[Point], codec: str, metric: str) -> Curve:
-    """(kbps, mean score) of the codec's points where the score is defined."""
+    """Return (kbps, mean score) of the codec's points where the score is defined."""
     chosen = [point for point in points if point.codec == codec and metric in point.scores]
     pairs = [(point.kbps.mean, point.scores[metric].mean) for point in chosen]
     return [pair for pair in pairs if np.isfinite(pair).all()]
 
 
 def pareto_front(points: Sequence[Point], metric: str, *, higher_is_better: bool = True) -> list[Point]:
-    """The points that no other one beats: none has at most their rate and a better score, or less and as good a one."""
+    """Return points that no other one beats: none has at most their rate and a better score, or less and as good."""
     sign = 1 if higher_is_better else -1
     defined = [p for p in points if metric in p.scores and np.isfinite(p.scores[metric].mean)]
     best, front = -np.inf, []
@@ -114,7 +114,7 @@ def _interval(values: Floats, weights: Floats) -> Interval:
 
 
 def _percentiles(clips: int) -> tuple[float, float]:
-    """Those that hold 95 %: further out than 2.5 and 97.5 for few clips (Hesterberg 2015, section 5.2)."""
+    """Return what holds 95 %: further out than 2.5 and 97.5 for few clips (Hesterberg 2015, section 5.2)."""
     from scipy.stats import norm, t
 
     if clips < 2:

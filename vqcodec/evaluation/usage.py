@@ -12,7 +12,7 @@ from vqcodec.models.codebook_usage import CodebookUsage
 
 @dataclass(frozen=True)
 class Usage:
-    """Of a codec at one rate: entropy in bits, perplexity, and share of the codes that occur, per codebook."""
+    """How a codec at one rate uses its codebooks: entropy in bits, perplexity, share of codes that occur."""
 
     codec: str
     kbps_asked: float | None

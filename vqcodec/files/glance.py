@@ -17,7 +17,7 @@ from vqcodec.models.engine import Engine, codebooks_for, rate_note
 
 _GLANCE_SECONDS = 12.0
 _MOST_SHARE_ABOVE = 0.05
-"""Of the power: what speech has above 8 kHz is a few thousandths, cymbals and hiss have much more."""
+"""Share of the power: what speech has above 8 kHz is a few thousandths, cymbals and hiss have much more."""
 _OTHERS = "for such sound there are Opus (opusenc) and --model hf:facebook/encodec_24khz"
 
 

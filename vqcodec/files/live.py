@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Unpack, cast
 
 import numpy as np
+from typing_extensions import override
 
 from vqcodec.audio.downmix import to_mono
 from vqcodec.audio.wavstream import SampleFormat, SampleStream, SampleWriter
@@ -201,6 +202,7 @@ class _Output(io.RawIOBase):
         self.is_own_file = is_own_file
         self.written_bytes = 0
 
+    @override
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Write and flush all of `data`."""
         try:
@@ -211,6 +213,7 @@ class _Output(io.RawIOBase):
         self.written_bytes += len(data)
         return len(data)
 
+    @override
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Seek in `file`."""
         return self._file.seek(offset, whence)

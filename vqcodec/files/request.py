@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
 import numpy as np
+from typing_extensions import override
 
 from vqcodec.arrays import Wave
+from vqcodec.audio import OnTruncated
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
-from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ, AudioReader
 from vqcodec.bitstream import Header, VqcReader
 from vqcodec.bitstream.spec import EQUAL_CHANNELS, FINGERPRINT_BYTES
@@ -88,6 +89,7 @@ class Engines:
         self.loading_seconds += time.monotonic() - began
         return engine
 
+    @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Send to another process what to do, not models."""
         return Engines, (self._engine, self._device, self._effort)
@@ -236,7 +238,7 @@ class DecodeRequest:
 
 
 def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | None, num_codebooks: int) -> Header:
-    """The header of a new file. Raises ModelError for a model that no file can name."""
+    """Make the header of a new file. Raises ModelError for a model that no file can name."""
     return Header(
         fingerprint=_fingerprint(codec),
         sample_rate_hz=codec.sample_rate_hz,

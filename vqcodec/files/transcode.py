@@ -29,7 +29,7 @@ _RESAMPLER_FRAMES = 8
 
 
 def block_frames(channels: int) -> int:
-    """Frames per block: as many as a chunk of one channel has by default, fewer of each with more channels."""
+    """Count the frames per block: as many as a chunk of one channel has by default, fewer with more channels."""
     return max(_MIN_BLOCK_FRAMES, _BLOCK_FRAMES // channels)
 
 
@@ -70,7 +70,7 @@ def _encode_scaled(
     file: BinaryIO,
     tags: Mapping[str, str],
 ) -> int:
-    """As `encode_blocks`; the file is written at the end, since its tags hold levels that only then are known."""
+    """Do as `encode_blocks`; the file is written at the end, since its tags hold levels that only then are known."""
     if SCALES_TAG in tags:
         raise ConfigError(f"the tag {SCALES_TAG!r} is taken by the levels of this model; choose another name")
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
@@ -106,7 +106,7 @@ class Span:
 def decode_span(
     reader: VqcReader, engine: Engine, span: Span, num_codebooks: int, on_damage: OnDamage | None
 ) -> Iterator[Wave]:
-    """The waves [C, n] of `span`; with `on_damage`, lost frames are concealed and a cut file ends early.
+    """Yield the waves [C, n] of `span`; with `on_damage`, lost frames are concealed and a cut file ends early.
 
     Decoding begins early enough that the decoder's past and the resampler's filter are complete, at a frame whose
     first sample falls on a sample of the output rate.
@@ -148,7 +148,7 @@ def decode_stream(
     *,
     is_more_at_hand: Callable[[], bool],
 ) -> Iterator[Wave]:
-    """The waves [C, n] of a stream from its beginning, as its chunks come; the length may show only at the end.
+    """Yield the waves [C, n] of a stream from its beginning, as its chunks come; the length may show only at the end.
 
     While `is_more_at_hand` says that the next chunk need not be waited for, it is decoded together with those before.
     Damage as in `decode_span`; without `on_damage` its error is raised after all that was whole before it.

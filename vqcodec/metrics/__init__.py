@@ -25,7 +25,7 @@ METRICS: PluginTable[Metric] = PluginTable(
 
 
 def measure(name: str, wave: Wave, wave_hat: Wave, rate_hz: int) -> Measured:
-    """The metric `name` of `wave_hat` [T'] against `wave` [T]: value, or NaN and why. Raises KeyError, ConfigError."""
+    """Measure `wave_hat` [T'] against `wave` [T] by `name`: value, or NaN and why. Raises KeyError, ConfigError."""
     return METRICS[name].measure(wave, wave_hat, rate_hz)
 
 

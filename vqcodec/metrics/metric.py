@@ -46,7 +46,7 @@ class Metric:
         return self.measure(wave, wave_hat, rate_hz).value
 
     def measure(self, wave: Wave, wave_hat: Wave, rate_hz: int) -> Measured:
-        """Value or reason. `wave_hat` is cut, or filled with zeros, to T.
+        """Return value or reason. `wave_hat` is cut, or filled with zeros, to T.
 
         Raises ConfigError if the package that computes it is not installed.
         """
@@ -58,7 +58,7 @@ class Metric:
 
 
 def missing(package: str) -> ConfigError:
-    """The error of a metric whose package is not installed."""
+    """Make the error of a metric whose package is not installed."""
     return ConfigError(f"this metric needs {package}; {how_to_install('eval')}")
 
 

@@ -36,7 +36,7 @@ wer = Metric(
 
 
 def wer_by(template: str, text: str | None = None) -> Metric:
-    """`wer` by the command `template`, such as `recognise {wav}`, against `text` or what it hears in the original.
+    """Make `wer` by the command `template`, such as `recognise {wav}`, against `text` or what it hears in the original.
 
     No shell runs it. Raises ConfigError for a template without {wav}.
     """
@@ -53,13 +53,13 @@ def wer_by(template: str, text: str | None = None) -> Metric:
 
 
 def words_of(text: str) -> list[str]:
-    """Words in lower case without punctuation, which recognisers write each in their own way."""
+    """Return the words in lower case without punctuation, which recognisers write each in their own way."""
     kept = (c if c.isalnum() or c in "'\u2019" else " " for c in text.lower())
     return "".join(kept).replace("\u2019", "'").split()
 
 
 def edit_distance(words: list[str], words_hat: list[str]) -> int:
-    """Fewest substitutions, deletions and insertions that lead from one to the other."""
+    """Return the fewest substitutions, deletions and insertions that lead from one to the other."""
     row = list(range(len(words_hat) + 1))
     for i, word in enumerate(words, 1):
         diagonal, row[0] = row[0], i

@@ -119,7 +119,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str) -> "ModelConfig":
-        """The config of plain `values`; the ConfigError of a bad one names `where`."""
+        """Return the config of plain `values`; the ConfigError of a bad one names `where`."""
         unknown = set(values) - {entry.name for entry in fields(cls)}
         if unknown:
             raise ConfigError(
@@ -131,7 +131,7 @@ class ModelConfig:
             raise ConfigError(f"{where}: {error}") from None
 
     def _check_arrangement(self) -> None:
-        """That groups and strides share out the latent and the codebooks."""
+        """Check that groups and strides share out the latent and the codebooks."""
         strides = self.strides
         if not isinstance(strides, list | tuple) or not all(type(s) is int and 1 <= s <= 64 for s in strides):
             raise ValueError(f"strides {str(strides)[:40]} are not integers in 1..64")
@@ -146,7 +146,7 @@ class ModelConfig:
             raise ValueError(f"attention_heads {self.attention_heads} does not divide channels {self.channels}")
 
     def _check_window(self) -> None:
-        """That windows overlap, and that what is computed from their length alone stays small."""
+        """Check that windows overlap, and that what is computed from their length alone stays small."""
         times, rest = divmod(self.window_length, self.stft_hop)
         if rest or not 2 <= times <= _MOST_OVERLAP:
             raise ValueError(

@@ -25,7 +25,7 @@ from vqcodec.models.effort import BEAMS
 from vqcodec.models.engine import StreamEngine
 from vqcodec.models.tensors import checked_codes, checked_length, checked_waves
 from vqcodec.nn.attention import WindowedAttention
-from vqcodec.nn.conv import CausalConv1d, State
+from vqcodec.nn.conv import CausalConv1d, Pasts
 from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import Encoder
 from vqcodec.nn.quantizers.codebook import Codebook, Learning
@@ -134,29 +134,30 @@ class Codec(nn.Module, StreamEngine):
 
     @override
     @torch.inference_mode()
-    def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
+    def encode_block(self, wave: Wave, num_codebooks: int, state: Pasts | None = None) -> tuple[Codes, Pasts]:
         latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
         return self.quantizer.encode(latent, num_codebooks, beams=BEAMS[self.effort]).cpu().numpy(), state
 
     @override
     @torch.inference_mode()
-    def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
+    def decode_block(self, codes: NDArray[Any], state: Pasts | None = None) -> tuple[Wave, Pasts]:
         indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
 
     @override
-    def start_decoding(self, batch: int, start_frame: int) -> State:
+    def start_decoding(self, batch: int, start_frame: int) -> Pasts:
         return self.decoder.start(batch, start_frame * self.quantizer.steps)
 
     @override
-    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+    def arrays_of(self, state: Pasts) -> list[NDArray[Any]]:
         return [past.cpu().numpy() for past in state]
 
     @override
-    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> Pasts:
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
+    @override
     def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:
         """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized."""
         latent, _ = self.encoder(self._pad(wave).squeeze(1))

@@ -8,14 +8,11 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from vqcodec.arrays import Codes, Scales, Wave
+from vqcodec.arrays import Codes, Scales, State, Wave
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps, whole_number
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort
-
-State = Any
-"""What the layers remember of a stream; None starts one. Each engine has a form of its own."""
 
 
 class Engine:
@@ -55,7 +52,7 @@ class Engine:
         return self.sample_rate_hz / self.hop_length
 
     def codebooks_for(self, *, kbps: float | None = None, num_codebooks: int | None = None) -> int:
-        """The number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
+        """Return the number of codebooks to use: `num_codebooks`, or the most whose nominal rate is not above `kbps`.
 
         All of them when neither is given. Raises ConfigError for both at once or for values out of range.
         """
@@ -111,18 +108,18 @@ class StreamEngine(Engine):
         raise NotImplementedError
 
     def start_decoding(self, batch: int, start_frame: int) -> State:
-        """The state from which to decode `batch` streams whose frames before `start_frame` are left out.
+        """Return the state from which to decode `batch` streams whose frames before `start_frame` are left out.
 
         What it gives differs from a stream's beginning where the sound depends on the place, as that of noise may.
         """
         return None
 
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """The arrays of a state, to save them; the same for every engine that runs the same model."""
+        """Return the arrays of a state, to save them; the same for every engine that runs the same model."""
         raise NotImplementedError
 
     def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
-        """The state of saved arrays."""
+        """Return the state of saved arrays."""
         raise NotImplementedError
 
     @property
@@ -151,18 +148,18 @@ class ClipEngine(Engine):
     chunk_frames = 1
 
     def encode_clip(self, wave: Wave, num_codebooks: int) -> tuple[Codes, Scales | None]:
-        """Codes [C, num_codebooks, ceil(T / hop_length)] of wave [C, T], and levels if the model is scaled."""
+        """Encode wave [C, T]: codes [C, num_codebooks, ceil(T / hop_length)], and levels if the model is scaled."""
         raise NotImplementedError
 
     def decode_clip(self, codes: NDArray[Any], scales: Scales | None) -> Wave:
-        """Wave [C, F * hop_length] of codes [C, K, F] that begin with a chunk, and the levels of their chunks.
+        """Decode codes [C, K, F] that begin with a chunk, and their chunks' levels, to a wave [C, F * hop_length].
 
         Without levels a scaled model decodes at the level to which it normalizes.
         """
         raise NotImplementedError
 
     def inputs_of(self, channels: int) -> int:
-        """Inputs of the model that `channels` channels make."""
+        """Count the inputs of the model that `channels` channels make."""
         return channels if channels == 1 else channels // self.inputs_per_model
 
 
@@ -171,7 +168,7 @@ class CodebookFacts(Protocol):
 
     @property
     def sample_rate_hz(self) -> int:
-        """Of the model's input."""
+        """Samples per second of the model's input."""
 
     @property
     def hop_length(self) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.models import zoo
@@ -83,6 +84,7 @@ class _EncoderGraph(nn.Module):
         super().__init__()
         self.codec, self.beams = codec, beams
 
+    @override
     def forward(self, wave: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         latent, new_state = self.codec.encoder(wave, list(state))
         return self.codec.quantizer.encode(latent, self.codec.total_codebooks, beams=self.beams), *new_state
@@ -93,6 +95,7 @@ class _DecoderGraph(nn.Module):
         super().__init__()
         self.codec = codec
 
+    @override
     def forward(self, codes: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         # One table, so that the number of codebooks need not be known.
         table = self.codec.quantizer.table()

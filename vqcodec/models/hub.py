@@ -19,7 +19,7 @@ _FILES = ["*.json", "*.safetensors", "*.onnx", "README.md"]
 
 
 def resolve(name: str) -> Path:
-    """The folder of `name`, which is "hf:" and a folder or USER/NAME; a folder of that name comes first.
+    """Return the folder of `name`, which is "hf:" and a folder or USER/NAME; a folder of that name comes first.
 
     What the cache has is used as it is; what it has not is fetched, unless HF_HUB_OFFLINE is set. Raises ModelError,
     and UnavailableError where huggingface_hub would be needed and is missing.

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 GRAPH_METADATA = "vqcodec"
 """Key of the graphs' metadata whose value is the facts of the model, as JSON."""
 
-State = list[NDArray[np.float32]]
+_Pasts = list[NDArray[np.float32]]
 
 
 def graph_path(weights: str | Path, part: str) -> Path:
-    """The graph of `part`, decoder or one of `encoder_part`, that belongs to a weights file."""
+    """Return the graph of `part`, decoder or one of `encoder_part`, that belongs to a weights file."""
     return Path(weights).with_suffix(f".{part}.onnx")
 
 
 def encoder_part(effort: Effort) -> str:
-    """The part that encodes with an effort: the number of beams is in the graph."""
+    """Return the part that encodes with an effort: the number of beams is in the graph."""
     return "encoder" if effort == DEFAULT_EFFORT else f"encoder-{effort}"
 
 
@@ -93,17 +93,17 @@ class OnnxCodec(StreamEngine):
         return self._decoder.past_shapes
 
     @override
-    def encode_block(self, wave: Wave, num_codebooks: int, state: State | None = None) -> tuple[Codes, State]:
+    def encode_block(self, wave: Wave, num_codebooks: int, state: _Pasts | None = None) -> tuple[Codes, _Pasts]:
         codes, *new_state = self._encoder.run(wave, state)
         return codes[:, :num_codebooks], new_state
 
     @override
-    def decode_block(self, codes: NDArray[Any], state: State | None = None) -> tuple[Wave, State]:
+    def decode_block(self, codes: NDArray[Any], state: _Pasts | None = None) -> tuple[Wave, _Pasts]:
         wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
         return wave, new_state
 
     @override
-    def start_decoding(self, batch: int, start_frame: int) -> State | None:
+    def start_decoding(self, batch: int, start_frame: int) -> _Pasts | None:
         noise = self._decoder.facts["noise"]
         if noise is None:
             return None
@@ -113,11 +113,11 @@ class OnnxCodec(StreamEngine):
         return state
 
     @override
-    def arrays_of(self, state: State) -> list[NDArray[Any]]:
+    def arrays_of(self, state: _Pasts) -> list[NDArray[Any]]:
         return list(state)
 
     @override
-    def state_of(self, arrays: Sequence[NDArray[Any]]) -> State:
+    def state_of(self, arrays: Sequence[NDArray[Any]]) -> _Pasts:
         return list(arrays)
 
 
@@ -136,8 +136,8 @@ class _Graph:
         self._names = [first.name, *(past.name for past in pasts)]
         self.past_shapes: list[tuple[int, ...]] = [tuple(past.shape[1:]) for past in pasts]
 
-    def run(self, first: NDArray[Any], state: State | None) -> list[NDArray[Any]]:
-        """The outputs; no state is zeros."""
+    def run(self, first: NDArray[Any], state: _Pasts | None) -> list[NDArray[Any]]:
+        """Compute the outputs; no state is zeros."""
         if state is None:
             state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
         outputs: list[NDArray[Any]] = self._session.run(None, dict(zip(self._names, (first, *state), strict=True)))
@@ -155,7 +155,7 @@ def _facts(session: "onnxruntime.InferenceSession") -> dict[str, Any]:
 
 
 def _default_threads() -> int:
-    """As torch reads OMP_NUM_THREADS, but one thread where it says nothing."""
+    """Read OMP_NUM_THREADS as torch does, but one thread where it says nothing."""
     text = os.environ.get("OMP_NUM_THREADS", "")
     return min(max(1, int(text)), os.cpu_count() or 1) if re.fullmatch(r"[0-9]{1,9}", text) else 1
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from typing_extensions import override
 
 from vqcodec.errors import ModelError
 from vqcodec.models.architecture import ModelConfig
@@ -98,6 +99,7 @@ class _Building(TorchFunctionMode):
         self._num_values, self._where = num_values, where
         self._made = 0
 
+    @override
     def __torch_function__(
         self, func: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -107,7 +107,7 @@ def unknown_weights(fingerprint: bytes, beside: Path | None = None) -> str:
 
 
 def find(fingerprint: bytes) -> ModelCard | None:
-    """The bundled model whose weights `fingerprint` (4 bytes) names, if any."""
+    """Return the bundled model whose weights `fingerprint` (4 bytes) names, if any."""
     return next((card for card in MODELS.values() if card.fingerprint == fingerprint), None)
 
 

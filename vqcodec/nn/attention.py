@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.conv import Streaming, after, overlapping
 from vqcodec.nn.linear import Linear
@@ -26,6 +27,7 @@ class WindowedAttention(Streaming):
         self.distance_bias = nn.Parameter(torch.zeros(window, heads))
         self.scale = nn.Parameter(torch.full((channels,), 0.1))
 
+    @override
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Attend from `x` to it and the frames in `past`."""
         y = self.norm(x)

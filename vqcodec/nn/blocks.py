@@ -1,6 +1,7 @@
 """The residual block of the codec's body: ConvNeXt in one dimension (Liu et al. 2022, as in Vocos 2023), causal."""
 
 from torch import Tensor, full, nn
+from typing_extensions import override
 
 from vqcodec.nn.conv import CausalConv1d, Streaming
 from vqcodec.nn.linear import Linear
@@ -22,6 +23,7 @@ class ConvNeXtBlock(Streaming):
         self.scale = nn.Parameter(full((channels,), 0.1))
         self.past_shape = self.depthwise.past_shape
 
+    @override
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply the block after the frames in `past`."""
         y, past = self.depthwise(x, past)

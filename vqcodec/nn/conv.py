@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.linear import linear
 
-State = list[Tensor]
+Pasts = list[Tensor]
 """What a chain of layers remembers between calls: a tensor for each of those that remember."""
 
 
@@ -43,6 +44,7 @@ class CausalConv1d(Streaming):
         self.context = kernel_size - stride
         self.past_shape = (self.context, in_channels)
 
+    @override
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Convolve `x` after the frames in `past`; see the class for shapes."""
         x = after(past, x, self.past_shape)
@@ -64,14 +66,14 @@ class CausalConv1d(Streaming):
 
 
 def after(past: Tensor | None, x: Tensor, past_shape: Sequence[int]) -> Tensor:
-    """`past` [B, n, ...] and `x` [B, m, ...] joined to [B, n + m, ...]; no past is zeros."""
+    """Return `past` [B, n, ...] and `x` [B, m, ...] joined to [B, n + m, ...]; no past is zeros."""
     if past is None:
         past = x.new_zeros(x.shape[0], *past_shape)
     return torch.cat((past, x), dim=1)
 
 
 def overlapping(x: Tensor, length: int, step: int) -> Tensor:
-    """Pieces of `length` frames, `step` apart: x [B, F, C] -> [B, (F - length) / step + 1, length * C].
+    """Return the pieces of `length` frames, `step` apart: x [B, F, C] -> [B, (F - length) / step + 1, length * C].
 
     `length` and F are multiples of `step`.
     """
@@ -96,7 +98,7 @@ def overlap_add(frames: Tensor, hop: int, past: Tensor | None = None) -> Tensor:
     return wave.flatten(1)
 
 
-def run_layers(layers: Iterable[nn.Module], x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+def run_layers(layers: Iterable[nn.Module], x: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
     """Run `layers` in turn; the state of the chain has the pasts of its Streaming layers, in order."""
     pasts = None if state is None else iter(state)
     new_state = []
@@ -110,5 +112,5 @@ def run_layers(layers: Iterable[nn.Module], x: Tensor, state: State | None = Non
 
 
 def past_shapes(layers: Iterable[nn.Module]) -> list[tuple[int, ...]]:
-    """Shapes of the tensors in the state of `layers`, without the batch."""
+    """Return the shapes of the tensors in the state of `layers`, without the batch."""
     return [layer.past_shape for layer in layers if isinstance(layer, Streaming)]

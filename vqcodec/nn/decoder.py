@@ -7,10 +7,11 @@ network with an inverse STFT is an order of magnitude cheaper than transposed co
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, Streaming, overlap_add, past_shapes, run_layers
+from vqcodec.nn.conv import CausalConv1d, Pasts, Streaming, overlap_add, past_shapes, run_layers
 from vqcodec.nn.encoder import fourier_basis
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.sizes import Sizes
@@ -25,6 +26,7 @@ class Upsample(nn.Module):
         self.out_channels = out_channels
         self.linear = Linear(in_channels, factor * out_channels)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """Upsample `x`."""
         y: Tensor = self.linear(x)
@@ -56,6 +58,7 @@ class InverseSpectrum(Streaming):
         steady = envelope[self.delay_samples]
         self.register_buffer("window", window / steady, persistent=False)
 
+    @override
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the overlap in `past`; see the class for shapes."""
         parts = self.to_spectrum(self.norm(features)).float().unflatten(-1, (-1, 2))
@@ -112,12 +115,13 @@ class Decoder(nn.Module):
         """Shapes of the tensors of a state, without the batch."""
         return past_shapes([*self.layers, self.head])
 
-    def forward(self, latent: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    @override
+    def forward(self, latent: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
         """Decode `latent` after the past in `state`; see the class for shapes."""
         return run_layers([*self.layers, self.head], latent, state)
 
-    def start(self, batch: int, latents: int) -> State:
-        """The state of a stream whose first `latents` latents are left out: zeros, but for the place in the noise."""
+    def start(self, batch: int, latents: int) -> Pasts:
+        """Make the state of a stream whose first `latents` are left out: zeros, but for the place in the noise."""
         device = self.head.to_spectrum.weight.device
         state = [torch.zeros(batch, *shape, device=device) for shape in self.past_shapes]
         if isinstance(self.head, SourceFilter):

@@ -6,10 +6,11 @@ strided convolutions on samples (the front end of speech enhancement; StreamCode
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.attention import attention_layers
 from vqcodec.nn.blocks import ConvNeXtBlock
-from vqcodec.nn.conv import CausalConv1d, State, Streaming, after, overlapping, past_shapes, run_layers
+from vqcodec.nn.conv import CausalConv1d, Pasts, Streaming, after, overlapping, past_shapes, run_layers
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.sizes import Sizes
 
@@ -32,6 +33,7 @@ class CompressedSpectrum(Streaming):
         self.past_shape = (window_length - stft_hop,)
         self.register_buffer("window", torch.hann_window(window_length), persistent=False)
 
+    @override
     def forward(self, wave: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Analyse `wave` after the samples in `past`."""
         wave = after(past, wave, self.past_shape)
@@ -86,14 +88,15 @@ class Encoder(nn.Module):
         """Shapes of the tensors of a state, without the batch."""
         return past_shapes(self.layers)
 
-    def forward(self, wave: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    @override
+    def forward(self, wave: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
         """Encode `wave` after the past in `state`; see the class for shapes."""
         features, state = run_layers(self.layers, wave, state)
         return self.to_latent(self.norm(features)), state
 
 
 def fourier_basis(window: Tensor) -> Tensor:
-    """The windowed Fourier transform as a matrix [window + 2, window]: rows of real and imaginary parts in turn."""
+    """Make the windowed Fourier transform, a matrix [window + 2, window]: rows of real and imaginary parts in turn."""
     length = len(window)
     turns = torch.outer(torch.arange(length // 2 + 1), torch.arange(length)) % length
     angles = turns.double() * (2 * torch.pi / length)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
+from typing_extensions import override
 
 _LEAST_ROWS = 4
 """Below: kernels for vectors (1 row with oneDNN, up to 3 with MKL), which add in another order."""
@@ -28,6 +29,7 @@ _ONEDNN = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyp
 class Linear(nn.Linear):
     """A linear layer through `linear`."""
 
+    @override
     def forward(self, input: Tensor, *, gelu: bool = False) -> Tensor:
         """Apply the layer to [..., in], and then GELU if asked for."""
         return linear(input, self.weight, self.bias, gelu=gelu)
@@ -36,7 +38,7 @@ class Linear(nn.Linear):
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False, owner: Tensor | None = None
 ) -> Tensor:
-    """x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for.
+    """Compute x [..., in] @ weight [out, in] transposed + bias [out] -> [..., out], then GELU if asked for.
 
     `owner`: the parameter that `weight` is a view of, if it is one.
     """

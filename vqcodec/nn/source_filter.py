@@ -11,6 +11,7 @@ their high frequencies from a baseband in this way (Makhoul and Berouti 1979); h
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.nn.conv import Streaming, overlap_add, overlapping
 from vqcodec.nn.encoder import fourier_basis
@@ -76,6 +77,7 @@ class SourceFilter(Streaming):
         self.past_shape = (sum(self._parts),)
         self.context_samples = window_length + overlap + (self.lag + _AVERAGED) * stft_hop
 
+    @override
     def forward(self, features: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesize after the `past`; see the class for shapes."""
         if past is None:
@@ -177,14 +179,14 @@ def _constants(window_length: int, stft_hop: int, sample_rate_hz: int, source_hz
 
 
 def inverse_basis(window: Tensor) -> Tensor:
-    """The inverse Fourier transform, windowed, as a matrix [window + 2, window]; real and imaginary parts in turn."""
+    """Make the inverse Fourier transform, windowed, a matrix [window + 2, window]; real and imaginary parts in turn."""
     weights = torch.full((len(window) + 2, 1), 2 / len(window))
     weights[[0, 1, -2, -1]] /= 2  # all bins but the first and the last stand for two
     return fourier_basis(window) * weights
 
 
 def band_centres(sample_rate_hz: int, stft_hop: int) -> Tensor:
-    """Centres of the bands of an envelope in Hz: 250 Hz apart below 4 kHz and 500 above, or as far as bins allow."""
+    """Return the centres of the bands of an envelope: 250 Hz apart below 4 kHz, 500 above, or as bins allow."""
     bin_hz = sample_rate_hz / (2 * stft_hop)
     narrow, wide = max(250.0, 2 * bin_hz), max(500.0, 2 * bin_hz)
     top = sample_rate_hz / 2
@@ -193,13 +195,13 @@ def band_centres(sample_rate_hz: int, stft_hop: int) -> Tensor:
 
 
 def band_filters(hz: Tensor, centres_hz: Tensor) -> Tensor:
-    """Triangles [bins, bands] that reach to the neighbouring centres and average the bins under them."""
+    """Return triangles [bins, bands] that reach to the neighbouring centres and average the bins under them."""
     weights = interpolation(centres_hz, hz).T
     return weights / weights.sum(0)
 
 
 def interpolation(centres_hz: Tensor, hz: Tensor) -> Tensor:
-    """Weights [bands, bins] of straight lines between bands; constant beyond the last."""
+    """Return weights [bands, bins] of straight lines between bands; constant beyond the last."""
     upper = torch.searchsorted(centres_hz, hz.contiguous(), right=True).clamp(1, len(centres_hz) - 1)
     share = ((hz - centres_hz[upper - 1]) / (centres_hz[upper] - centres_hz[upper - 1])).clamp(max=1)
     weights = torch.zeros(len(centres_hz), len(hz))
@@ -210,7 +212,7 @@ def interpolation(centres_hz: Tensor, hz: Tensor) -> Tensor:
 
 
 def noise_table(frames: int, bins: int) -> Tensor:
-    """Numbers [frames, bins, 2] of magnitude 1 and random phase, the same on every machine and for every version.
+    """Draw numbers [frames, bins, 2] of magnitude 1 and random phase, the same on every machine and for every version.
 
     Phases by squaring modulo a prime, twice: exact in 64 bits, without a generator that may change.
     """

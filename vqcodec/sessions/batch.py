@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import State
 from vqcodec.frames import whole_number
-from vqcodec.models.engine import Engine, State, StreamEngine
+from vqcodec.models.engine import Engine, StreamEngine
 
 Saved = dict[str, NDArray[Any]]
 """A session at rest: arrays by name, for `numpy.savez`."""

@@ -25,7 +25,7 @@ SCALES_TAG = "scales"
 
 
 def piece_frames(engine: ClipEngine) -> tuple[int, int]:
-    """Frames of a piece that is kept, and of its context on either side."""
+    """Return the frames of a piece that is kept, and of its context on either side."""
     whole = int(engine.most_seconds * engine.frame_rate) // engine.chunk_frames * engine.chunk_frames
     whole = max(whole, engine.chunk_frames)
     if engine.chunk_frames > 1:
@@ -35,7 +35,7 @@ def piece_frames(engine: ClipEngine) -> tuple[int, int]:
 
 
 def clip_context(engine: ClipEngine, frames: int | None) -> tuple[int, int]:
-    """Frames before and after an excerpt that decoding it needs, in a file of `frames`: all of a clip that is no longer
+    """Tell which frames before and after an excerpt decoding it needs, in a file of `frames`: all of a clip no longer
     than a piece, the context of a piece otherwise.
     """
     piece, context = piece_frames(engine)
@@ -45,7 +45,7 @@ def clip_context(engine: ClipEngine, frames: int | None) -> tuple[int, int]:
 
 
 class ClipEncoder:
-    """As `EncodeSession`, but most codes come with `flush`; `scales` are complete then."""
+    """Does what `EncodeSession` does, but most codes come with `flush`; `scales` are complete then."""
 
     def __init__(self, engine: ClipEngine, num_codebooks: int, batch: int) -> None:
         self.engine, self.num_codebooks = engine, num_codebooks
@@ -68,7 +68,7 @@ class ClipEncoder:
         return np.concatenate(codes, axis=2)
 
     def flush(self) -> Codes:
-        """The codes of the rest."""
+        """Return the codes of the rest."""
         return self._coded(np.concatenate(self._waiting, axis=1))[:, :, self._lead :]
 
     def _coded(self, wave: Wave) -> Codes:
@@ -90,10 +90,11 @@ class ClipEncoder:
 
 
 class ClipDecoder:
-    """As `DecodeSession`, from `first_frame` of a file on, a multiple of the engine's chunks. What is lost is silent.
+    """Does what `DecodeSession` does, from `first_frame` of a file on; what is lost is silent.
 
-    `tags` and `frames` are those of the file. Raises BitstreamError where they hold no levels, or too few or too many,
-    and the model needs some; with `conceal` it then decodes at the level to which it normalizes.
+    `first_frame` is a multiple of the engine's chunks, `tags` and `frames` are those of the file. Raises BitstreamError
+    where they hold no levels, or too few or too many, and the model needs some; with `conceal` it then decodes at the
+    level to which it normalizes.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class ClipDecoder:
         return self._take(np.zeros((self._batch, depth, frames), np.int64), np.ones(frames, bool))
 
     def flush(self) -> Wave:
-        """The samples of the rest."""
+        """Return the samples of the rest."""
         if self._codes is None:
             return np.zeros((self._batch, 0), np.float32)
         wave = self._decoded(self._codes.shape[2])[:, self._lead * self.engine.hop_length :]
@@ -162,7 +163,7 @@ class ClipDecoder:
 
 
 def scales_of(tags: Mapping[str, str], inputs: int) -> Scales:
-    """The levels [inputs, chunks] that the tags of a file hold. Raises BitstreamError for none, or damaged ones."""
+    """Read levels [inputs, chunks] that the tags of a file hold. Raises BitstreamError for none, or damaged ones."""
     try:
         data = base64.b64decode(tags[SCALES_TAG], validate=True)
         scales = np.frombuffer(data, "<f4").reshape(inputs, -1).astype(np.float32)

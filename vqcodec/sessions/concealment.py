@@ -33,7 +33,7 @@ class Listener:
 
     @property
     def gain(self) -> float:
-        """Of the next sample."""
+        """The factor of the next sample."""
         return 1 - self.lost_frames / FADE_FRAMES
 
     @property

@@ -103,7 +103,7 @@ class Depacketizer:
         return packet
 
     def _stray(self, packet: Packet) -> list[StoredCodes | None]:
-        """As RFC 3550, A.1: far from the stream one packet is an accident, two in sequence are where it goes on."""
+        """Do as RFC 3550, A.1: far from the stream one packet is an accident, two in sequence are where it goes on."""
         before, self._restart = self._restart, (packet.number + packet.codes.shape[2]) % NUMBERS
         if before != packet.number:
             return []

@@ -44,7 +44,7 @@ MAX_CODEBOOK_SIZE = 65536
 MAX_REDUNDANCY = 16
 """Frames that a packet repeats, and codebooks of each."""
 NUMBERS = 1 << 16
-"""Of frames; then they begin again."""
+"""Numbers of frames; then they begin again."""
 _HEAD_BYTES = 4
 _REDUNDANT_HEAD_BYTES = 6
 _CRC_BYTES = 2

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import IO, Literal, cast
 
+from typing_extensions import override
+
 _LOOK_SECONDS = 0.05
 """Between looks for the reader of a named pipe."""
 _READER_SECONDS = 1.0
@@ -94,14 +96,16 @@ class StoppableFile(io.RawIOBase):
         self._file = cast(io.RawIOBase, getattr(file, "raw", file))
         self._stop = stop
 
+    @override
     def readable(self) -> bool:
-        """True."""
         return True
 
+    @override
     def fileno(self) -> int:
         """Give that of `file`."""
         return self._file.fileno()
 
+    @override
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read what is there into `buffer`, after waiting for something."""
         if not self._stop.wait_for(self._file):
@@ -112,7 +116,7 @@ class StoppableFile(io.RawIOBase):
 
 
 def read_some(file: IO[bytes] | io.RawIOBase, most_bytes: int) -> bytes:
-    """At least one byte and at most `most_bytes`: what can be had without waiting for more; none at the end."""
+    """Read at least one byte and at most `most_bytes`: what can be had without waiting for more; none at the end."""
     return cast(bytes, getattr(file, "read1", file.read)(most_bytes) or b"")
 
 
@@ -125,7 +129,7 @@ def is_at_hand(file: IO[bytes]) -> bool:
 
 
 def read_exactly(file: IO[bytes], length_bytes: int) -> bytes:
-    """`length_bytes` bytes, fewer only at the end."""
+    """Read `length_bytes` bytes, fewer only at the end."""
     data = b""
     while len(data) < length_bytes and (block := read_some(file, length_bytes - len(data))):
         data += block

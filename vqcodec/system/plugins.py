@@ -16,7 +16,7 @@ from typing_extensions import override
 from vqcodec.errors import ConfigError
 
 GROUP = "vqcodec.plugins"
-"""Of entry points: name = module."""
+"""The group of entry points, each name = module."""
 VARIABLE = "VQCODEC_IMPORT"
 """Modules to be loaded, with commas between them; relative to the working folder or installed."""
 

@@ -14,12 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from vqcodec.errors import VqcodecError, WorkerError, unavailable
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext, SpawnContext
+    from multiprocessing.process import BaseProcess
 
 _DEATHS_AT_START = 3
 """In a row, before a pool gives up."""
@@ -74,7 +76,7 @@ class Event(Generic[T]):
 class _Worker(Generic[T]):
     """A process and what it is doing."""
 
-    process: BaseProcess
+    process: "BaseProcess"
     connection: "Connection[Any, Any]"
     tasks: list[T]
     is_ready: bool = False
@@ -110,6 +112,8 @@ class Pool(Generic[T]):
 
         Raises the VqcodecError that `make` or a task raised; WorkerError if workers die while they start.
         """
+        from multiprocessing.connection import wait
+
         while waiting or any(worker.tasks for worker in self._workers):
             self._hand_out(waiting)
             ready = wait([worker.connection for worker in self._workers])
@@ -184,7 +188,7 @@ class Pool(Generic[T]):
         return death
 
 
-def _context(imports: Sequence[str]) -> ForkServerContext | SpawnContext:
+def _context(imports: Sequence[str]) -> "ForkServerContext | SpawnContext":
     """Choose how processes start. Elsewhere than on Linux, what libraries have begun does not outlive a fork."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -258,6 +262,8 @@ def _tasks(connection: "Connection[Any, Any]") -> Iterator[Any]:
 
 def _end_with_parent() -> None:
     """End when the parent has, even by SIGKILL: in order if that can be had at once, otherwise all the same."""
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

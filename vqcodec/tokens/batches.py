@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
-from vqcodec.audio.extent import OnTruncated
+from vqcodec.audio import OnTruncated
 from vqcodec.errors import AudioError
 from vqcodec.frames import num_frames
 from vqcodec.models.engine import Engine
@@ -49,7 +49,7 @@ def tokenize(
     batch_seconds: float,
     on_truncated: OnTruncated = "refuse",
 ) -> Iterator[Outcome]:
-    """The outcome of each utterance, in order; memory is bounded by some batches, however many or long they are.
+    """Yield the outcome of each utterance, in order; memory is bounded by some batches, however many or long they are.
 
     `batch_seconds` of audio, padding included, are computed at once; the codes do not depend on it.
     `on_truncated` as in AudioReader.

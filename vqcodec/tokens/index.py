@@ -40,7 +40,7 @@ class Totals:
 
 
 def shard_name(shard: int) -> str:
-    """The name of a shard's files, without suffix."""
+    """Return the name of a shard's files, without suffix."""
     return f"shard-{shard:06}"
 
 
@@ -62,7 +62,7 @@ def write_index(folder: Path, shard: int, kind: str, lines: list[dict[str, Any]]
 
 
 def read_index(folder: Path, shard: int) -> list[dict[str, Any]]:
-    """The lines of a shard's index, failures included. Raises TokensError if it is missing or damaged.
+    """Return the lines of a shard's index, failures included. Raises TokensError if it is missing or damaged.
 
     Those of rows have at least num_frames and seconds.
     """
@@ -157,7 +157,7 @@ def merge(plan: Plan) -> Totals:
 
 
 def totals_of(plan: Plan, shards: Sequence[int]) -> Totals:
-    """Sums over finished shards."""
+    """Return the sums over finished shards."""
     return _sum([_facts(plan.folder, shard) for shard in shards], plan.settings.num_codebooks)
 
 

@@ -89,6 +89,7 @@ class _Flat(Pattern):
     """One token after the other, K a frame: code c of codebook k is token k * codebook_size + c."""
 
     @property
+    @override
     def vocabulary_size(self) -> int:
         """K * codebook_size."""
         return self.num_codebooks * self.codebook_size
@@ -205,8 +206,9 @@ class Delayed(Pattern):
         return self.codebook_size
 
     @property
+    @override
     def vocabulary_size(self) -> int:
-        """Of each row: codebook_size + 1, with `pad`."""
+        """Tokens of each row: codebook_size + 1, with `pad`."""
         return self.codebook_size + 1
 
     @override

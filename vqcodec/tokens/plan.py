@@ -30,7 +30,7 @@ RESERVED = ("id", "codes", "vqc", "num_frames", "samples", "original_rate_hz", "
 _GIVEN = "_given"
 _VERSION = 1
 _MOST_CODES, _MOST_CODEBOOKS = 1 << 16, 255
-"""Of a codebook, and of a frame: what a .vqc and an array of uint16 hold."""
+"""Most codes of a codebook, and codebooks of a frame: what a .vqc and an array of uint16 hold."""
 _SHARD_SIZES = (64, 1000)
 _SHARDS = 64
 """A small source is cut into about so many shards, so that many workers have work; see `default_shard_size`."""
@@ -101,7 +101,7 @@ class Plan:
         return len(self.offsets)
 
     def size_of(self, shard: int) -> int:
-        """Utterances of a shard."""
+        """Count the utterances of a shard."""
         return min(self.shard_size, self.utterances - shard * self.shard_size)
 
     def check(self) -> None:
@@ -119,7 +119,7 @@ class Plan:
             )
 
     def shard(self, shard: int) -> list[Utterance]:
-        """The utterances of a shard, in order. Raises TokensError for a plan.jsonl that was cut."""
+        """Return the utterances of a shard, in order. Raises TokensError for a plan.jsonl that was cut."""
         path = self.folder / "plan.jsonl"
         try:
             with path.open("rb") as file:
@@ -130,7 +130,7 @@ class Plan:
 
 
 def default_shard_size(utterances: int) -> int:
-    """Utterances per shard: 1000, fewer for sources of under 64,000, at least 64."""
+    """Choose how many utterances a shard has: 1000, fewer for sources of under 64,000, at least 64."""
     least, most = _SHARD_SIZES
     return max(least, min(most, ceil_div(utterances, _SHARDS)))
 
@@ -174,7 +174,7 @@ def make_plan(
 
 
 def open_plan(folder: Path) -> Plan:
-    """The plan in `folder`. Raises TokensError if there is none or it cannot be read."""
+    """Return the plan in `folder`. Raises TokensError if there is none or it cannot be read."""
     path = folder / "plan.json"
     try:
         values = read_json_object(path, most_bytes=MOST_LIST_BYTES)

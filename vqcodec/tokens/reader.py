@@ -10,6 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ModelError, TokensError
 from vqcodec.models import zoo
@@ -81,6 +83,7 @@ class TokenDataset:
     def __contains__(self, key: object) -> bool:
         return key in self._positions_of_ids()
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: vars(self)[name] for name in ("plan", "totals", "entropy", "_ends")}
         return {**kept, "_positions": None}

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.models import zoo
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
-from vqcodec.models.engine import codebooks_for
+from vqcodec.models.engine import codebooks_for, rate_note
 from vqcodec.output import output_errors
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS, format_of
 from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
@@ -71,18 +71,20 @@ def tokenize(
     *,
     workers: int | Workers | None = None,
     on_progress: OnProgress | None = None,
+    on_note: Callable[[str], None] | None = None,
     **options: Unpack[Options],
 ) -> Totals:
     """Tokenize the audio of `source` into shards in the folder `out`. Returns sums over what is finished of this part.
 
     `source` as in `sources.find_utterances`; `options` as in `Options`. The plan is made once; `resume` goes on with
     it, and so does `shard`, whose last part to end merges the index. `workers`: how many processes, or who works in
-    all that `Workers` tells; keywords of theirs that are given here, as was usual, warn. Audio that fails is listed in
-    failures.jsonl, unless it is to end the run. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
+    all that `Workers` tells; keywords of theirs that are given here, as was usual, warn. `on_note` hears of a rate that
+    the model does not have, and what is used instead. Audio that fails is listed in failures.jsonl, unless it is to end
+    the run. Raises AudioError, ConfigError, ModelError, OutputError, TokensError.
     """
     workers, request = _asked_for(workers, dict(options))
     folder, source = Path(out), absolute_source(str(source))
-    settings = request.settings()
+    settings = request.settings(on_note)
     if workers.device != "cpu" and workers.runner == "local" and not request.plan_only:
         zoo.check_device(workers.device)  # others may plan for machines that have it
     with at_work(folder, alone=request.shard is None):
@@ -144,9 +146,11 @@ class _Request:
             return range(plan.num_shards)
         return range(self.shard[0], plan.num_shards, self.shard[1])
 
-    def settings(self) -> Settings:
-        """Make the settings of a plan. Loads no torch."""
+    def settings(self, on_note: Callable[[str], None] | None) -> Settings:
+        """Make the settings of a plan, and tell what is to be noted of them. Loads no torch."""
         card = zoo.card_of(self.model)
+        if on_note is not None and (note := rate_note(card, self.kbps)):
+            on_note(note)
         if card.is_scaled:
             raise ConfigError(
                 f"{self.model} takes levels out of its input, which tokens do not hold; encode files with it"

@@ -22,7 +22,7 @@ _BLOCK_ROWS = 64
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Of the shards that are finished."""
+    """Sums over the shards that are finished."""
 
     settings: Settings
     shards: int
@@ -33,7 +33,7 @@ class Statistics:
 
     @property
     def nominal_kbps(self) -> float:
-        """Of codes in fixed width."""
+        """The rate of codes in fixed width."""
         settings = self.settings
         bits = settings.num_codebooks * bits_per_code(settings.codebook_size)
         return bits * settings.sample_rate_hz / settings.hop_length / 1000
@@ -78,7 +78,7 @@ def _usage(plan: Plan, shards: list[int], model: str | Path | None) -> CodebookU
 
 
 def _bytes_of(path: Path) -> int:
-    """Of a file, or of all files in a folder."""
+    """Count the bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from torch.utils.data._utils.collate import default_collate_fn_map
+from typing_extensions import override
 
 from vqcodec.tokens.patterns import Delayed, Pattern
 from vqcodec.tokens.utterances import TokenizedUtterance
@@ -61,6 +62,7 @@ class TokenStream(IterableDataset[TokenizedUtterance]):
         self._is_given = world is not None
         self._world = world or _world() or (0, 1)
 
+    @override
     def __iter__(self) -> Iterator[TokenizedUtterance]:
         worker = get_worker_info()
         worker_id, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)

@@ -16,7 +16,7 @@ ColumnValue = str | int | float | bool | None
 """What a carried column may hold."""
 
 _MAX_NAME_BYTES = 240
-"""Of one part of an escaped id: file systems allow 255, and a suffix follows."""
+"""Bytes of one part of an escaped id: file systems allow 255, and a suffix follows."""
 _ESCAPED = {"%": "%25", ".": "%2E", "\\": "%5C"}
 
 
@@ -53,7 +53,7 @@ class Utterance:
 
     @staticmethod
     def from_json(line: str) -> "Utterance":
-        """The utterance of a line of `to_json`."""
+        """Return the utterance of a line of `to_json`."""
         values = parse_object(line)
         if "member" in values:
             values["member"] = tuple(values["member"])
@@ -81,7 +81,7 @@ class TokenizedUtterance:
 
 
 def id_of_path(path: Path) -> str:
-    """The id of a file: its path without suffix, bytes that are no UTF-8 escaped."""
+    """Return the id of a file: its path without suffix, bytes that are no UTF-8 escaped."""
     return printable(path.with_suffix("").as_posix())
 
 
@@ -96,5 +96,5 @@ def check_id(utterance_id: str, *, where: str) -> None:
 
 
 def name_of(utterance_id: str) -> str:
-    """The id as the name of a file without suffix: unique, relative, and without dots, which end keys in tar shards."""
+    """Return the id as the name of a file without suffix: unique, relative, without dots, which end keys in tars."""
     return "".join(_ESCAPED.get(character, character) for character in utterance_id)

@@ -54,7 +54,7 @@ def remove_leftovers(run: Path) -> None:
 
 
 def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and numbers of the newest checkpoint of `run`. Raises TrainingError if there is none or it is damaged."""
+    """Read tensors and numbers of the newest checkpoint of `run`. Raises TrainingError for none, or a damaged one."""
     folders = _folders(run)
     if not folders:
         raise TrainingError(f"{run}: no checkpoint to resume from; start without --resume")
@@ -102,23 +102,23 @@ def _errors_of_safetensors() -> Iterator[None]:
 
 
 def has_checkpoint(run: Path) -> bool:
-    """Is there a checkpoint in `run`?"""
+    """Tell whether there is a checkpoint in `run`."""
     return bool(_folders(run))
 
 
 def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names with `prefix.` before them."""
+    """Return the names with `prefix.` before them."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix.`, under the rest of their names."""
+    """Return the tensors whose names begin with `prefix.`, under the rest of their names."""
     start = f"{prefix}."
     return {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimizer as named tensors, by parameter number."""
+    """Return the state of an optimizer as named tensors, by parameter number."""
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{key}": torch.as_tensor(value) for index, values in state.items() for key, value in values.items()
@@ -126,7 +126,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Inverse of `optimizer_tensors`; the learning rate is set anew at every step.
+    """Undo `optimizer_tensors`; the learning rate is set anew at every step.
 
     Raises ValueError for what is of no parameter, or does not have its shape.
     """

@@ -205,7 +205,7 @@ class RunConfig(_Section):
 _START_SHARE = 10
 """A tenth of a run is the most that warm-up, and the steps before quantization, take of themselves."""
 _MOST_RECIPE_BYTES = 1 << 20
-"""Of a file of YAML."""
+"""Bytes of a file of YAML."""
 
 _Config = TypeVar("_Config", bound=_Section)
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqcodec.arrays import StoredCodes
 from vqcodec.audio.reader import AudioReader
@@ -46,7 +47,7 @@ class EntropyFit:
 
 
 def collect_codes(codec: Codec, paths: Iterable[Any], *, shifts: Sequence[float] = (0.0,)) -> Iterator[StoredCodes]:
-    """The codes uint16 [K, F] of every channel of every file, once per shift of its start, in frames."""
+    """Yield the codes uint16 [K, F] of every channel of every file, once per shift of its start, in frames."""
     for path in paths:
         with AudioReader(path) as audio:
             resampler = Resampler(audio.rate_hz, codec.sample_rate_hz, audio.channels)
@@ -73,8 +74,9 @@ class _Network(nn.Module):
         with torch.no_grad():
             self.levels.weight.copy_(vectors * (_LEVELS_STD / vectors.std().clamp(min=1e-6)))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Contexts [N, inputs] -> logits [N, codes]."""
+        """Compute contexts [N, inputs] -> logits [N, codes]."""
         logits: Tensor = self.levels(self.narrow(torch.relu(self.hidden(x))))
         return logits
 
@@ -99,7 +101,7 @@ class _Contexts:
 def fit_entropy(
     codec: Codec, codes: Sequence[StoredCodes], config: EntropyFit, *, report: Callable[[str], None] = print
 ) -> dict[str, NDArray[Any]]:
-    """Tensors of an EntropyModel, fitted to `codes`, a list of [K, F].
+    """Return the tensors of an EntropyModel, fitted to `codes`, a list of [K, F].
 
     Raises TrainingError if there are none.
     """
@@ -127,7 +129,7 @@ def fit_entropy(
 
 
 def measured_bits(tensors: dict[str, NDArray[Any]], codes: Sequence[StoredCodes]) -> list[float]:
-    """Bits per code of each layer of `codes`, a list of [K, F], coded in chunks as shipped."""
+    """Return the bits per code of each layer of `codes`, a list of [K, F], coded in chunks as shipped."""
     model = EntropyModel(tensors)
     total = [0] * model.num_layers
     for clip in codes:
@@ -213,7 +215,7 @@ def _decay() -> NDArray[np.int32]:
 
 
 def _chunk_positions(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Of every frame of clips of `lengths`: its position in its chunk, and the frames of that chunk."""
+    """Return of every frame of clips of `lengths` its position in its chunk, and the frames of that chunk."""
     size = DEFAULT_FRAMES_PER_CHUNK
     frames = [torch.arange(length) for length in lengths]
     position = torch.cat([frame % size for frame in frames])

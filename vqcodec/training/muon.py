@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 _MOMENTUM = 0.95
 _UPDATE_SCALE = 0.2
@@ -39,6 +40,7 @@ class Muon(torch.optim.AdamW):
         super().__init__(groups, lr=lr, betas=betas, weight_decay=weight_decay)
 
     @torch.no_grad()
+    @override
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Step the matrices; their gradients are used up. Then step the others."""
         loss = None if closure is None else torch.enable_grad()(closure)()
@@ -64,7 +66,7 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """The matrix [rows, columns] with its singular values sent near to 1.
+    """Return the matrix [rows, columns] with its singular values sent near to 1.
 
     Newton-Schulz iteration by way of the Gram matrix of the short side: only the last product touches the long one.
     """
@@ -81,7 +83,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 def muon(module: nn.Module, *, lr: float, betas: tuple[float, float], weight_decay: float) -> Muon:
-    """Muon for what mixes channels; AdamW for biases, scales, depthwise kernels and codebooks."""
+    """Make Muon for what mixes channels, and AdamW for biases, scales, depthwise kernels and codebooks."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():

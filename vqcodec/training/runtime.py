@@ -43,7 +43,7 @@ class StopRequest:
 
 @contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """SIGINT and SIGTERM ask for a stop; a second one ends the process at once."""
+    """Let SIGINT and SIGTERM ask for a stop; a second one ends the process at once."""
     request = StopRequest()
 
     def ask(signal_number: int, _frame: FrameType | None) -> None:

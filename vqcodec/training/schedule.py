@@ -11,7 +11,7 @@ from vqcodec.training.muon import muon
 
 
 def learning_rate(step: int, total_steps: int, peak: float, config: OptimizerConfig) -> float:
-    """Linear warm-up to `peak`, then half a cosine down to `final_share` of it at `total_steps`."""
+    """Return the rate: a linear warm-up to `peak`, then half a cosine down to `final_share` of it at `total_steps`."""
     if step < config.warmup_steps:
         return peak * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
@@ -46,7 +46,7 @@ class WeightAverage:
 
 
 def make_optimizer(module: nn.Module, rate: float, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimizer of `config.kind` for all parameters of `module`.
+    """Make the optimizer of `config.kind` for all parameters of `module`.
 
     Muon (muon.py), AdamW (Loshchilov and Hutter 2019), Adam (Kingma and Ba 2015) or SGD with Nesterov's momentum.
     """

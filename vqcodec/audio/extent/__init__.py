@@ -7,7 +7,7 @@ more than libsndfile would read. Both look at headers of chunks, pages and frame
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from vqcodec.audio.extent.chunks import find_aiff_fault, find_wave_fault, whole_wave
 from vqcodec.audio.extent.claims import MOST_STRAY_BYTES, cut_fault, is_unknown
@@ -16,10 +16,7 @@ from vqcodec.audio.extent.mpeg import find_mpeg_fault, parse_frame, tag_bytes, w
 from vqcodec.audio.extent.named import find_named_fault, kind_of, whole_named
 from vqcodec.audio.extent.ogg import find_ogg_fault
 
-__all__ = ["OnTruncated", "find_fault", "is_mpeg", "whole"]
-
-OnTruncated = Literal["refuse", "take"]
-"""What becomes of a file that is cut, or goes on where libsndfile stops."""
+__all__ = ["find_fault", "is_mpeg", "whole"]
 
 _MOST_PADDING_SAMPLES = 8
 _HEAD_BYTES = 32

@@ -96,7 +96,7 @@ class _Wave:
         return self.start > 0 and self.front <= MOST_PREFIX_BYTES and not (is_large and self.order == ">")
 
     def true_length(self, file: BinaryIO) -> int:
-        """Bytes of sound: as claimed, or to the end where the claim is none, or has wrapped round."""
+        """Count the bytes of sound: as claimed, or to the end where the claim is none, or has wrapped round."""
         if not self.can_be_longer:
             return self.length
         if self.length > self.present:

@@ -3,6 +3,8 @@
 import io
 from typing import BinaryIO
 
+from typing_extensions import override
+
 MOST_PREFIX_BYTES = 16 << 20
 """What is held of the front of a file, to be put before its sound."""
 
@@ -15,16 +17,20 @@ class _Spliced(io.RawIOBase):
         self._size = len(prefix) + length
         self._position = 0
 
+    @override
     def readable(self) -> bool:
         return True
 
+    @override
     def seekable(self) -> bool:
         return True
 
+    @override
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         self._position = max(0, offset + {0: 0, 1: self._position, 2: self._size}[whence])
         return self._position
 
+    @override
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         count = max(0, min(len(buffer), self._size - self._position))
         data = self._prefix[self._position : self._position + count]

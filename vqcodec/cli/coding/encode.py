@@ -29,8 +29,8 @@ from vqcodec.models.effort import Effort
 from vqcodec.models.zoo import EngineName
 
 if TYPE_CHECKING:
+    from vqcodec.audio import OnTruncated
     from vqcodec.audio.downmix import Mono
-    from vqcodec.audio.extent import OnTruncated
     from vqcodec.files.request import EncodeOptions, Engines
 
 

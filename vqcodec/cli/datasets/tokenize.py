@@ -3,15 +3,16 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
+from typing_extensions import override
 
 from vqcodec.cli.common import echo, effort_option, model_option
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
 from vqcodec.models.effort import Effort
-from vqcodec.models.zoo import card_of
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 
     name = "i/N"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Two integers."""
+        """Return two integers."""
         first, slash, count = str(value).partition("/")
         if not (slash and first.isdecimal() and count.isdecimal() and int(first) < int(count)):
             self.fail(f"{value!r} is not i/N with i from 0 to N - 1", param, ctx)
@@ -81,14 +83,11 @@ def tokenize(
     vqcodec tokenize recordings/ tokens --runner ray --ray-address auto
     """
     from vqcodec.cli.progress import Display
-    from vqcodec.models.engine import rate_note
     from vqcodec.tokens.run import tokenize as run
 
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
     workers = workers_of(who)
-    if note := rate_note(card_of(model), kbps):
-        echo(note, err=True)
     with Display() as display, _warnings_as_lines():
         totals = run(
             source,
@@ -106,6 +105,7 @@ def tokenize(
             retry_failed=retry_failed,
             plan_only=plan_only,
             on_progress=display.show,
+            on_note=partial(echo, err=True),
         )
     _tell(totals, out, plan_only, who["on_error"])
 

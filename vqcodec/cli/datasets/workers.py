@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import click
 
-from vqcodec.audio.extent import OnTruncated
+from vqcodec.audio import OnTruncated
 from vqcodec.cli.common import device_option, echo, on_truncated_option
 from vqcodec.tokens.work.messages import RUNNERS, Runner, Workers
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from vqcodec.cli.common import echo, progress, require
 from vqcodec.system.workers import usable_cores
@@ -17,8 +18,9 @@ class Names(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 
     name = "a,b,..."
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """A list of at least one."""
+        """Return a list of at least one."""
         if isinstance(value, list):
             return value
         names = [name.strip() for name in str(value).split(",") if name.strip()]
@@ -32,8 +34,9 @@ class Rates(Names):
 
     name = "kbps,kbps,..."
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:  # type: ignore[override]
-        """A list of numbers over 0."""
+        """Return a list of numbers over 0."""
         try:
             rates = [float(rate) for rate in super().convert(value, param, ctx)]
         except ValueError:
@@ -48,8 +51,9 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 
     name = "NAME=ENCODE;DECODE"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Name and template."""
+        """Return name and template."""
         if isinstance(value, tuple):
             return value
         name, equals, template = str(value).partition("=")

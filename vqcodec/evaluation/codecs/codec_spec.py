@@ -30,7 +30,7 @@ def parse_entry(text: str, externals: Mapping[str, str]) -> Entry:
 
 @lru_cache(maxsize=32)
 def opened(entry: Entry) -> CodecUnderTest:
-    """The codec, opened once per process. Raises UnavailableError for what is not installed, as `open_codec`."""
+    """Return the codec, opened once per process. Raises UnavailableError for what is not installed, as `open_codec`."""
     return open_codec(entry.spec, dict(entry.externals))
 
 
@@ -40,7 +40,7 @@ def name_of(entry: Entry) -> str:
 
 
 def open_all(entries: list[Entry]) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Entries by name, and for those that are not installed why. Raises ConfigError if none is or two share a name."""
+    """Open entries by name, and say why some are not installed. Raises ConfigError if none is or two share a name."""
     found: dict[str, Entry] = {}
     skipped: dict[str, str] = {}
     for entry in entries:

@@ -129,10 +129,12 @@ class OpusCodec(_SoundFileCodec):
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         return clamped(asked, 6, 256)
 
+    @override
     def _options(self, coding_hz: int, kbps: float | None) -> Mapping[str, float | str]:
         # libsndfile's ogg_opus.c: bitrate = (1 - level) * 250 kbps + 6 kbps for each channel
         return {"compression_level": 1 - (settled(self, kbps) - 6) / 250}
 
+    @override
     def _payload_bytes(self, data: bytes) -> int | None:
         return ogg_payload_bytes(data)
 
@@ -154,10 +156,12 @@ class Mp3Codec(_SoundFileCodec):
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         return nearest(asked, sorted({kbps for modes in _MP3_KBPS.values() for kbps in modes}))
 
+    @override
     def _coding_hz(self, rate_hz: int, kbps: float | None) -> int:
         wanted = settled(self, kbps)
         return fitting_hz(rate_hz, [hz for rates_hz, modes in _MP3_KBPS.items() if wanted in modes for hz in rates_hz])
 
+    @override
     def _options(self, coding_hz: int, kbps: float | None) -> Mapping[str, float | str]:
         modes = next(modes for rates_hz, modes in _MP3_KBPS.items() if coding_hz in rates_hz)
         level = (modes[-1] - settled(self, kbps)) / (modes[-1] - modes[0])
@@ -170,6 +174,7 @@ class FlacCodec(_SoundFileCodec):
 
     name, format, subtype = "flac", "FLAC", "PCM_16"
 
+    @override
     def _payload_bytes(self, data: bytes) -> int | None:
         return flac_payload_bytes(data)
 
@@ -182,5 +187,6 @@ class PcmCodec(_SoundFileCodec):
 
     name, format, subtype = "pcm", "WAV", "PCM_16"
 
+    @override
     def _payload_bytes(self, data: bytes) -> int | None:
         return len(data) - _WAV_HEADER_BYTES

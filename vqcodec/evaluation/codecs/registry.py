@@ -37,7 +37,7 @@ _FIXED_WIDTH = "fixed:"
 
 
 def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUnderTest:
-    """The codec that `spec` names; the same arguments open it in another process as well.
+    """Return the codec that `spec` names; the same arguments open it in another process as well.
 
     externals: templates of command lines (see `templates`) by name. Raises UnavailableError for what is not installed
     here, ModelError for damaged weights, ConfigError for a name that is none, with those that are.
@@ -72,7 +72,7 @@ def _is_ours(spec: str) -> bool:
 
 
 def parse_spec(text: str) -> tuple[str, list[float] | None]:
-    """`SPEC@RATE/RATE` -> the spec and its own rates in kbps; without "@", None. Raises ConfigError for a bad rate."""
+    """Parse `SPEC@RATE/RATE` -> the spec and its rates in kbps; None without "@". Raises ConfigError for a bad rate."""
     spec, at, rates = text.rpartition("@")
     if not at or Path(text.removeprefix(PREFIX)).exists():
         return text, None

@@ -16,7 +16,7 @@ _EXAMPLE = "'encode {in} {bits}; decode {bits} {out}'"
 
 
 def parse_template(template: str) -> tuple[list[str], list[str]]:
-    """The words of the two commands. Raises ConfigError for what is no template."""
+    """Return the words of the two commands. Raises ConfigError for what is no template."""
     lexer = shlex.shlex(template, posix=True, punctuation_chars=";")
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -42,7 +42,7 @@ def names_in(command: list[str]) -> set[str]:
 
 
 def filled(command: list[str], settings: Mapping[str, str]) -> list[str]:
-    """The command with a text for each name; one word stays one word."""
+    """Return the command with a text for each name; one word stays one word."""
     return [re.sub(r"\{(\w+)\}", lambda found: settings[found[1]], word) for word in command]
 
 

@@ -20,11 +20,11 @@ def check_wave(wave: Wave) -> None:
 
 
 def fitting_hz(rate_hz: int, choices: Sequence[int]) -> int:
-    """The rate of `choices` that keeps most of a wave at `rate_hz`: the lowest not below it, or else the highest."""
+    """Choose the rate that keeps most of a wave at `rate_hz`: the lowest not below it, or else the highest."""
     return min((choice for choice in choices if choice >= rate_hz), default=max(choices))
 
 
 def resampled(wave: Wave, from_hz: int, to_hz: int) -> Wave:
-    """`wave` [T] at another rate: float32 [ceil(T * to_hz / from_hz)]."""
+    """Return `wave` [T] at another rate: float32 [ceil(T * to_hz / from_hz)]."""
     wave_hat: Wave = resample(np.asarray(wave, np.float32)[None], from_hz, to_hz)[0]
     return wave_hat

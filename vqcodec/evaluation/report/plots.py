@@ -28,11 +28,11 @@ _RANGE_DB = 70.0
 _MELS = 96
 
 _PICTURE_COLORS = 64
-"""Of a spectrogram: a third of the bytes of a picture in full colour."""
+"""Colours of a spectrogram: a third of the bytes of a picture in full colour."""
 
 
 def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
-    """Mean of `metric` over kbps of the files, a line per codec, with the 95 % intervals of both."""
+    """Draw the mean of `metric` over kbps of the files, a line per codec, with the 95 % intervals of both."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.8), layout="constrained")
@@ -68,7 +68,7 @@ def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
 
 
 def svg_of(figure: "Figure") -> str:
-    """The picture as SVG, text as text, without a date."""
+    """Return the picture as SVG, text as text, without a date."""
     from matplotlib import rc_context
 
     file = io.StringIO()
@@ -89,7 +89,7 @@ def write_figure(path: Path, figure: "Figure") -> None:
 
 
 def spectrogram_levels(wave: Wave, rate_hz: int) -> NDArray[np.float64]:
-    """Levels in dB [mels, S] of a mel spectrogram up to half the rate, windows of 32 ms every 8 ms."""
+    """Return the levels in dB [mels, S] of a mel spectrogram up to half the rate, windows of 32 ms every 8 ms."""
     import torch
 
     from vqcodec.audio.spectral import mel_filters, stft
@@ -102,7 +102,7 @@ def spectrogram_levels(wave: Wave, rate_hz: int) -> NDArray[np.float64]:
 
 
 def spectrogram_png(levels: NDArray[np.float64], *, top_db: float, width: int, height: int) -> bytes:
-    """A picture of `levels`, `top_db` the brightest, without axes, so that time goes from edge to edge."""
+    """Draw a picture of `levels`, `top_db` the brightest, without axes, so that time goes from edge to edge."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image  # comes with matplotlib

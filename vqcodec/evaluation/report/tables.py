@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from vqcodec.evaluation.report.report_data import Interval, Point
 from vqcodec.evaluation.results import Result
-from vqcodec.evaluation.summary import Comparison, pareto_front
+from vqcodec.evaluation.summary import CurveComparison, pareto_front
 from vqcodec.evaluation.usage import Usage
 from vqcodec.metrics import METRICS
 
@@ -14,7 +14,7 @@ Rows = list[list[str]]
 
 
 def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
-    """A row per point: kbps of files and of payload, and every metric as mean ± half of its 95 % interval.
+    """Return a row per point: kbps of files and of payload, and every metric as mean ± half of its 95 % interval.
 
     * marks what is on the Pareto front: no other point is as small and better.
     """
@@ -33,8 +33,8 @@ def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
     return [head, *rows]
 
 
-def comparisons_rows(comparisons: Sequence[Comparison]) -> Rows:
-    """BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
+def comparisons_rows(comparisons: Sequence[CurveComparison]) -> Rows:
+    """Return BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
     rows = [
         [c.codec, METRICS[c.metric].title, _number(c.bd_rate, 1, sign="+"), _number(c.bd_quality, 3, sign="+")]
         for c in comparisons
@@ -45,7 +45,7 @@ def comparisons_rows(comparisons: Sequence[Comparison]) -> Rows:
 
 
 def speeds_rows(results: Sequence[Result]) -> Rows:
-    """Real-time factors (seconds of audio per second of computing) of every codec, over all its results."""
+    """Return the real-time factors (seconds of audio per second of computing) of every codec, over all its results."""
     rows = []
     for codec in dict.fromkeys(result.codec for result in results):
         done = [result for result in results if result.codec == codec and result.error is None]
@@ -56,7 +56,7 @@ def speeds_rows(results: Sequence[Result]) -> Rows:
 
 
 def usage_rows(usages: Sequence[Usage]) -> Rows:
-    """Perplexity of each codebook, and the share of codes that occur in the least used one."""
+    """Return the perplexity of each codebook, and the share of codes that occur in the least used one."""
     rows = [
         [
             usage.codec if usage.kbps_asked is None else f"{usage.codec} @ {usage.kbps_asked:g}",
@@ -69,7 +69,7 @@ def usage_rows(usages: Sequence[Usage]) -> Rows:
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first row is the head, columns padded."""
+    """Return a table whose first row is the head, columns padded."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = [
@@ -79,7 +79,7 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
 
 
 def front_of(points: Sequence[Point], metric: str) -> list[Point]:
-    """The Pareto front; empty for a metric that is best at 0."""
+    """Return the Pareto front; empty for a metric that is best at 0."""
     higher_is_better = METRICS[metric].higher_is_better
     return [] if higher_is_better is None else pareto_front(points, metric, higher_is_better=higher_is_better)
 

@@ -14,14 +14,14 @@ from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.report.report_data import Exhibit, Point, Take
 from vqcodec.evaluation.report.tables import comparisons_rows, front_of, markdown, points_rows, speeds_rows, usage_rows
 from vqcodec.evaluation.results import Result, read_results
-from vqcodec.evaluation.summary import Comparison, compare_curves, group_by, summarise
+from vqcodec.evaluation.summary import CurveComparison, compare_curves, group_by, summarise
 from vqcodec.evaluation.usage import Usage, usage_of
 from vqcodec.output import atomic_output, output_errors
 
 _MOST_ERRORS = 10
 _LEGEND = "kbps: bytes of whole files. ±: half the 95 % interval over clips. *: no other point is as small and better."
 _LISTEN_SECONDS = 15
-"""Of a clip in the report: BS.1534 advises 12, and the page stays small."""
+"""Heard of a clip in the report: BS.1534 advises 12, and the page stays small."""
 
 
 def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> str:
@@ -117,7 +117,7 @@ def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point
 def _facts(
     settings: Settings,
     points: Sequence[Point],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[CurveComparison],
     groups: Mapping[str, Sequence[Point]],
     usages: Sequence[Usage],
 ) -> dict[str, Any]:

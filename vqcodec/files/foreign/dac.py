@@ -18,7 +18,7 @@ _METADATA = {"input_db", "original_length", "sample_rate", "chunk_length", "chan
 
 
 def parse_dac(data: bytes) -> ForeignCodes:
-    """The codes of a .dac. Its tag `input_db` is the loudness before DAC normalized it to -16 dB.
+    """Return the codes of a .dac. Its tag `input_db` is the loudness before DAC normalized it to -16 dB.
 
     Raises BitstreamError for other bytes, for anything that such a file does not hold, and for codes of chunks.
     """

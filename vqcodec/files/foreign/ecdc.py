@@ -31,7 +31,7 @@ _CODES_AT_ONCE = 1 << 20
 
 
 def parse_ecdc(data: bytes) -> ForeignCodes:
-    """The codes of an .ecdc, one channel.
+    """Return the codes of an .ecdc, one channel.
 
     Raises BitstreamError for other bytes and for what a .vqc cannot hold, TruncatedError, and VersionError.
     """

@@ -34,7 +34,7 @@ class NpyHeader:
 
 
 def parse_npy(data: bytes) -> ForeignCodes:
-    """The codes of a .npy: integers [K, F] of one channel, or [C, K, F].
+    """Return the codes of a .npy: integers [K, F] of one channel, or [C, K, F].
 
     A batch of one clip of one channel, [1, K, F], is the same as one channel. Raises BitstreamError and TruncatedError.
     """
@@ -45,7 +45,7 @@ def parse_npy(data: bytes) -> ForeignCodes:
 
 
 def read_npy_header(data: bytes) -> NpyHeader:
-    """Raises BitstreamError and TruncatedError."""
+    """Read up to where the data begin. Raises BitstreamError and TruncatedError."""
     if not data.startswith(_MAGIC[: len(data)]):
         raise BitstreamError(f"not a file of numpy (it starts with {data[:6]!r})")
     version_at = len(_MAGIC)
@@ -71,7 +71,7 @@ def read_npy_header(data: bytes) -> NpyHeader:
 
 
 def array_of(data: bytes, header: NpyHeader) -> NDArray[Any]:
-    """The integers that `data` hold behind the header, without a copy."""
+    """Return the integers that `data` hold behind the header, without a copy."""
     if not _INTEGERS.fullmatch(header.dtype):
         raise BitstreamError(f"the array holds {header.dtype!r}; give codes as integers")
     dtype = np.dtype(header.dtype)
@@ -85,7 +85,7 @@ def array_of(data: bytes, header: NpyHeader) -> NDArray[Any]:
 
 
 def shaped(values: NDArray[Any], shape: tuple[int, ...], *, is_fortran: bool) -> NDArray[Any]:
-    """`values`, which are as many as `shape` asks for, in that shape. Raises BitstreamError for an impossible one."""
+    """Give `values`, as many as `shape` asks for, that shape. Raises BitstreamError for an impossible one."""
     try:
         return values.reshape(shape, order="F" if is_fortran else "C")
     except (ValueError, OverflowError):  # too many dimensions, or huge ones beside one of 0

@@ -50,7 +50,7 @@ class Note:
 
 
 def read_pickle(data: bytes) -> Any:
-    """The values of a pickle that is all of `data`. Raises BitstreamError."""
+    """Return the values of a pickle that is all of `data`. Raises BitstreamError."""
     file = io.BytesIO(data)
     stack = _Stack()
     try:
@@ -79,7 +79,7 @@ class _Stack:
         self.memo: dict[int, Any] = {}
 
     def pop(self) -> Any:
-        """The top, which must lie above the last mark."""
+        """Take the top, which must lie above the last mark."""
         if self.marks and len(self.values) <= self.marks[-1]:
             raise IndexError
         return self.values.pop()
@@ -181,7 +181,7 @@ _ACTIONS: dict[str, Callable[[_Stack, Any], None]] = {
 
 
 def object_of(note: Any) -> Any:
-    """The one object in an array of objects without dimensions, as numpy saves what is no array."""
+    """Return the one object in an array of objects without dimensions, as numpy saves what is no array."""
     shape, dtype, _, content = _array_state(note)
     if shape != () or not _OBJECTS.fullmatch(dtype[1:]) or type(content) is not list or len(content) != 1:
         raise BitstreamError("its pickle is not the one object that numpy saves")
@@ -189,7 +189,7 @@ def object_of(note: Any) -> Any:
 
 
 def array_of(note: Any) -> NDArray[Any]:
-    """The numbers of an array, without a copy. Raises BitstreamError."""
+    """Return the numbers of an array, without a copy. Raises BitstreamError."""
     shape, dtype, is_fortran, content = _array_state(note)
     values = _numbers(dtype, content)
     if math.prod(shape) != len(values):
@@ -198,7 +198,7 @@ def array_of(note: Any) -> NDArray[Any]:
 
 
 def scalar_of(value: Any) -> float | int:
-    """A number: a plain one, numpy's scalar, or an array of one. Raises BitstreamError."""
+    """Return a number: a plain one, numpy's scalar, or an array of one. Raises BitstreamError."""
     if type(value) in (int, float):
         return value  # type: ignore[no-any-return]
     if type(value) is Note and value.name == "scalar" and _is_tuple(value.arguments, 2):

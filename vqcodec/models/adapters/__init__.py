@@ -28,7 +28,7 @@ ADAPTERS: PluginTable[str] = PluginTable(
 
 
 def open_adapter(folder: str | Path, *, name: str | None = None) -> Adapter:
-    """The adapter of the model in `folder`, which loads when it first codes; `name` is what errors call it.
+    """Return the adapter of the model in `folder`, which loads when it first codes; `name` is what errors call it.
 
     Raises ModelError for a folder without config and safetensors, and for a model that has no adapter;
     UnavailableError where transformers is missing.

@@ -18,8 +18,9 @@ from vqcodec.models.tensors import checked_codes, checked_length, checked_waves
 
 
 def lowest_bandwidth(model: Any, num_codebooks: int) -> float:
-    """The lowest of the bandwidths a model was trained for that has `num_codebooks`: the first ones of it are those of
-    any, since each codes what the ones before it left.
+    """Return the lowest of the bandwidths a model was trained for that has `num_codebooks`.
+
+    The first codebooks of it are those of any, since each codes what the ones before it left.
     """
     rates = sorted(model.config.target_bandwidths)
     quantizer = model.quantizer
@@ -54,11 +55,11 @@ class Adapter(ClipEngine):
             raise ModelError(f"{folder.name}: {facts}; a .vqc holds codebooks of 2, 4, 8 ... codes, 1 or 2 channels")
 
     def find_sample_rate(self, config: Any) -> int:
-        """Samples per second, of what goes in and of what comes out."""
+        """Return the samples per second of what goes in and of what comes out."""
         return int(getattr(config, "sampling_rate", 0) or config.sample_rate)
 
     def find_codebook_size(self, config: Any) -> int:
-        """Codes per codebook."""
+        """Return how many codes a codebook has."""
         return int(config.codebook_size)
 
     def find_hop_length(self, config: Any) -> int:

@@ -42,7 +42,7 @@ class ModelFolder:
         return self._load("AutoConfig")
 
     def model(self, **changes: Any) -> Any:
-        """transformers' model, in evaluation mode, with `changes` of the config. Raises as `config`."""
+        """Load transformers' model, in evaluation mode, with `changes` of the config. Raises as `config`."""
         self._check_size()
         model, info = self._load("AutoModel", use_safetensors=True, output_loading_info=True, **changes)
         if info["missing_keys"]:

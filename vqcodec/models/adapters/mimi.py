@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from vqcodec.arrays import Codes, Scales, Wave
+from vqcodec.arrays import Codes, Scales, State, Wave
 from vqcodec.errors import ConfigError
 from vqcodec.models.adapters.adapter import Adapter
-from vqcodec.models.engine import State, StreamEngine
+from vqcodec.models.engine import StreamEngine
 
 
 @dataclass
@@ -97,8 +97,9 @@ class MimiAdapter(Adapter, StreamEngine):
             x = _streamed(layer, x, past.convolutions)
         return x[:, 0].float().cpu().numpy(), past
 
+    @override
     def arrays_of(self, state: State) -> list[NDArray[Any]]:
-        """Raises ConfigError: transformers' caches are no arrays of fixed shapes."""
+        """Raise ConfigError: transformers' caches are no arrays of fixed shapes."""
         raise ConfigError(
             f"streams of {self.model_name} can neither be saved nor join others; take a session for each, "
             "or a model of vqcodec"

@@ -19,7 +19,7 @@ from vqcodec.nn.processes import mean_over_processes, of_first_process, sum_over
 from vqcodec.nn.quantizers.estimators import ESTIMATORS
 
 _ENTROPY_TEMPERATURE = 0.1
-"""Of the soft assignments whose entropies are measured, in standard deviations of the scores."""
+"""Temperature of the soft assignments whose entropies are measured, in standard deviations of the scores."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,19 @@ class Codebook(nn.Module):
         raise NotImplementedError
 
     def encode(self, vectors: Tensor) -> Tensor:
-        """Codes [N] (int64) of `vectors` [N, dim]."""
+        """Return the codes [N] (int64) of `vectors` [N, dim]."""
         return argmax(self.scores(vectors))
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Vectors [..., dim] of `codes` [...]."""
+        """Return the vectors [..., dim] of `codes` [...]."""
         raise NotImplementedError
 
     def vectors(self) -> Tensor:
-        """Every vector that `lookup` can give, [size, dim]."""
+        """Return every vector that `lookup` can give, [size, dim]."""
         device = next(self.parameters(), next(self.buffers(), torch.empty(0))).device
         return self.lookup(torch.arange(self.size, device=device))
 
+    @override
     def forward(self, vectors: Tensor, temperature: float = 1.0) -> Assigned:
         """Quantize `vectors` [N, dim] for training, and learn when in training mode.
 
@@ -117,7 +118,7 @@ def argmax(scores: Tensor) -> Tensor:
 
 
 def soft_assignments(scores: Tensor, temperature: float) -> Tensor:
-    """softmax of `scores` [N, size] at `temperature`, which counts in standard deviations of the scores."""
+    """Return the softmax of `scores` [N, size] at `temperature`, which counts in standard deviations of the scores."""
     scale = mean_over_processes(scores.detach().std(1).mean()).clamp(min=1e-8)
     return torch.softmax(scores / (temperature * scale), dim=1)
 
@@ -235,7 +236,7 @@ class VectorCodebook(Codebook):
 
 
 def pick(vectors: Tensor, count: int) -> Tensor:
-    """`count` random rows of `vectors` [N, dim], without repetition while N lasts."""
+    """Draw `count` random rows of `vectors` [N, dim], without repetition while N lasts."""
     rows = torch.randperm(len(vectors), device=vectors.device)
     repeats = ceil_div(count, len(vectors))
     return vectors[rows.repeat(repeats)[:count]]

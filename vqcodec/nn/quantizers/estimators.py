@@ -5,26 +5,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
+    @override
     def forward(_: Any, _vectors: Tensor, chosen: Tensor) -> Tensor:
         return chosen.clone()
 
     @staticmethod
+    @override
     def backward(_: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0], None
 
 
 def straight_through(vectors: Tensor, chosen: Tensor) -> Tensor:
-    """`chosen` [N, dim]; its gradient becomes that of `vectors` [N, dim] (Bengio et al. 2013; van den Oord 2017)."""
+    """Return `chosen` [N, dim]; its gradient becomes that of `vectors` (Bengio et al. 2013; van den Oord 2017)."""
     result: Tensor = _StraightThrough.apply(vectors, chosen)  # type: ignore[no-untyped-call]
     return result
 
 
 def rotated(vectors: Tensor, chosen: Tensor) -> Tensor:
-    """`chosen` [N, dim] as the rotation and scaling that turns each of `vectors` into it, held constant.
+    """Return `chosen` [N, dim] as the rotation and scaling that turns each of `vectors` into it, held constant.
 
     The gradient keeps its angle to the vector (Fifty et al. 2024, eq. 4 and section 4.2):
     q = |q| / |e| (e - 2 r r^T e + 2 q' e'^T e), where e', q' are e, q at length 1 and r is e' + q' at length 1.

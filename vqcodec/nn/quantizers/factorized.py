@@ -12,7 +12,7 @@ from vqcodec.nn.quantizers.projected import ProjectedCodebook
 from vqcodec.nn.quantizers.vector import GradientCodebook
 
 _INNER_DIM = 8
-"""As in DAC."""
+"""The same as in DAC."""
 
 
 class FactorizedCodebook(ProjectedCodebook):
@@ -25,8 +25,9 @@ class FactorizedCodebook(ProjectedCodebook):
         self.learning = learning
         self.table = GradientCodebook(size, self.down.out_features, learning)
 
+    @override
     def inner_scores(self, z: Tensor) -> Tensor:
-        """Cosines; see `ProjectedCodebook`."""
+        """Score by cosines."""
         return linear(F.normalize(z, dim=1), F.normalize(self.table.weight, dim=1), None)
 
     @override

@@ -12,7 +12,7 @@ from vqcodec.nn.quantizers.estimators import straight_through
 from vqcodec.nn.quantizers.projected import ProjectedCodebook
 
 _MOST_BITS = 3
-"""Of one dimension: 8 levels. 1024 codes are 8 x 8 x 4 x 4."""
+"""Bits of one dimension: 8 levels. 1024 codes are 8 x 8 x 4 x 4."""
 _EDGE = 1e-3
 """By how much the outermost levels can be overshot, so that the gradient of tanh does not vanish at them."""
 
@@ -36,7 +36,7 @@ class FiniteScalar(ProjectedCodebook):
         self.register_buffer("place", torch.tensor(place_values), persistent=False)
 
     def bounded(self, z: Tensor) -> Tensor:
-        """z [N, dims], each within -L/2 .. L/2 - 1, to be rounded."""
+        """Return z [N, dims], each within -L/2 .. L/2 - 1, to be rounded."""
         half = (self.levels - 1) * (1 + _EDGE) / 2
         # Two levels are the signs: there is no middle one to put z = 0 at.
         shift = torch.where(self.levels > 2, torch.atanh(0.5 / half), 0.0)
@@ -50,8 +50,9 @@ class FiniteScalar(ProjectedCodebook):
     def _codes(self, rounded: Tensor) -> Tensor:
         return ((rounded + self.levels / 2).long() * self.place).sum(-1)
 
+    @override
     def inner_scores(self, z: Tensor) -> Tensor:
-        """Minus half the squared distances to the points; see `ProjectedCodebook`."""
+        """Score by minus half the squared distances to the points."""
         points = self.points(torch.arange(self.size, device=z.device))
         bounded = self.bounded(z) / (self.levels / 2)
         return bounded @ points.T - 0.5 * points.square().sum(1)

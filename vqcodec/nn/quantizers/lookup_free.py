@@ -33,8 +33,9 @@ class LookupFree(ProjectedCodebook):
     def _codes(self, z: Tensor) -> Tensor:
         return ((z > 0).long() * self.place).sum(-1)
 
+    @override
     def inner_scores(self, z: Tensor) -> Tensor:
-        """Products with the points, all of one length; see `ProjectedCodebook`."""
+        """Score by products with the points, all of one length."""
         return z @ self.points(torch.arange(self.size, device=z.device)).T
 
     @override

@@ -21,11 +21,11 @@ class ProjectedCodebook(Codebook):
         self.down, self.up = Linear(dim, inner_dim), Linear(inner_dim, dim)
 
     def inner_scores(self, z: Tensor) -> Tensor:
-        """Scores [N, size] of z [N, inner_dim]."""
+        """Return the scores [N, size] of z [N, inner_dim]."""
         raise NotImplementedError
 
     def points(self, codes: Tensor) -> Tensor:
-        """Points [..., inner_dim] of `codes` [...]."""
+        """Return the points [..., inner_dim] of `codes` [...]."""
         raise NotImplementedError
 
     def start_points(self, z: Tensor) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 BEAMS = 4
-"""Of the search for codes, unless it is told otherwise."""
+"""Beams of the search for codes, unless it is told otherwise."""
 
 
 @dataclass  # not frozen: Fabric rebuilds inputs and outputs when it casts them
@@ -61,16 +62,17 @@ class Quantizer(nn.Module):
     steps: int
 
     def encode(self, latent: Tensor, num_codebooks: int, *, beams: int = BEAMS) -> Tensor:
-        """Codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim]; fewer are a prefix of more.
+        """Return the codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim]; fewer are a prefix of more.
 
         `beams`: of a search, where the codebooks allow one; with 1 each takes what is nearest to the rest.
         """
         raise NotImplementedError
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Quantized latent [B, F * steps, dim] of `codes` [B, any K, F]."""
+        """Return the quantized latent [B, F * steps, dim] of `codes` [B, any K, F]."""
         raise NotImplementedError
 
+    @override
     def forward(self, latent: Tensor, draw: Draw) -> Quantized:
         """Quantize `latent` [B, F * steps, dim] for training, and let the codebooks learn when in training mode."""
         raise NotImplementedError

@@ -17,7 +17,7 @@ _BLOCK_ROWS = 256
 
 
 def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
-    """Codes [N, K] (int64) whose sum over the K codebooks comes near to `vectors` [N, dim].
+    """Return the codes [N, K] (int64) whose sum over the K codebooks comes near to `vectors` [N, dim].
 
     All are `is_euclidean`. After each, the `width` best partial sums go on. A row does not depend on the others.
     """

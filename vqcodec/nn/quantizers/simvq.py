@@ -20,14 +20,16 @@ class SimVqCodebook(VectorCodebook):
         self.turn = nn.Parameter(torch.eye(dim))
 
     @property
+    @override
     def weight(self) -> Tensor:  # type: ignore[override]
         """The table [size, dim]."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self.fixed @ self.turn
         return kept(self.turn, "table", lambda: self.fixed @ self.turn)
 
+    @override
     def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The codebook loss of this batch."""
+        """Return the codebook loss of this batch: no code is revived."""
         return F.mse_loss(self.lookup(codes), vectors), codes.new_zeros(())
 
     @override

@@ -29,6 +29,7 @@ class EmaCodebook(VectorCodebook):
         self.sums.copy_(self.weight)
 
     @torch.no_grad()
+    @override
     def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Update counts and sums, revive dead codes from this batch, set the vectors to the means."""
         counts, sums = self._sums(vectors, codes)
@@ -50,8 +51,9 @@ class GradientCodebook(VectorCodebook):
         super().__init__(size, dim, learning)
         self.weight = nn.Parameter(torch.randn(size, dim))
 
+    @override
     def learn(self, vectors: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The codebook loss of this batch; dead codes are replaced by vectors of the batch."""
+        """Return the codebook loss of this batch; dead codes are replaced by vectors of the batch."""
         loss = F.mse_loss(self.lookup(codes), vectors)
         return loss, self.revive(vectors, codes)
 

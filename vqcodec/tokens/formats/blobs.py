@@ -20,7 +20,7 @@ def holds_vqc(settings: Settings) -> bool:
 
 
 def codes_to_bytes(row: TokenizedUtterance, settings: Settings, entropy: EntropyModel | None) -> bytes:
-    """A .npy or .vqc, as the settings say."""
+    """Return a .npy or .vqc, as the settings say."""
     if holds_vqc(settings):
         return codes_to_vqc(row, settings, entropy)
     buffer = io.BytesIO()
@@ -29,7 +29,7 @@ def codes_to_bytes(row: TokenizedUtterance, settings: Settings, entropy: Entropy
 
 
 def codes_to_vqc(row: TokenizedUtterance, settings: Settings, entropy: EntropyModel | None) -> bytes:
-    """The bytes of the mono .vqc that holds a row's codes."""
+    """Return the bytes of the mono .vqc that holds a row's codes."""
     header = Header(
         fingerprint=bytes.fromhex(settings.fingerprint)[:FINGERPRINT_BYTES],
         sample_rate_hz=settings.sample_rate_hz,
@@ -48,7 +48,7 @@ def codes_to_vqc(row: TokenizedUtterance, settings: Settings, entropy: EntropyMo
 
 
 def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None) -> NDArray[np.uint16]:
-    """The codes [K, F] of a .npy or .vqc. Raises TokensError for damage, ModelError without its entropy model."""
+    """Read the codes [K, F] of a .npy or .vqc. Raises TokensError for damage, ModelError without its entropy model."""
     try:
         if holds_vqc(settings):
             chunks = list(VqcReader(io.BytesIO(data)).chunks(entropy=entropy))
@@ -65,7 +65,7 @@ def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None
 
 
 def decoded(data: bytes, plan: Plan, entropy: EntropyModel | None) -> NDArray[np.uint16]:
-    """The codes [K, F] of a .npy or .vqc of the dataset. Raises TokensError, ModelError without its entropy model."""
+    """Read codes [K, F] of a .npy or .vqc of the dataset. Raises TokensError, ModelError without its entropy model."""
     try:
         return codes_of_bytes(data, plan.settings, entropy)
     except ModelError as error:

@@ -8,7 +8,6 @@ from typing import Any
 from typing_extensions import override
 
 from vqcodec.bitstream.entropy import EntropyModel
-from vqcodec.errors import ConfigError
 from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 from vqcodec.tokens.formats.blobs import codes_to_bytes, decoded
 from vqcodec.tokens.formats.shard_format import ShardFormat, ShardReader, ShardWriter, facts_of, reading, utterance_of
@@ -71,17 +70,18 @@ class _FolderReader(ShardReader):
         pass
 
 
-def _check_npy(entropy_coded: bool) -> None:
-    if entropy_coded:
-        raise ConfigError("npy holds arrays of codes; entropy-coded files per utterance are the format vqc")
-
-
-def _check_vqc(entropy_coded: bool) -> None:
-    if entropy_coded:
-        raise ConfigError("vqc files are entropy-coded anyway, where the model can; leave entropy_coded out")
-
-
-NPY = ShardFormat(_FolderWriter, _FolderReader, manifest="manifest.jsonl", check=_check_npy)
+NPY = ShardFormat(
+    _FolderWriter,
+    _FolderReader,
+    manifest="manifest.jsonl",
+    uncoded="npy holds arrays of codes; entropy-coded files per utterance are the format vqc",
+)
 """Arrays of numpy, [K, F] uint16."""
-VQC = ShardFormat(_FolderWriter, _FolderReader, holds_vqc=True, manifest="manifest.jsonl", check=_check_vqc)
+VQC = ShardFormat(
+    _FolderWriter,
+    _FolderReader,
+    holds_vqc=True,
+    manifest="manifest.jsonl",
+    uncoded="vqc files are entropy-coded anyway, where the model can; leave entropy_coded out",
+)
 """Files that any vqcodec decodes by themselves."""

@@ -177,5 +177,5 @@ def _require_pyarrow() -> Any:
     return pq
 
 
-PARQUET = ShardFormat(_ParquetWriter, _ParquetReader, suffix=".parquet", check=lambda _: _require_pyarrow())
+PARQUET = ShardFormat(_ParquetWriter, _ParquetReader, suffix=".parquet", require=_require_pyarrow)
 """A file that pyarrow, pandas, DuckDB and Hugging Face `datasets` open. It needs pyarrow."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from vqcodec.bitstream.entropy import EntropyModel
-from vqcodec.errors import ConfigError, TokensError
+from vqcodec.errors import TokensError
 from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 from vqcodec.tokens.formats.shard_format import (
     ShardFormat,
@@ -163,10 +163,9 @@ def _codes_of(data: bytes) -> NDArray[np.uint16]:
     return np.ascontiguousarray(array.T.astype(np.uint16))
 
 
-def _check_shar(entropy_coded: bool) -> None:
-    if entropy_coded:
-        raise ConfigError("shar holds arrays of codes, as lhotse reads them; leave entropy_coded out")
-
-
-SHAR = ShardFormat(_SharWriter, _SharReader, check=_check_shar)
+SHAR = ShardFormat(
+    _SharWriter,
+    _SharReader,
+    uncoded="shar holds arrays of codes, as lhotse reads them; leave entropy_coded out",
+)
 """Cuts and their codes, for lhotse and NeMo. The index has the position of each row in the tar."""

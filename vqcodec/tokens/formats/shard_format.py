@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream.entropy import EntropyModel
-from vqcodec.errors import ModelError, TokensError, VqcodecError
+from vqcodec.errors import ConfigError, ModelError, TokensError, VqcodecError
 from vqcodec.tokens.plan import ColumnType, Plan, Settings
 from vqcodec.tokens.utterances import ColumnValue, TokenizedUtterance
 
@@ -33,7 +33,7 @@ class ShardReader(Protocol):
     """An open shard; for one thread of one process. Methods raise TokensError for damage."""
 
     def row(self, index: int) -> TokenizedUtterance:
-        """A row, counted from 0 without failures."""
+        """Return a row, counted from 0 without failures."""
 
     def close(self) -> None:
         """Close its files."""
@@ -49,7 +49,8 @@ class ShardFormat:
     suffix:    of a shard that is a file; "" where it is a folder of a file per utterance
     holds_vqc: whether an utterance is always a .vqc in it, entropy-coded where the model can
     manifest:  name of a file in each shard whose lines make one for all; None without
-    check:     raises ConfigError where it cannot be written here, or not `entropy_coded`
+    uncoded:   why an utterance cannot be asked to be a .vqc in it; "" where it can
+    require:   raises ConfigError where it cannot be written here
     """
 
     writer: Callable[[Path, Settings, Mapping[str, ColumnType], EntropyModel | None], ShardWriter]
@@ -57,11 +58,18 @@ class ShardFormat:
     suffix: str = ""
     holds_vqc: bool = False
     manifest: str | None = None
-    check: Callable[[bool], None] = lambda entropy_coded: None
+    uncoded: str = ""
+    require: Callable[[], object] = lambda: None
+
+    def check(self, entropy_coded: bool) -> None:
+        """Raise ConfigError where it cannot be written here, or not `entropy_coded`."""
+        if entropy_coded and self.uncoded:
+            raise ConfigError(self.uncoded)
+        self.require()
 
 
 def facts_of(row: TokenizedUtterance, columns: Mapping[str, ColumnType]) -> dict[str, Any]:
-    """Everything of a row but its codes, for JSON."""
+    """Return everything of a row but its codes, for JSON."""
     return {
         "id": row.id,
         "num_frames": row.num_frames,
@@ -73,7 +81,7 @@ def facts_of(row: TokenizedUtterance, columns: Mapping[str, ColumnType]) -> dict
 
 
 def as_type(value: ColumnValue, kind: ColumnType) -> ColumnValue:
-    """`value` as a column of `kind` holds it: a column of mixed types is text."""
+    """Return `value` as a column of `kind` holds it: a column of mixed types is text."""
     if value is None:
         return None
     if kind == "string":

@@ -84,7 +84,7 @@ def open_shard(plan: Plan, shard: int, entropy: EntropyModel | None) -> ShardRea
 def read_rows(
     plan: Plan, shard: int, entropy: EntropyModel | None, start: int = 0, stop: int | None = None
 ) -> Iterator[TokenizedUtterance]:
-    """Rows `start` to before `stop` (None: all) of a shard, in order."""
+    """Yield the rows `start` to before `stop` (None: all) of a shard, in order."""
     if stop is None:
         stop = len(row_lines(plan, shard))
     with contextlib.closing(open_shard(plan, shard, entropy)) as reader:
@@ -93,7 +93,7 @@ def read_rows(
 
 
 def row_lines(plan: Plan, shard: int) -> list[bytes]:
-    """The lines of a shard's index that stand for rows, not yet parsed: a thousand take a tenth of a millisecond."""
+    """Return lines of a shard's index that stand for rows, not parsed: a thousand take a tenth of a millisecond."""
     path = index_path(plan.folder, shard)
     with reading(path):
         # No failure has the key, and inside a text the quotes would be escaped.

@@ -32,43 +32,44 @@ _OURS = ("id", *_STARTS, "duration", "channel")
 
 
 def absolute_source(source: str) -> str:
-    """SOURCE, which may be a pattern, as it can be named from any folder. Raises AudioError for an empty one."""
+    """Return SOURCE, which may be a pattern, as it can be named from any folder. Raises AudioError for an empty one."""
     if not source.strip():
         raise AudioError("SOURCE is empty; give a folder, a glob, a manifest ...")
     return os.path.abspath(os.path.expanduser(source))
 
 
 def find_utterances(source: str, *, run_commands: bool = False) -> Iterator[Utterance]:
-    """The utterances of SOURCE. Raises AudioError for one that is missing or cannot be understood.
+    """Yield the utterances of SOURCE. Raises AudioError for one that is missing or cannot be understood.
 
     SOURCE is a folder (of audio, of Kaldi, of a `datasets` audio folder with metadata, or saved by it), a glob, an
     audio file, a manifest (CSV, JSON lines, lhotse cuts), wav.scp, or tar shards of webdataset. `run_commands` allows
     wav.scp to hold commands.
     """
+    path = Path(source).expanduser()
     try:
-        yield from _utterances(source, run_commands)
+        if (folder := kaldi.folder_of(path)) is not None:
+            yield from kaldi.utterances(folder, run_commands=run_commands)
+        else:
+            yield from _utterances(source, path)
     except OSError as error:
         raise AudioError(
             f"{error.filename or source}: cannot be read ({error.strerror}); give another source"
         ) from None
 
 
-def _utterances(source: str, run_commands: bool) -> Iterator[Utterance]:
-    path = Path(source).expanduser()
+def _utterances(source: str, path: Path) -> Iterator[Utterance]:
     if path.is_dir():
-        yield from _of_folder(path, run_commands)
+        yield from _of_folder(path)
     elif path.is_file():
-        yield from _of_file(path, run_commands)
+        yield from _of_file(path)
     elif tar.is_pattern(source):
         yield from tar.utterances(source)
     else:
         yield from _of_glob(source)
 
 
-def _of_folder(folder: Path, run_commands: bool) -> Iterator[Utterance]:
-    if (folder / "wav.scp").is_file():
-        yield from kaldi.utterances(folder, run_commands=run_commands)
-    elif huggingface.is_saved(folder):
+def _of_folder(folder: Path) -> Iterator[Utterance]:
+    if huggingface.is_saved(folder):
         yield from huggingface.utterances(folder)
     elif metadata := huggingface.metadata_files(folder):
         yield from _of_metadata(metadata, folder)
@@ -93,10 +94,8 @@ def _of_metadata(metadata: list[Path], folder: Path) -> Iterator[Utterance]:
         )
 
 
-def _of_file(path: Path, run_commands: bool) -> Iterator[Utterance]:
-    if path.name == "wav.scp":
-        yield from kaldi.utterances(path.parent, run_commands=run_commands)
-    elif path.suffix == ".tar":
+def _of_file(path: Path) -> Iterator[Utterance]:
+    if path.suffix == ".tar":
         yield from tar.utterances(str(path))
     elif cuts.is_cuts(path):
         yield from cuts.utterances(path)

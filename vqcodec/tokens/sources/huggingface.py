@@ -12,7 +12,7 @@ from vqcodec.tokens.utterances import ColumnValue, Utterance
 
 
 def metadata_files(folder: Path) -> list[Path]:
-    """metadata.csv and metadata.jsonl with a field file_name, in a folder or those below; none: no audio folder."""
+    """Find metadata.csv and metadata.jsonl with a field file_name, in a folder or below; none: no audio folder."""
     files = sorted(folder.rglob("metadata.*"))
     return [file for file in files if file.suffix in (".csv", ".jsonl") and _has_file_name(file)]
 
@@ -33,7 +33,7 @@ def is_saved(folder: Path) -> bool:
 
 
 def open_saved(folder: str | Path) -> tuple[Any, str]:
-    """The memory-mapped dataset, its audio undecoded, and the name of its audio column."""
+    """Return the memory-mapped dataset, its audio undecoded, and the name of its audio column."""
     try:
         from datasets import Audio, load_from_disk
     except ModuleNotFoundError:

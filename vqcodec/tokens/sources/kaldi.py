@@ -10,7 +10,15 @@ from vqcodec.errors import AudioError
 from vqcodec.texts import limited_lines
 from vqcodec.tokens.utterances import ColumnValue, Utterance
 
+_LIST = "wav.scp"
 _COLUMNS = {"text": "text", "utt2spk": "speaker"}
+
+
+def folder_of(path: Path) -> Path | None:
+    """Tell which data folder `path` names, a folder with a wav.scp or a wav.scp itself; None: none."""
+    if path.is_dir():
+        return path if (path / _LIST).is_file() else None
+    return path.parent if path.name == _LIST and path.is_file() else None
 
 
 def utterances(folder: Path, *, run_commands: bool) -> Iterator[Utterance]:
@@ -18,7 +26,7 @@ def utterances(folder: Path, *, run_commands: bool) -> Iterator[Utterance]:
 
     Entries of wav.scp that end in "|" are commands: their output is read with `run_commands`, else they are an error.
     """
-    recordings = _table(folder / "wav.scp")
+    recordings = _table(folder / _LIST)
     columns = {column: _table(folder / name) for name, column in _COLUMNS.items() if (folder / name).is_file()}
     for recording, entry in recordings.items():
         if entry.endswith("|") and not run_commands:

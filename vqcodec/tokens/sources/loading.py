@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vqcodec.arrays import Wave
+from vqcodec.audio import OnTruncated
 from vqcodec.audio.discover import spelled
 from vqcodec.audio.downmix import Downmix
-from vqcodec.audio.extent import OnTruncated
 from vqcodec.audio.reader import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from typing_extensions import override
+
 from vqcodec.audio.discover import is_audio
 from vqcodec.errors import AudioError
 from vqcodec.texts import parse_object, printable
@@ -92,6 +94,7 @@ class _Careful(io.BufferedReader):
         super().__init__(io.FileIO(path))
         self.size_bytes = os.fstat(self.fileno()).st_size
 
+    @override
     def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes. Raises tarfile.ReadError for more than a head or a text has."""
         if size is None or not 0 <= size <= _MAX_TEXT_BYTES + tarfile.BLOCKSIZE:

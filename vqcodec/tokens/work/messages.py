@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vqcodec.audio.extent import OnTruncated
+from vqcodec.audio import OnTruncated
 from vqcodec.errors import ConfigError
 
 Runner = Literal["local", "ray"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 0.5
 _DEATHS = 2
-"""Of workers at one shard, and then at one utterance of it, before that is to blame; twice as many end the run."""
+"""Deaths at one shard, and then at one utterance of it, before that is to blame; twice as many end the run."""
 
 
 def run_local(folder: Path, shards: Sequence[int], model: str, workers: Workers) -> Generator[ShardReport]:

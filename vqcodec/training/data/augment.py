@@ -23,12 +23,12 @@ class Surroundings:
 
 
 def draw_speed(random: np.random.Generator, config: DataConfig) -> float:
-    """Speed factor of a segment: 1 or, for `speed_share` of them, uniform in `speed`."""
+    """Draw the speed factor of a segment: 1 or, for `speed_share` of them, uniform in `speed`."""
     return float(random.uniform(*config.speed)) if random.random() < config.speed_share else 1.0
 
 
 def change_speed(samples: Wave, speed: float) -> Wave:
-    """`samples` [T] played `speed` times as fast, pitch included: about T / speed samples."""
+    """Return `samples` [T] played `speed` times as fast, pitch included: about T / speed samples."""
     return np.asarray(soxr.resample(samples, speed, 1.0), dtype=np.float32) if speed != 1.0 else samples
 
 

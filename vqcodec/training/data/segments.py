@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
 
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.reader import AudioReader
@@ -53,6 +54,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
         self._cache: dict[str, NDArray[np.int16]] = {}
         self._cached_bytes = 0
 
+    @override
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
         """Segment number `index`, the same for every call."""
         random = np.random.default_rng((self.seed, index))
@@ -102,7 +104,7 @@ def _recordings(sources: list[str], rate_hz: int) -> list[NDArray[np.float32]]:
 
 
 def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> Iterator[Batch]:
-    """Batches of `steps` for process `rank` of `world_size`."""
+    """Yield the batches of `steps` for process `rank` of `world_size`."""
     size = dataset.config.batch_size
     starts = [(step * world_size + rank) * size for step in steps]
     indices = [list(range(start, start + size)) for start in starts]

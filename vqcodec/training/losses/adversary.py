@@ -60,7 +60,7 @@ class Adversary:
         )
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Inverse of `tensors`; an empty mapping (the checkpoint had no discriminators) changes nothing."""
+        """Take what `tensors` gave; an empty mapping (the checkpoint had no discriminators) changes nothing."""
         if tensors:
             self.module.load_state_dict(without_prefix("module", tensors))
             restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from typing_extensions import override
 
 from vqcodec.audio.spectral import stft
 from vqcodec.nn.encoder import COMPRESSION
@@ -31,6 +32,7 @@ class StftDiscriminator(nn.Module):
         self.convolutions = nn.ModuleList(weight_norm(conv) for conv in convolutions)
         self.to_logits = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
+    @override
     def forward(self, wave: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge `wave`; see the class for shapes."""
         spectrum = torch.view_as_real(stft(wave, self.window, self.window // 4))
@@ -50,13 +52,14 @@ class Discriminators(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(StftDiscriminator(window, channels) for window in windows)
 
+    @override
     def forward(self, wave: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Judge `wave` at every resolution."""
         return [scale(wave) for scale in self.scales]
 
 
 def discriminator_loss(real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]) -> Tensor:
-    """Hinge loss, mean over resolutions: real logits above 1, fake ones below -1."""
+    """Return the hinge loss, mean over resolutions: real logits above 1, fake ones below -1."""
     pairs = [
         F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for (r, _), (f, _) in zip(real, fake, strict=True)
     ]
@@ -66,7 +69,7 @@ def discriminator_loss(real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple
 def generator_losses(
     real: list[tuple[Tensor, list[Tensor]]], fake: list[tuple[Tensor, list[Tensor]]]
 ) -> tuple[Tensor, Tensor]:
-    """Adversarial loss and feature matching (L1 relative to the mean real feature), means over resolutions."""
+    """Return adversarial loss and feature matching (L1 relative to the mean real feature), means over resolutions."""
     adversarial = torch.stack([F.relu(1 - logits.float()).mean() for logits, _ in fake]).mean()
     pairs = [
         (r.float(), f.float())

@@ -56,7 +56,7 @@ def _ear(rate_hz: int, bins: int, device: torch.device) -> _Ear:
 
 
 def perceptual_loss(wave: Tensor, wave_hat: Tensor, rate_hz: int) -> Tensor:
-    """Disturbance of `wave_hat` [B, T] against `wave` [B, T], a scalar: about the points that raw PESQ loses.
+    """Return the disturbance of `wave_hat` against `wave` [B, T], a scalar: about the points that raw PESQ loses.
 
     The level of each is set, as PESQ does it: that of `wave_hat` is up to the other losses. T is over 16 ms.
     """

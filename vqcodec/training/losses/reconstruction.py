@@ -43,7 +43,7 @@ _SCALES = (
 
 
 def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights: LossConfig) -> dict[str, Tensor]:
-    """Weighted losses of `wave_hat` [B, T] against `wave` [B, T], by name; their sum is what to minimise.
+    """Return the weighted losses of `wave_hat` [B, T] against `wave` [B, T], by name; their sum is what to minimise.
 
     mel:        L1 of log10 mel spectra, summed over 7 window lengths (Yamamoto et al. 2020; DAC)
     magnitude:  L1 of square-root magnitudes at the three longest windows
@@ -75,7 +75,7 @@ def reconstruction_losses(wave: Tensor, wave_hat: Tensor, rate_hz: int, weights:
 
 
 def loudness_loss(wave: Tensor, wave_hat: Tensor, rate_hz: int) -> Tensor:
-    """L1 of log10 power of `wave_hat` [B, T] against `wave` [B, T] per band and moment, where `wave` is loud.
+    """Return L1 of log10 power of `wave_hat` [B, T] against `wave` [B, T] per band and moment, where `wave` is loud.
 
     Triangular bands 500 Hz apart from 750 Hz up, means over 64 ms, within 50 dB of the loudest of the item: what a
     regression towards the mean of many phases takes away from the upper bands is put back. T is over 96 ms.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def perplexity(codes: Tensor, codebook_size: int) -> list[float]:
-    """exp(entropy) of each codebook's codes [B, K, F]: `codebook_size` if all are used alike, 1 if one is."""
+    """Return exp(entropy) of each codebook's codes [B, K, F]: `codebook_size` if all are used alike, 1 if one is."""
     counts = torch.stack([torch.bincount(c.flatten(), minlength=codebook_size) for c in codes.unbind(1)])
     shares = counts / counts.sum(1, keepdim=True)
     return torch.exp(-torch.special.xlogy(shares, shares).sum(1)).tolist()
@@ -18,7 +18,7 @@ def perplexity(codes: Tensor, codebook_size: int) -> list[float]:
 
 @torch.no_grad()
 def live_directions(latent: Tensor) -> tuple[float, list[float]]:
-    """Participation ratio and the shares of the largest 8 eigenvalues of the covariance of `latent` [B, F, dim].
+    """Return the participation ratio and the largest 8 eigenvalues' shares, of the covariance of `latent` [B, F, dim].
 
     The participation ratio, (sum of eigenvalues)^2 / sum of squares, is dim for white latents and 1 for a line.
     """

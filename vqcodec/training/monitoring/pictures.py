@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def spectrogram_figure(wave: Tensor, rate_hz: int) -> "Figure":
-    """Log-magnitude spectrogram of `wave` [T], 80 dB deep: harmonics are horizontal lines."""
+    """Draw a log-magnitude spectrogram of `wave` [T], 80 dB deep: harmonics are horizontal lines."""
     from matplotlib.figure import Figure
 
     magnitude = stft(wave[None].float().cpu(), 512, 128)[0].abs()

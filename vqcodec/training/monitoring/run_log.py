@@ -118,19 +118,19 @@ class NoLog:
         pass
 
     def phase(self, name: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def advance(self, status: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def record(self, step: int, kind: str, values: dict[str, Any]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def message(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def audio(self, step: int, name: str, wave: Tensor, rate_hz: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ class ValidationClip:
 
 
 def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
-    """`valid_clips` clips spread evenly over the validation files."""
+    """Load `valid_clips` clips spread evenly over the validation files."""
     paths = [clip.path for clip in find_audio(config.valid)]
     if not paths:
         raise TrainingError(f"data.valid {config.valid}: no audio files")
@@ -41,7 +41,7 @@ def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
 
 
 def round_trip(codec: Codec, wave: NDArray[np.float32], num_codebooks: int) -> NDArray[np.float32]:
-    """`wave` [T] through codes of `num_codebooks` and back, on the codec's device."""
+    """Pass `wave` [T] through codes of `num_codebooks` and back, on the codec's device."""
     device = next(codec.parameters()).device
     batch = torch.from_numpy(wave)[None, None].to(device)
     codes = codec.encode(batch, num_codebooks=num_codebooks)
@@ -50,7 +50,7 @@ def round_trip(codec: Codec, wave: NDArray[np.float32], num_codebooks: int) -> N
 
 
 def validate_codec(codec: Codec, clips: list[ValidationClip], depths: list[int]) -> dict[str, list[float]]:
-    """Mean PESQ-WB, ESTOI and SI-SDR (dB) over the clips where each is defined, one value per depth, and its kbps.
+    """Return the mean PESQ-WB, ESTOI and SI-SDR (dB) over clips where each is defined, a value per depth, and its kbps.
 
     A metric whose package is not installed is left out: training goes on without a compiler for pesq.
     """
