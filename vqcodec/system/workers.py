@@ -5,7 +5,6 @@ What a death means, another try or a failure, is for the caller to say. `ending`
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -190,7 +189,9 @@ class Pool(Generic[T]):
 
 def _context(imports: Sequence[str]) -> "ForkServerContext | SpawnContext":
     """Choose how processes start. Elsewhere than on Linux, what libraries have begun does not outlive a fork."""
-    if sys.platform != "linux":
+    import multiprocessing
+
+    if sys.platform != "linux" or not hasattr(os, "fork"):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(imports))  # heard by the first of this process
@@ -262,9 +263,10 @@ def _tasks(connection: "Connection[Any, Any]") -> Iterator[Any]:
 
 def _end_with_parent() -> None:
     """End when the parent has, even by SIGKILL: in order if that can be had at once, otherwise all the same."""
+    from multiprocessing import parent_process
     from multiprocessing.connection import wait
 
-    parent = multiprocessing.parent_process()
+    parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
