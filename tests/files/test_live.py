@@ -291,3 +291,20 @@ def test_a_wav_that_is_cut_or_joined_is_coded_and_told_of(toy_codec, noise):
         encode_live(Chopped(bad, 100), taken, model=toy_codec, on_truncated="take")
         assert file.getvalue() == taken.getvalue()
         assert decoded(file.getvalue(), model=toy_codec).shape == (1, samples)
+
+
+@pytest.mark.parametrize(("channels", "options", "told"), [(1, {}, 0), (2, {}, 1), (2, {"mono": "mean"}, 0)])
+def test_what_several_channels_cost_is_told_once_they_are_known(toy_codec, noise, channels, options, told):
+    found = []
+    encoded(
+        noise(channels, 800),
+        8000,
+        model=toy_codec,
+        num_codebooks=2,
+        on_remark=lambda *one: found.append(one),
+        **options,
+    )
+    assert len(found) == told
+    for kind, text in found:
+        assert kind == "several channels, each at the rate of one"
+        assert text.startswith("standard input: 2 channels, each coded by itself: 2 x 0.4 = 0.8 kbps in all")

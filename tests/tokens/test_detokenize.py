@@ -72,7 +72,7 @@ def test_the_bundled_model_is_found_by_its_fingerprint(tmp_path, clips, speech):
     np.testing.assert_allclose(again, vqcodec.decompress(data)[0][0], atol=2**-15)
 
 
-@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3", "opus"])
 def test_formats_and_what_one_cannot_hold(tmp_path, tokens, toy_weights, suffix):
     done = detokenize(tokens, tmp_path / "audio", model=toy_weights, format=suffix)
     assert done.utterances == 7

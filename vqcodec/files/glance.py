@@ -15,6 +15,8 @@ from vqcodec.frames import codebook_kbps
 from vqcodec.models import zoo
 from vqcodec.models.engine import Engine, codebooks_for, rate_note
 
+SEVERAL_CHANNELS = "several channels, each at the rate of one"
+"""The kind of a remark."""
 _GLANCE_SECONDS = 12.0
 _MOST_SHARE_ABOVE = 0.05
 """Share of the power: what speech has above 8 kHz is a few thousandths, cymbals and hiss have much more."""
@@ -33,14 +35,15 @@ def remarks(audio: AudioReader, request: EncodeRequest, channels: int) -> Iterat
     with contextlib.suppress(AudioError):  # which is told when it is read in earnest
         wave = audio.glance(_GLANCE_SECONDS)
     if channels > 1 and facts.inputs_per_model == 1:
-        yield "several channels, each at the rate of one", _of_channels(audio.name, request, facts, channels)
+        yield SEVERAL_CHANNELS, of_channels(audio.name, request, facts, channels)
     elif request.mono is None and channels < audio.channels:
         yield "channels that are all the same", f"{audio.name}: its {audio.channels} channels are the same: coded once"
     if text := _of_sound(audio, wave, facts):
         yield "sound that the model is not made for", text
 
 
-def _of_channels(name: str, request: EncodeRequest, facts: "Engine | zoo.ModelCard", channels: int) -> str:
+def of_channels(name: str, request: EncodeRequest, facts: "Engine | zoo.ModelCard", channels: int) -> str:
+    """Tell what several channels cost, each at the rate of one."""
     count = codebooks_for(facts, kbps=request.kbps_of(channels), num_codebooks=request.num_codebooks)
     kbps = count * codebook_kbps(facts.sample_rate_hz, facts.hop_length, facts.codebook_size)
     return (

@@ -21,7 +21,8 @@ from vqcodec.bitstream.open_vqc import content_errors
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.bitstream.writer import max_frames_per_chunk
 from vqcodec.errors import AudioError, ConfigError, OutputError
-from vqcodec.files.convert import Summary
+from vqcodec.files.convert import OnRemark, Summary
+from vqcodec.files.glance import SEVERAL_CHANNELS, of_channels
 from vqcodec.files.request import (
     DecodeOptions,
     DecodeRequest,
@@ -63,15 +64,17 @@ def encode_live(
     chunk_ms: int = DEFAULT_CHUNK_MS,
     stop: Stop | None = None,
     on_ready: OnReady | None = None,
+    on_remark: OnRemark | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Summary:
     """Encode a stream of samples to a .vqc of unknown length; each chunk of at most `chunk_ms` leaves when it is full.
 
-    `source` is a path or a binary file object that gives WAV (integers of 8 to 32 bits, floats) or, with `raw`, bare
-    samples. The stream ends with its source, with the data that a WAV header announces, or when `stop` is set, and
-    then is a complete file. `options` as in `EncodeOptions`. Raises AudioError, OutputError, ModelError and
-    ConfigError; what was written before stays. So does the complete file of a WAV that ends before its header says, or
-    goes on with another one, which is an AudioError at the end unless `on_truncated` is "take".
+    `source` is a path or a binary file object that gives WAV (integers of 8 to 32 bits, floats) or, with `raw`,
+    bare samples. The stream ends with its source, with the data that a WAV header announces, or when `stop` is set,
+    and then is a complete file. `on_remark` hears of channels that each cost the rate. `options` as in
+    `EncodeOptions`. Raises AudioError, OutputError, ModelError and ConfigError; what was written before stays. So
+    does the complete file of a WAV that ends before its header says, or goes on with another one, which is an
+    AudioError at the end unless `on_truncated` is "take".
     """
     request = EncodeRequest(**options)
     check_target(source, target, force=request.force, is_coded=True)
@@ -84,6 +87,8 @@ def encode_live(
         stream = SampleStream(file, name=_name(source), raw=raw)
         rate_hz, channels = stream.format.rate_hz, stream.format.channels if request.mono is None else 1
         count = request.codebooks_of(codec, channels)
+        if channels > 1 and on_remark is not None:
+            on_remark(SEVERAL_CHANNELS, of_channels(_name(source), request, codec, channels))
         header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=None, num_codebooks=count)
         frames = _chunk_frames(header, chunk_ms)
         most_samples = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)

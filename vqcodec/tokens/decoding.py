@@ -18,7 +18,7 @@ from vqcodec.tokens.formats.blobs import codes_to_vqc
 from vqcodec.tokens.reader import TokenDataset, open_tokens
 from vqcodec.tokens.utterances import TokenizedUtterance, check_id
 
-AudioFormat = Literal["wav", "flac", "ogg", "mp3"]
+AudioFormat = Literal["wav", "flac", "ogg", "mp3", "opus"]
 AUDIO_FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 
 
@@ -43,6 +43,7 @@ def detokenize(
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Detokenized:
     """Write `folder`/<id>.wav for each utterance of the output `tokens`, with the rate and length of its original.
+    A .opus has the next rate that there is.
 
     The samples are those that `vqcodec decode` makes of the same codes; `num_codebooks` uses the first ones only.
     `on_progress` hears of the seconds done and in all. One utterance that is damaged, or whose rate the format cannot

@@ -65,6 +65,7 @@ def encode_stream(source: str, target: str, live: LiveEncodeOptions, **options: 
             chunk_ms=live["chunk_ms"] or DEFAULT_CHUNK_MS,
             stop=stop,
             on_ready=_teller("ready", quiet=live["quiet"]),
+            on_remark=lambda kind, text: _teller(text, quiet=live["quiet"])(),
             **options,
         )
     rate = "" if math.isnan(summary.kbps) else f", {summary.kbps:.2f} kbps"

@@ -7,7 +7,7 @@ import click
 
 from vqcodec.cli.common import MODEL_HELP, device_option, echo, force_option, limit_threads, progress
 
-_FORMATS = ("wav", "flac", "ogg", "mp3")
+_FORMATS = ("wav", "flac", "ogg", "mp3", "opus")
 
 
 @click.command()
