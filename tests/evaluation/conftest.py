@@ -53,7 +53,7 @@ def exhibits(speech):
         return Take(codec, kbps, kbps * 1.1, (gain * speech[:32000]).astype(np.float32), {"pesq_wb": 2.5})
 
     takes = [take("speech-16k", 1.5, 0.9), take("opus", 6, 0.8), take(_NASTY, 3, 0.7)]
-    return [Exhibit(name, 16000, speech[:32000], takes) for name in ("first clip", _NASTY)]
+    return [Exhibit(name, 16000, speech[:32000], takes, whole) for name, whole in (("first clip", 2.0), (_NASTY, 63.5))]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ def test_the_page_holds_every_number_and_wave(report, exhibits, nasty):
     assert "3.250 ± 0.150" in page
     data = data_of(page)
     assert [exhibit["clip"] for exhibit in data["exhibits"]] == ["first clip", nasty]
+    assert [exhibit["part"] for exhibit in data["exhibits"]] == ["", "the first 2 s of 0:01:03.50"]
+    assert "mixed to mono" in page
     takes = data["exhibits"][0]["takes"]
     assert [take["label"] for take in takes] == [
         "original",

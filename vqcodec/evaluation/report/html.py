@@ -20,6 +20,7 @@ from vqcodec.arrays import Wave
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
 from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
 from vqcodec.evaluation.report.tables import Rows
+from vqcodec.frames import clock
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output
 
@@ -101,9 +102,12 @@ def _exhibit(exhibit: Exhibit) -> dict[str, Any]:
     anchor = Take("3.5 kHz low-pass", None, math.nan, _low_pass(exhibit.wave, exhibit.rate_hz))
     original = Take("original", None, math.nan, exhibit.wave)
     takes = [original, *exhibit.takes, anchor]
+    seconds = len(exhibit.wave) / exhibit.rate_hz
+    is_cut = seconds < exhibit.whole_seconds
     return {
         "clip": exhibit.clip,
-        "seconds": len(exhibit.wave) / exhibit.rate_hz,
+        "seconds": seconds,
+        "part": f"the first {seconds:g} s of {clock(exhibit.whole_seconds)}" if is_cut else "",
         "takes": [_take(take, exhibit.rate_hz, top_db) for take in takes[:-1]]
         + [_take(anchor, exhibit.rate_hz, top_db) | {"isAnchor": True}],
     }

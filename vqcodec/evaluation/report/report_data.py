@@ -40,9 +40,13 @@ class Take:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A clip to listen to: the original, float32 [T] at `rate_hz`, and what codecs made of it."""
+    """A clip to listen to: the original, float32 [T] at `rate_hz`, and what codecs made of it.
+
+    whole_seconds: of the clip, of which this may be the beginning only
+    """
 
     clip: str
     rate_hz: int
     wave: Wave
     takes: list[Take]
+    whole_seconds: float

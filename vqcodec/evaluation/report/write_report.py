@@ -96,7 +96,7 @@ def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[
             for r, path in kept
             if path.exists()
         ]
-        exhibits.append(Exhibit(clip, rate_hz, wave[:length], takes))
+        exhibits.append(Exhibit(clip, rate_hz, wave[:length], takes, len(wave) / rate_hz))
     return exhibits
 
 

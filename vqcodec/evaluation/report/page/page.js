@@ -148,7 +148,7 @@ class Player {
   }
 
   build(isBlind) {
-    const title = element("h3", {}, isBlind ? `Clip ${this.number + 1}` : this.exhibit.clip);
+    const title = element("h3", {}, [isBlind ? `Clip ${this.number + 1}` : this.exhibit.clip, this.exhibit.part].filter(Boolean).join(", "));
     this.picture = element("img", { alt: "", draggable: "false" });
     this.cursor = element("div", { class: "cursor" });
     const frame = element("div", { class: "picture" }, this.picture, this.cursor);
