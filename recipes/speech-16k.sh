@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Trains the bundled model from its first step, in the stages that recipes/README.md tells of, averages the last two,
-# and fits the entropy model.
+# Trains the bundled model from its first step, in the stages that recipes/README.md tells of, and fits its entropy model.
 #   recipes/speech-16k.sh RUNS TRAIN VALID [key=value ...]
 # RUNS gets a folder per stage and speech-16k.safetensors. The same command goes on where it was interrupted. What follows VALID
 # overrides every stage, such as devices=1 precision=bf16-mixed on a GPU.
@@ -35,14 +34,8 @@ stage 8-voice speech-16k-voice init="$runs/7-longer/model.safetensors" "$@"
 stage 9-joint speech-16k-joint init="$runs/8-voice/model.safetensors" "$@"
 stage 10-phase speech-16k-joint init="$runs/9-joint/model.safetensors" loss.complex=1.5 optimizer.learning_rate=3e-4 \
     optimizer.warmup_steps=200 steps=500 "$@"
-stage 11-levels speech-16k-joint init="$runs/10-phase/model.safetensors" loss.complex=1.5 loss.level=1 loss.loudness=1.5 \
-    loss.grid=5 optimizer.warmup_steps=100 steps=1900 "$@"
-if [ ! -f "$runs/average.safetensors" ]; then
-    python "$recipes/../tools/average.py" "$runs/10-phase/model.safetensors" "$runs/11-levels/model.safetensors" \
-        "$runs/average.safetensors"
-fi
 if [ ! -f "$runs/speech-16k.safetensors" ]; then
-    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/average.safetensors" \
+    vqcodec fit-entropy "$train" --valid "$valid" --shifts 4 --model "$runs/10-phase/model.safetensors" \
         --out "$runs/speech-16k.safetensors"
 fi
 echo "$runs/speech-16k.safetensors"

@@ -2,23 +2,17 @@
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 from PIL import Image
 
-from vqcodec.errors import ConfigError
 from vqcodec.models.architecture import CODEBOOKS
-from vqcodec.models.codec import Codec
-from vqcodec.models.weights import load_weights, save_weights
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -174,21 +168,3 @@ def test_results_that_change_are_noticed(tmp_path):
     subprocess.run([*command, "--write"], check=True)
     subprocess.run([*command, "--check"], check=True)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") != readme
-
-
-def test_weights_of_two_runs_are_averaged(tmp_path, toy_config):
-    torch.manual_seed(0)
-    one, other = Codec(toy_config), Codec(toy_config)
-    for name, codec in (("one", one), ("other", other)):
-        save_weights(toy_config, codec.state_dict(), tmp_path / f"{name}.safetensors", dtype=torch.float32)
-    program = runpy.run_path(str(TOOLS / "average.py"))
-    program["average"](*(tmp_path / f"{name}.safetensors" for name in ("one", "other", "out")), 0.25)
-    mixed = load_weights(tmp_path / "out.safetensors")
-    assert mixed.config == toy_config
-    for name, tensor in mixed.named_parameters():
-        wanted = 0.75 * one.get_parameter(name) + 0.25 * other.get_parameter(name)
-        assert torch.allclose(tensor, wanted, atol=1e-3), name
-    wider = replace(toy_config, channels=32)
-    save_weights(wider, Codec(wider).state_dict(), tmp_path / "wider.safetensors")
-    with pytest.raises(ConfigError, match="not of one architecture"):
-        program["average"](*(tmp_path / f"{name}.safetensors" for name in ("one", "wider", "out")), 0.5)
