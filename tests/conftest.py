@@ -1,5 +1,6 @@
 """Fixtures that many tests share: real speech, the bundled model, and a model small enough to train in a test."""
 
+import json
 import os
 import signal
 import tempfile
@@ -187,5 +188,19 @@ def chords():
             notes = [np.sin(2 * np.pi * root_hz * step * n * time) / n for step in (1, 1.26, 1.5) for n in range(1, 5)]
             bars.append(sum(notes) * np.exp(-time))
         return (0.05 * np.concatenate(bars))[None].astype(np.float32)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ecdc_bytes():
+    """Function of codes [K, F] and samples -> the file that EnCodec writes."""
+
+    def make(codes, samples, *, bits=10, **metadata):
+        """As EnCodec's BitPacker: a number that grows at its high end, for each frame all codebooks. codes [K, F]."""
+        packed = sum(int(code) << bits * place for place, code in enumerate(np.asarray(codes).T.reshape(-1)))
+        text = json.dumps({"m": "encodec_24khz", "al": samples, "nc": len(codes), "lm": False, **metadata}).encode()
+        body = packed.to_bytes(-(-np.size(codes) * bits // 8), "little")
+        return b"ECDC\x00" + len(text).to_bytes(4, "big") + text + body
 
     return make

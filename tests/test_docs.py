@@ -250,8 +250,10 @@ def test_the_commands_of_comparing_run(tmp_path, speech):
     assert (tmp_path / "speech-compare" / "report.html").exists()
 
 
-def test_the_python_of_its_page_runs(speech, tmp_path):
-    soundfile.write(tmp_path / "a.wav", speech[:16000], 16000)
+def test_the_python_of_its_page_runs(speech, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", speech[:16000], 16000)
+    soundfile.write("speech.wav", speech[: 150 * 320], 16000)
     names = {
         "recordings": [tmp_path / "a.wav"],
         "wave": torch.from_numpy(speech)[None, None],
@@ -263,6 +265,7 @@ def test_the_python_of_its_page_runs(speech, tmp_path):
     assert names["wave_hat"].shape == names["wave"].shape
     assert names["rate_hz"] == 44100
     assert names["samples_hat"].shape == (1, 3 * len(speech))
+    assert names["bob"].receiver.recovered_frames > 5
     assert (len(names["packets"]), {len(packet) for packet in names["packets"][2:]}) == (48, {21})
     receiver = names["receiver"]
     assert (receiver.recovered_frames, receiver.lost_frames, receiver.damaged_packets) == (2, 0, 0)

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,12 @@ def test_every_public_name_is_there_and_documented():
         assert getattr(vqcodec, name) is getattr(vqcodec, name)
         assert name == "__version__" or getattr(vqcodec, name).__doc__
     assert set(dir(vqcodec)) == set(vqcodec.__all__)
+
+
+def test_every_package_has_what_it_lists():
+    for path in sorted(Path(vqcodec.__file__).parent.rglob("__init__.py")):
+        module = importlib.import_module(".".join(path.parent.relative_to(Path(vqcodec.__file__).parents[1]).parts))
+        assert all(hasattr(module, name) for name in getattr(module, "__all__", ())), module
 
 
 def test_other_names_are_attribute_errors():

@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+import vqcodec.tokens
 from vqcodec.bitstream import VqcReader
+from vqcodec.metrics import measure
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
     "archivist": ("command-line.md", "## An archive", 6),
     "language_modeller": ("datasets.md", "## A language model of speech", 3),
     "codec_researcher": ("extending.md", "## A metric: one file, one line", 3),
+    "realtime_engineer": ("streaming.md", "## A call over a poor link", 4),
+    "encodec_user": ("other-models.md", "## Moving over from EnCodec", 7),
 }
 """Where the lines of each stand, and how many at least."""
 
@@ -107,6 +112,67 @@ def test_the_codec_researcher_has_a_number_for_an_idea(tmp_path, speech):
     snr = {row["codec"]: row["snr"] for row in rows}
     assert set(snr) == {"random", "opus"}
     assert snr["opus"] > 5 > snr["random"]
+
+
+@pytest.mark.slow
+def test_the_realtime_engineer_is_heard_over_a_poor_link(tmp_path, speech):
+    wave = speech[: 150 * 320]
+    soundfile.write(tmp_path / "speech.wav", wave, 16000)
+    (program,) = programs(section_of("realtime_engineer"))
+    (tmp_path / "call.py").write_text(program, encoding="utf-8")
+    travel("realtime_engineer", tmp_path)
+    live, kept, broken = (
+        soundfile.read(tmp_path / f"{name}.wav", dtype="float32")[0] for name in ("live", "call", "broken")
+    )
+    assert len(live) == len(wave)
+    np.testing.assert_array_equal(kept, live)
+    assert 16000 < len(broken) < len(wave)
+    np.testing.assert_array_equal(broken[:16000], live[:16000])
+    told = dict(re.findall(r"(\w+) (\d+ frames recovered, \d+ lost)", (tmp_path / "told.txt").read_text()))
+    late = {"alice": 4 * 320, "bob": 5 * 320}  # he joined others, which costs him a frame
+    for name, frames in ("alice", 100), ("bob", 120):
+        recovered, lost = map(int, re.findall(r"\d+", told[name]))
+        assert 10 < recovered + lost < 40
+        assert recovered > 5 * lost
+        heard, _ = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")
+        heard = heard[late[name] :]
+        samples = len(heard) // 320 * 320
+        assert samples >= (frames - 6) * 320
+        without_loss = measure("estoi", wave[:samples], live[:samples], 16000).value
+        assert measure("estoi", wave[:samples], heard[:samples], 16000).value > without_loss - 0.05, name
+
+
+@pytest.mark.slow
+def test_who_used_encodec_keeps_codes_and_compares(tmp_path, speech, ecdc_bytes, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    torch.manual_seed(1)
+    config = transformers.EncodecConfig(num_filters=4, hidden_size=16, codebook_dim=16, num_lstm_layers=1)
+    model = transformers.EncodecModel(config).eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith("embed"):  # codebooks, which begin as zeros
+            torch.nn.init.normal_(buffer, std=0.1)
+    model.save_pretrained("facebook/encodec_24khz")
+    clip = speech[16000:40000]
+    with torch.inference_mode():
+        codes = model.encode(torch.from_numpy(clip)[None, None], bandwidth=6.0).audio_codes
+        wanted = model.decode(codes, [None]).audio_values[0, 0].numpy()
+    assert len(codes.unique()) > 30
+    for folder in ("old", "recordings"):
+        Path(folder).mkdir()
+    Path("old/speech.ecdc").write_bytes(ecdc_bytes(codes[0, 0].numpy(), len(clip)))
+    np.save("codes.npy", codes[0].numpy())
+    soundfile.write("recordings/one.wav", clip, 24000, subtype="FLOAT")
+    (program,) = programs(section_of("encodec_user"))
+    Path("moving.py").write_text(program, encoding="utf-8")
+    travel("encodec_user", tmp_path)
+    np.testing.assert_allclose(soundfile.read("speech.wav")[0], wanted, atol=1e-3)
+    (tokens,) = vqcodec.tokens.open("tokens")
+    np.testing.assert_array_equal(tokens.codes, codes[0, 0])
+    rows = [json.loads(line) for line in Path("results/results.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 4
+    assert {row["codec"] for row in rows} == {"encodec_24khz", "speech-16k"}
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -105,7 +105,7 @@ def limit_threads(workers: int = 1) -> None:
 
 
 def imports_of(engine: str | None) -> Sequence[str]:
-    """Name the modules that processes need which compute with an engine."""
+    """List the modules that processes need which compute with an engine."""
     return () if engine == "onnx" else ("torch",)
 
 

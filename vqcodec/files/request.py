@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 import numpy as np
 from typing_extensions import override
@@ -22,8 +22,7 @@ from vqcodec.errors import BitstreamError, ConfigError, ModelError, OutputError,
 from vqcodec.frames import whole_number
 from vqcodec.models import zoo
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
-from vqcodec.models.engine import Engine
-from vqcodec.models.onnx_codec import OnnxCodec
+from vqcodec.models.engine import Engine, Part
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.output import Target, check_output
 
@@ -34,8 +33,6 @@ Source = str | Path | BinaryIO
 """What is read: a path, or a binary file object, which is copied to a temporary file if it cannot seek."""
 Model = str | Path | Engine
 """The name of a bundled model, a weights file or a folder with one, "hf:" and a name on a hub, or a loaded model."""
-
-Part = Literal["encoder", "decoder"]
 
 
 class Engines:
@@ -69,7 +66,7 @@ class Engines:
         return self._cards[str(model)]
 
     def get(self, model: Model, *, part: Part | None = None) -> Engine:
-        """Load a model, unless it is, and its graph where a `part` is to be used. Raises as `zoo.load`."""
+        """Load a model, unless it is, and all that a `part` needs where one is to be used. Raises as `zoo.load`."""
         if isinstance(model, Engine):
             return model
         began = time.monotonic()
@@ -81,7 +78,7 @@ class Engines:
                 )
                 del self._found[str(model)]
             engine = self._loaded[str(model)]
-            if part is not None and isinstance(engine, OnnxCodec):
+            if part is not None:
                 engine.prepare(part)
         except VqcodecError as error:
             self.failure = error
@@ -282,7 +279,7 @@ def codec_of(header: Header, model: Model | None, engines: Engines, *, beside: P
     if model is None and card is None:
         raise ModelError(zoo.unknown_weights(header.fingerprint, beside))
     wanted = card.name if model is None and card is not None else model or zoo.DEFAULT_MODEL
-    codec = engines.get(wanted, part="decoder")
+    codec = engines.get(wanted)
     if _fingerprint(codec) != header.fingerprint:
         writer = f"{card.name if card else 'another model'} (fingerprint {header.fingerprint.hex()})"
         loaded = f"{codec.model_name} (fingerprint {_fingerprint(codec).hex()})"
@@ -292,7 +289,7 @@ def codec_of(header: Header, model: Model | None, engines: Engines, *, beside: P
         raise BitstreamError("the header of the .vqc contradicts the model that it names")
     if header.num_codebooks > codec.total_codebooks:
         raise BitstreamError(f"{header.num_codebooks} codebooks, but the model has only {codec.total_codebooks}")
-    return codec
+    return engines.get(wanted, part="decoder")
 
 
 def _fingerprint(codec: Engine) -> bytes:

@@ -33,7 +33,6 @@ __all__ = [
     "METRICS",
     "Measured",
     "Metric",
-    "Samples",
     "estoi",
     "f0_rmse",
     "loudness_difference",

@@ -4,7 +4,7 @@ take, on numpy arrays. A `StreamEngine` codes blocks as they come: `Codec` is on
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
@@ -13,6 +13,8 @@ from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps, whole_number
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort
+
+Part = Literal["encoder", "decoder"]
 
 
 class Engine:
@@ -57,6 +59,9 @@ class Engine:
         All of them when neither is given. Raises ConfigError for both at once or for values out of range.
         """
         return codebooks_for(self, kbps=kbps, num_codebooks=num_codebooks)
+
+    def prepare(self, part: Part) -> None:
+        """Load what `part` needs and what would otherwise be loaded at its first use."""
 
     def check_codes(self, codes: NDArray[Any]) -> None:
         """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from typing_extensions import override
 from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
-from vqcodec.models.engine import StreamEngine
+from vqcodec.models.engine import Part, StreamEngine
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.texts import parse_object
 
@@ -58,7 +58,8 @@ class OnnxCodec(StreamEngine):
         self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
         self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
 
-    def prepare(self, part: Literal["encoder", "decoder"]) -> None:
+    @override
+    def prepare(self, part: Part) -> None:
         """Load the graph of a part now. Raises as the class."""
         _ = self._encoder if part == "encoder" else self._decoder
 

@@ -103,7 +103,8 @@ def unknown_weights(fingerprint: bytes, beside: Path | None = None) -> str:
                 f"written by earlier weights of {DEFAULT_MODEL} (fingerprint {fingerprint.hex()}), which are not "
                 f"bundled any more; install revision {revision} of vqcodec, or give its weights file as --model"
             )
-    return f"written by a model that is not bundled (fingerprint {fingerprint.hex()}); give its weights file as --model"
+    unknown = f"written by a model that is not bundled (fingerprint {fingerprint.hex()})"
+    return f"{unknown}; give its weights file as --model, or hf:USER/NAME"
 
 
 def find(fingerprint: bytes) -> ModelCard | None:

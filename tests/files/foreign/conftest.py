@@ -1,7 +1,6 @@
 """What other tools would write, made without vqcodec's parsers, and small models that could have made it."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -10,14 +9,6 @@ import torch
 from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import save_weights
-
-
-def _ecdc_bytes(codes, samples, *, bits=10, **metadata):
-    """As EnCodec's BitPacker: a number that grows at its high end, for each frame all codebooks. codes [K, F]."""
-    packed = sum(int(code) << bits * place for place, code in enumerate(np.asarray(codes).T.reshape(-1)))
-    text = json.dumps({"m": "encodec_24khz", "al": samples, "nc": len(codes), "lm": False, **metadata}).encode()
-    body = packed.to_bytes(-(-np.size(codes) * bits // 8), "little")
-    return b"ECDC\x00" + len(text).to_bytes(4, "big") + text + body
 
 
 def _dac_object(codes, **metadata):
@@ -40,11 +31,6 @@ def _saved(value):
     file = io.BytesIO()
     np.save(file, value)
     return file.getvalue()
-
-
-@pytest.fixture(scope="session")
-def ecdc_bytes():
-    return _ecdc_bytes
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Every command takes a model of transformers where it takes one of ours."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import soundfile
 from click.testing import CliRunner
 
 from vqcodec.cli import main
+from vqcodec.evaluation.codecs.library import NeuralCodec
 from vqcodec.evaluation.results import read_results
+from vqcodec.models.adapters.folder import ModelFolder
 from vqcodec.tokens import open as open_tokens
 
 pytest.importorskip("transformers")
@@ -129,6 +132,26 @@ def test_mimi_lives_through_pipes(saved, run, speech, tmp_path):
     live, whole = (soundfile.read(tmp_path / name)[0] for name in ("out.wav", "whole.wav"))
     assert len(live) == len(whole) == 40000
     np.testing.assert_allclose(live, whole, atol=2e-3)
+
+
+def test_loading_is_not_part_of_the_speed(saved, run, speech, speech_path, tmp_path, monkeypatch):
+    seconds, load = [0.0], ModelFolder.model
+
+    def slow(*arguments, **changes):
+        seconds[0] += 1000
+        return load(*arguments, **changes)
+
+    monkeypatch.setattr(ModelFolder, "model", slow)
+    for clock in ("time.monotonic", "time.perf_counter"):
+        monkeypatch.setattr(clock, lambda: seconds[0])
+    model = ("--model", f"hf:{saved('dac-16k')}")
+    told = run("encode", speech_path, tmp_path / "a.vqc", *model).stderr
+    told += run("decode", tmp_path / "a.vqc", tmp_path / "a.wav", *model).stderr
+    assert all(int(speed) > 1 for speed in re.findall(r"(\d+) x real time", told)), told
+    assert seconds[0] == 2000
+    coded = NeuralCodec(model[1]).run(speech[:8000], 16000, 1)
+    assert seconds[0] == 3000
+    assert (coded.encode_seconds, coded.decode_seconds) == (0, 0)
 
 
 def test_onnx_is_for_ours(saved, run, speech_path, tmp_path):

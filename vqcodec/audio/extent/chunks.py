@@ -110,7 +110,7 @@ class _Wave:
 
 
 def chunks(file: BinaryIO, position: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and claimed length of each chunk from `position` on; ends at what has no printable name."""
+    """Yield name, first byte and claimed length of each chunk from `position` on, up to what has no printable name."""
     while True:
         file.seek(position)
         head = file.read(8)

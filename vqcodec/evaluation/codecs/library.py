@@ -51,6 +51,8 @@ class NeuralCodec(CodecUnderTest):
     @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         check_wave(wave)
+        self._engine.prepare("encoder")
+        self._engine.prepare("decoder")
         start = time.perf_counter()
         data = compress(wave, rate_hz, model=self._engine, kbps=settled(self, kbps))
         encoded = time.perf_counter()

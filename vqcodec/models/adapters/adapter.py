@@ -13,7 +13,7 @@ from vqcodec.arrays import Codes, Scales, Wave
 from vqcodec.errors import AudioError, ModelError
 from vqcodec.frames import num_frames
 from vqcodec.models.adapters.folder import ModelFolder
-from vqcodec.models.engine import ClipEngine
+from vqcodec.models.engine import ClipEngine, Part
 from vqcodec.models.tensors import checked_codes, checked_length, checked_waves
 
 
@@ -91,6 +91,11 @@ class Adapter(ClipEngine):
     def model(self) -> Any:
         """transformers' model on `device`, loaded at its first use."""
         return self.load_model().to(self.device)
+
+    @override
+    def prepare(self, part: Part) -> None:
+        """Load the model of transformers now, for either part. Raises as `ModelFolder.model`."""
+        _ = self.model
 
     def to(self, device: str | torch.device) -> "Adapter":
         """Compute on `device` from now on."""

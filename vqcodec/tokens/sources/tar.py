@@ -20,7 +20,7 @@ from vqcodec.tokens.utterances import ColumnValue, Utterance
 _TEXTS = {".txt": "text", ".cls": "label"}
 _MAX_TEXT_BYTES = 1 << 20
 _MOST_ARCHIVES = 1_000_000
-"""That braces may name."""
+"""Archives that one pattern with braces may name, at most."""
 
 
 def is_pattern(source: str) -> bool:
