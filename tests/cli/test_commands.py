@@ -74,6 +74,7 @@ def test_info_tells_every_fact(run, coded, codec, speech):
         "sample_rate_hz": 16000,
         "original_rate_hz": 16000,
         "channels": 1,
+        "coded_channels": 1,
         "samples": len(speech),
         "duration_seconds": len(speech) / 16000,
         "num_codebooks": 6,
