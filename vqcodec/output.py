@@ -35,8 +35,7 @@ def atomic_output(target: Target, *, force: bool = False, suffix: str = "") -> I
     exists (without `force`), also if it appears meanwhile, is a folder, or cannot be written, and when the disk fills
     up. With `force` a link stays one, and what it leads to is replaced; a file that is replaced hands its mode on.
     What runs that were killed have left of `target` is removed. What has its name has its content, also after a power
-    cut. A device or named pipe, such as /dev/null, gets all of
-    it at the end.
+    cut. A device or named pipe, such as /dev/null, gets all of it at the end.
     """
     if not isinstance(target, str | Path):
         with _copied_to(target, suffix) as path:

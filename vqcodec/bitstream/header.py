@@ -36,7 +36,7 @@ class Header:
         _check("sample_rate_hz", self.sample_rate_hz, low=spec.MIN_RATE_HZ, high=spec.MAX_RATE_HZ)
         _check("original_rate_hz", self.original_rate_hz, low=spec.MIN_RATE_HZ, high=spec.MAX_RATE_HZ)
         _check("hop_length", self.hop_length, low=1, high=65535)
-        _check("channels", self.channels, low=1, high=255)
+        _check("channels", self.channels, low=1, high=spec.MAX_CHANNELS)
         _check("num_codebooks", self.num_codebooks, low=1, high=255)
         _check("codebook_size", self.codebook_size, low=2, high=65536)
         if self.codebook_size & (self.codebook_size - 1):

@@ -249,8 +249,8 @@ def new_header(codec: Engine, *, rate_hz: int, channels: int, samples: int | Non
 
 
 def equal_channels(channels: int) -> dict[str, str]:
-    """Return the tag of a file whose one channel stands for `channels`; none for one."""
-    return {EQUAL_CHANNELS: str(channels)} if channels > 1 else {}
+    """Return the tag of a file whose one channel stands for `channels`."""
+    return {EQUAL_CHANNELS: str(channels)}
 
 
 def repeated(waves: Iterable[Wave], reader: VqcReader) -> Iterator[Wave]:
