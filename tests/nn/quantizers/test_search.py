@@ -61,6 +61,18 @@ def test_a_row_does_not_depend_on_the_others():
     assert torch.equal(many, codes.repeat(10, 1))
 
 
+@pytest.mark.parametrize("width", [1, 4, 16])
+def test_of_codes_that_are_as_good_a_row_takes_the_same_whatever_comes_with_it(width):
+    quantizer = ResidualQuantizer([EmaCodebook(64, 4) for _ in range(3)])
+    for codebook in quantizer.codebooks:
+        codebook.weight.data = torch.randint(-2, 3, (64, 4), generator=torch.Generator().manual_seed(0)).float()
+    vectors = torch.randint(-4, 5, (80, 4), generator=torch.Generator().manual_seed(1)).float()
+    together = beam_search(vectors, quantizer.codebooks, width)
+    for rows in (1, 2, 9):
+        pieces = [beam_search(piece, quantizer.codebooks, width) for piece in vectors.split(rows)]
+        assert torch.equal(torch.cat(pieces), together)
+
+
 def test_encoding_searches():
     quantizer = stack(64)
     latent = torch.randn(3, 20, 6)

@@ -15,6 +15,9 @@ from vqcodec.nn.quantizers.codebook import Codebook
 _BLOCK_ROWS = 256
 """Searched at once: a row takes `width` times the size of a codebook in memory."""
 
+_FEW_ROWS = 32
+"""Beams of all rows together, up to which each step takes longer than what it computes."""
+
 
 def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
     """Return the codes [N, K] (int64) whose sum over the K codebooks comes near to `vectors` [N, dim].
@@ -59,25 +62,34 @@ def _beam_and_code(index: Tensor, beams: int, size: int) -> tuple[Tensor, Tensor
 
 
 def _best(scores: Tensor, gain: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """The highest of scores [N * m, size] + gain [N, m]: values and places in m * size, [N, width], descending.
+    """The highest of scores [N * m, size] + gain [N, m]: values and indices in m * size, [N, width], descending.
 
     Each row of scores is cut into columns. The best lie in the columns with the highest peaks, so that only those
-    have to be looked through, which is faster than looking for the best of all.
+    have to be looked through, which is faster than looking for the best of all, but for the few rows of a live frame.
+    Either way goes through beams, columns and steps in this order, so that both choose the same of equals.
     """
     if torch.compiler.is_compiling():  # exported: runtimes are quick at finding a few, and take time for each step
         best = (scores + gain.view(-1, 1)).view(gain.shape[0], -1).topk(width)
         return best.values, best.indices
     (rows, beams), size = gain.shape, scores.shape[1]
     columns = 1 << (size.bit_length() // 2)
-    steps = torch.arange(0, size, columns, device=scores.device)
-    peaks = scores.view(rows, beams, len(steps), columns).amax(2) + gain[:, :, None]
-    highest = _highest(peaks.flatten(1), min(width, beams * columns))
-    beam = highest // columns
-    places = ((beam * size + highest % columns)[:, :, None] + steps).flatten(1)
-    gains = gain.gather(1, beam)[:, :, None].expand(-1, -1, len(steps)).flatten(1)
-    candidates = scores.view(rows, beams * size).gather(1, places) + gains
-    best_places = _highest(candidates, width)
-    return candidates.gather(1, best_places), places.gather(1, best_places)
+    steps = size // columns
+    in_columns = scores.view(rows, beams, steps, columns).transpose(2, 3)
+    if rows * beams <= _FEW_ROWS:
+        candidates = (in_columns + gain[:, :, None, None]).flatten(1)
+        best_candidates = _highest(candidates, width)
+        column = best_candidates // steps
+    else:
+        peaks = (in_columns.amax(3) + gain[:, :, None]).flatten(1)
+        highest = _highest(peaks, min(width, beams * columns)).sort(1).values
+        beam = highest // columns
+        places = (beam * size + highest % columns)[:, :, None] + torch.arange(0, size, columns, device=scores.device)
+        gains = gain.gather(1, beam)[:, :, None].expand(-1, -1, steps).flatten(1)
+        candidates = scores.view(rows, beams * size).gather(1, places.flatten(1)) + gains
+        best_candidates = _highest(candidates, width)
+        column = highest.gather(1, best_candidates // steps)
+    index = column // columns * size + best_candidates % steps * columns + column % columns
+    return candidates.gather(1, best_candidates), index
 
 
 def _highest(values: Tensor, count: int) -> Tensor:
