@@ -5,6 +5,8 @@ set -eu -o pipefail
 vqcodec import ecdc old/speech.ecdc speech.vqc --model hf:facebook/encodec_24khz
 vqcodec import npy codes.npy codes.vqc --model hf:facebook/encodec_24khz --samples 24000
 cmp speech.vqc codes.vqc
+vqcodec import ecdc old/ --out-dir new/ --model hf:facebook/encodec_24khz
+cmp speech.vqc new/speech.vqc
 vqcodec decode speech.vqc speech.wav --model hf:facebook/encodec_24khz
 vqcodec thin speech.vqc small.vqc --kbps 1.5
 vqcodec verify small.vqc

@@ -267,3 +267,38 @@ def test_encoding_tells_that_excerpts_of_a_manifest_are_not_cut(run, tmp_path, s
     warning = f"Warning: {tmp_path / 'm.jsonl'}: 1 of 2 rows name excerpts, yet whole files are encoded, each once; "
     assert (warning in result.stderr) == told
     assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_import_takes_folders(run, tmp_path, workers):
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "deep").mkdir(parents=True)
+    codes = np.random.default_rng(0).integers(0, 1024, (6, 50))
+    for name in ("a.npy", "deep/b.NPY"):
+        with (old / name).open("wb") as file:
+            np.save(file, codes)
+    (old / "bad.npy").write_bytes(b"no array")
+    (old / "notes.txt").write_text("no codes")
+    every = ["import", "npy", old, "--out-dir", new, "--model", "speech-16k", "--workers", workers]
+    told = run(*every, code=1)
+    assert below(new) == ["a.vqc", "deep/b.vqc"]
+    assert f"Error: {old}/bad.npy: " in told.stderr
+    assert "2 files, 0:00:02.00, " in told.stderr
+    assert told.stderr.splitlines()[-1] == "Error: 1 of 3 files failed"
+    run("import", "npy", old / "a.npy", tmp_path / "alone.vqc", "--model", "speech-16k")
+    for name in below(new):
+        assert (new / name).read_bytes() == (tmp_path / "alone.vqc").read_bytes()
+
+    (old / "bad.npy").unlink()
+    assert ", 2 skipped" in run(*every, "--skip-existing").stderr
+    told = run("import", "npy", old, "--out-dir", tmp_path / "none", "--model", "nothing", code=1)
+    assert told.stderr.count("nothing: no such model") == 1, "no other file will have it either"
+
+
+def test_import_of_many_is_asked_for_rightly(run, tmp_path):
+    given = ["import", "npy", tmp_path, "--model", "speech-16k"]
+    assert "--samples is the length of one file" in run(*given, "--out-dir", tmp_path, "--samples", 9, code=2).stderr
+    assert "give one INPUT and one OUTPUT" in run(*given, code=2).stderr
+    assert run(*given, "--out-dir", tmp_path / "new", code=1).stderr == (
+        f"Error: {tmp_path}: no .npy found; give a file, a folder or a glob\n"
+    )

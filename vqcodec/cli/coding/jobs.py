@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -76,8 +77,8 @@ def pairs(paths: Sequence[str], out_dir: Path | None, *, suffix: str, find: Call
     return [Job(str(source), str(target)) for target, source in inputs.items()]
 
 
-def find_coded(source: str) -> Iterator[tuple[Path, Path]]:
-    """Yield a .vqc by its name, all below a folder, or those that a glob matches.
+def find_coded(source: str, suffix: str = CODED_SUFFIX) -> Iterator[tuple[Path, Path]]:
+    """Yield a file of codes by its name, all of `suffix` below a folder, or those of it that a glob matches.
 
     A name that nothing has is yielded as well: reading it is one file's failure. Raises BitstreamError for a folder or
     glob without any.
@@ -86,9 +87,9 @@ def find_coded(source: str) -> Iterator[tuple[Path, Path]]:
     if source == STANDARD or path.is_file() or not (path.is_dir() or glob.has_magic(source)):
         yield path, Path(path.name)
         return
-    found = list(_below(path) if path.is_dir() else _matches(source))
+    found = list(_below(path, suffix) if path.is_dir() else _matches(source, suffix))
     if not found:
-        raise BitstreamError(f"{source}: no {CODED_SUFFIX} found; give a file, a folder or a glob")
+        raise BitstreamError(f"{source}: no {suffix} found; give a file, a folder or a glob")
     yield from found
 
 
@@ -106,22 +107,22 @@ def find_recordings(source: str) -> Iterator[tuple[Path, Path]]:
         yield clip.path, clip.path.relative_to(root) if root.is_dir() else Path(clip.path.name)
 
 
-def _below(root: Path) -> Iterator[tuple[Path, Path]]:
+def _below(root: Path, suffix: str) -> Iterator[tuple[Path, Path]]:
     from vqcodec.audio.walk import walk_files
 
-    return ((path, path.relative_to(root)) for path in walk_files(root, _is_coded))
+    return ((path, path.relative_to(root)) for path in walk_files(root, partial(_has, suffix)))
 
 
-def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
+def _matches(pattern: str, suffix: str) -> Iterator[tuple[Path, Path]]:
     for match in map(Path, sorted(glob.glob(pattern, recursive=True))):
         if match.is_dir():
-            yield from _below(match)
-        elif _is_coded(match):
+            yield from _below(match, suffix)
+        elif _has(suffix, match):
             yield match, Path(match.name)
 
 
-def _is_coded(path: Path) -> bool:
-    return path.suffix.lower() == CODED_SUFFIX
+def _has(suffix: str, path: Path) -> bool:
+    return path.suffix.lower() == suffix
 
 
 def _is_same(path: Path, other: Path) -> bool:

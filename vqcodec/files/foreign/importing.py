@@ -1,6 +1,7 @@
 """From a file of another tool to a .vqc: its codes are held against the model and written, nothing is computed."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -47,6 +48,28 @@ def import_codes(
     all that the frames cover at the model's rate. Raises BitstreamError and its kinds, ModelError, ConfigError and
     OutputError; a failing call leaves no file.
     """
+    return import_file(
+        source,
+        target,
+        partial(Engines(engine).get, model),
+        format=format,
+        samples=samples,
+        rate_hz=rate_hz,
+        force=force,
+    )
+
+
+def import_file(
+    source: Source,
+    target: Target,
+    load: Callable[[], Engine],
+    *,
+    format: FormatName,
+    samples: int | None = None,
+    rate_hz: int | None = None,
+    force: bool = False,
+) -> Summary:
+    """Do what `import_codes` says, of a model that is loaded once it is known that the file can be read."""
     if format not in FORMATS:
         raise ConfigError(f"format {format!r} is none of {', '.join(FORMATS)}")
     if format != "npy" and not (samples is None and rate_hz is None):
@@ -55,7 +78,7 @@ def import_codes(
     name = str(source) if isinstance(source, str | Path) else "standard input"
     with content_errors(name):
         foreign = _PARSERS[format](_read(source))
-    codec = Engines(engine).get(model)
+    codec = load()
     with content_errors(name):
         _check_model(foreign, codec)
         header = _header(
