@@ -83,6 +83,7 @@ def test_real_speech_in_pieces_has_the_codes_and_samples_of_the_whole(codec, spe
 
 
 @torch.inference_mode()
+@torch.inference_mode()  # as sessions do: with gradients other kernels compute, which promise nothing
 def test_latents_of_pieces_equal_those_of_the_whole_to_the_bit(codec, speech):
     """Stronger than equal codes, and why those are equal however near two codebook vectors are."""
     wave = torch.from_numpy(speech[: 100 * 320])[None]
