@@ -85,12 +85,52 @@ def test_a_cut_file_is_refused_or_taken_as_far_as_it_goes(sound, kind, share):
     cut = data[: int(share * len(data))]
     with pytest.raises(AudioError, match=r"cut|damaged") as caught:
         read(cut)
-    assert "--on-truncated take" in str(caught.value) or kind in ("flac", "ogg", "opus")
+    assert "--on-truncated take" in str(caught.value) or kind in ("ogg", "opus")
     if kind not in ("flac", "ogg", "opus", "sds"):  # whose decoders refuse some cuts themselves
         taken = read(cut, on_truncated="take")
         assert share * len(sound) - 3000 < len(taken) <= share * len(sound) + 1200
         if kind not in ("mp3",):
             np.testing.assert_allclose(taken, sound[: len(taken)], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg", "opus"])
+@pytest.mark.parametrize("seconds", [1, 5])
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.9])
+def test_a_cut_flac_or_ogg_gives_what_lies_in_front_of_the_cut(speech, kind, seconds, share):
+    """Also where all of its sound lies in the one page of Ogg that is cut."""
+    data = coded(speech[: seconds * RATE_HZ], kind)
+    expected = read(data)
+    cut = data[: int(share * len(data))]
+    with pytest.raises(AudioError, match=r"cut|damaged"):
+        read(cut)
+    taken = read(cut, on_truncated="take")
+    assert (share - 0.35) * len(expected) < len(taken) < len(expected)
+    if kind == "flac":
+        np.testing.assert_array_equal(taken, expected[: len(taken)])
+    else:
+        inner = slice(1100, len(taken) - 700)  # a decoder that begins or ends elsewhere differs there
+        np.testing.assert_allclose(taken[inner], expected[inner], atol=0.002)
+
+
+@pytest.mark.parametrize("block_samples", [700, 4096, 1 << 18])
+@pytest.mark.parametrize("kind", ["flac", "flac-of-unknown-length", "mp3"])
+def test_what_lies_in_front_of_damage_is_taken_whatever_the_size_of_blocks(speech, kind, block_samples):
+    data = coded(speech, kind.partition("-")[0])
+    data = without_length(data) if "unknown" in kind else data
+    expected = read(data)
+    at = len(data) // 2
+    damaged = data[:at] + bytes(3000) + data[at + 3000 :]
+    with AudioReader(io.BytesIO(damaged), on_truncated="take") as audio:
+        taken = np.concatenate([block[0] for block in audio.blocks(block_samples)])
+    assert 0.4 * len(expected) < len(taken) < len(expected)
+    common = len(taken) - 2 * 1152
+    np.testing.assert_allclose(taken[:common], expected[:common], atol=1e-6)
+
+
+def test_a_file_of_which_nothing_can_be_read_is_refused_also_where_what_is_there_is_taken(speech):
+    data = coded(speech, "flac")
+    with pytest.raises(AudioError, match="unreadable after 0:00:00.00.*the file is damaged"):
+        read(data[:1000], on_truncated="take")
 
 
 @pytest.mark.parametrize("kind", ["wav", "aiff", "flac", "ogg", "opus", "mp3"])
