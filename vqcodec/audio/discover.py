@@ -11,6 +11,7 @@ from typing import Any
 
 import soundfile
 
+from vqcodec.audio.excerpt import START_COLUMNS, Excerpt, excerpt_of
 from vqcodec.audio.walk import walk_files
 from vqcodec.errors import AudioError
 from vqcodec.texts import limited_lines, parse_object
@@ -31,15 +32,20 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True)
 class Clip:
-    """An audio file and the other columns of its manifest row, if it came from one."""
+    """An audio file, and the other columns of its manifest row and `where` that is, if it came from one."""
 
     path: Path
     columns: dict[str, str] = field(default_factory=dict)
+    where: str = ""
 
     @property
     def is_excerpt(self) -> bool:
         """Whether its row asks for what begins later, as tokenize reads the columns start and offset."""
-        return any(self.columns.get(name, "").strip("0.") for name in ("start", "offset"))
+        return any(self.columns.get(name, "").strip("0.") for name in START_COLUMNS)
+
+    def excerpt(self) -> Excerpt:
+        """Return the part of the file that its row names. Raises AudioError for what is no time."""
+        return excerpt_of(self.columns, self.where)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def _clips(manifest: Path) -> Iterator[Clip]:
         if not path.is_file():
             raise AudioError(f"{row.where} names {path}, which does not exist")
         texts = {name: "" if value is None else str(value) for name, value in row.values.items()}
-        yield Clip(path, {name: text for name, text in texts.items() if name != column})
+        yield Clip(path, {name: text for name, text in texts.items() if name != column}, row.where)
 
 
 def read_manifest(manifest: Path) -> Iterator[Row]:
