@@ -430,6 +430,69 @@ def test_formats_that_name_no_length_are_still_searched_for_another_file(sound, 
         read(file.getvalue() * 2)
 
 
+UNMEASURED = {
+    "paf": {"format": "PAF", "subtype": "PCM_16", "endian": "LITTLE"},
+    "paf of 24 bits": {"format": "PAF", "subtype": "PCM_24"},
+    "pvf": {"format": "PVF", "subtype": "PCM_32"},
+    "ircam": {"format": "IRCAM", "subtype": "FLOAT"},
+    "ircam of another machine": {"format": "IRCAM", "subtype": "PCM_16", "endian": "BIG"},
+    "xi": {"format": "XI", "subtype": "DPCM_16"},
+}
+
+
+@pytest.mark.parametrize("kind", UNMEASURED)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_format_without_a_length_is_what_is_there_but_for_a_sample_that_is_not_whole(sound, kind, channels):
+    if kind == "xi" and channels > 1:
+        return
+    file = io.BytesIO()
+    count = 1000 if "24" in kind else 1001  # in whole blocks of 10, of which libsndfile reads no part at the end
+    soundfile.write(file, np.stack([sound[:count]] * channels, axis=1), RATE_HZ, **UNMEASURED[kind])
+    data = file.getvalue()
+    whole = read(data)
+    assert len(whole) == count
+    frame_bytes = channels * {"paf of 24 bits": 32, "pvf": 4, "ircam": 4}.get(kind, 2)
+    if "24" not in kind:
+        np.testing.assert_array_equal(read(data[:-frame_bytes]), whole[:1000])
+    for missing in range(1, frame_bytes):
+        with pytest.raises(AudioError, match=f"is cut: its last sample has {frame_bytes - missing} of {frame_bytes} b"):
+            read(data[:-missing])
+    assert len(read(data[:-1], on_truncated="take")) in (990, 1000)
+
+
+def an_instrument(sound, sizes):
+    """An XI whose header counts the bytes of its samples, as trackers write it."""
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE_HZ, format="XI", subtype="DPCM_16")
+    data = file.getvalue()
+    heads = b"".join(struct.pack("<I", size) + data[302:338] for size in sizes)
+    return data[:296] + struct.pack("<H", len(sizes)) + heads + data[338:]
+
+
+def test_an_xi_that_counts_its_bytes_has_them_and_no_more(sound):
+    whole = an_instrument(sound, [2 * len(sound)])
+    assert len(read(whole)) == len(sound)
+    with pytest.raises(AudioError, match="is cut: by its header it has 64000 bytes of audio, of which 32000 are there"):
+        read(whole[:-32000])
+    with pytest.raises(AudioError, match="has 5000 bytes after the end of its audio"):
+        read(whole + bytes(np.full(5000, 7, np.uint8)))
+    with pytest.raises(AudioError, match="has 2 samples of an instrument, which would be read as one sound"):
+        read(an_instrument(sound, [32000, 32000]))
+
+
+@pytest.mark.parametrize("kind", UNMEASURED)
+def test_any_header_of_a_format_without_a_length_gives_sound_or_our_own_error(sound, kind):
+    file, random = io.BytesIO(), np.random.default_rng(0)
+    soundfile.write(file, sound[:500], RATE_HZ, **UNMEASURED[kind])
+    for _ in range(150):
+        data = bytearray(file.getvalue())
+        at = random.integers(4, 30) if kind != "xi" else random.integers(290, 340)
+        data[at : at + 4] = random.choice([b"\xff" * 4, b"\x7f" + b"\xff" * 3, b"9999", bytes(4)])
+        cut = data[: random.integers(len(data) // 2, len(data))]
+        with contextlib.suppress(AudioError):
+            assert len(read(bytes(cut))) <= 10_000
+
+
 @pytest.mark.parametrize("kind", NAMED)
 def test_any_header_of_these_formats_gives_sound_or_our_own_error(sound, kind):
     """Also with claims beyond what a file can seek to, which W64 and CAF have room for."""

@@ -15,6 +15,7 @@ from vqcodec.audio.extent.flac import find_flac_fault
 from vqcodec.audio.extent.mpeg import find_mpeg_fault, parse_frame, tag_bytes, whole_mpeg
 from vqcodec.audio.extent.named import find_named_fault, kind_of, whole_named
 from vqcodec.audio.extent.ogg import find_ogg_fault, taken_ogg
+from vqcodec.audio.extent.unmeasured import find_unmeasured_fault
 
 __all__ = ["find_fault", "is_mpeg", "whole"]
 
@@ -52,13 +53,14 @@ def find_fault(file: BinaryIO, log: str = "", samples: int = 0) -> str | None:
     """Tell what is wrong with the length of `file`: it is cut, or goes on where libsndfile stops; None: nothing.
 
     `log` is what libsndfile notes about formats that are not looked into here, `samples` how many per channel it
-    reads. What begins without its length (PAF, PVF, IRCAM) is what is there. The position in `file` is kept.
+    reads. What begins without its length (PAF, PVF, IRCAM) is what is there, if its last sample is whole. The position
+    in `file` is kept.
     """
     position = file.tell()
     kind = _kind(file)
     try:
         if kind is None:
-            return _fault_in(log, samples) or _joined_fault(file)
+            return _fault_in(log, samples) or _joined_fault(file) or find_unmeasured_fault(file)
         return _FAULTS[kind](file) if kind in _FAULTS else find_named_fault(file, kind)
     finally:
         file.seek(position)
