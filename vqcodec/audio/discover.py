@@ -14,6 +14,7 @@ import soundfile
 from vqcodec.audio.excerpt import START_COLUMNS, Excerpt, excerpt_of
 from vqcodec.audio.walk import walk_files
 from vqcodec.errors import AudioError
+from vqcodec.output import check_length
 from vqcodec.texts import limited_lines, parse_object
 
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".aif", ".oga", ".opus"}
@@ -76,6 +77,7 @@ def find_audio(sources: Sequence[str | Path]) -> list[Clip]:
     """
     clips: list[Clip] = []
     for source in sources:
+        check_length(Path(source), AudioError)
         found = list(_find(Path(source).expanduser()))
         if not found:
             raise AudioError(f"{source}: no audio found; give a file, a folder, a glob or a manifest")
@@ -121,7 +123,9 @@ def _clips(manifest: Path) -> Iterator[Clip]:
     """The clips of a manifest; each must exist."""
     for row in read_manifest(manifest):
         column = row.path_column()
-        path = spelled(manifest.parent / str(row.values[column]))
+        named = manifest.parent / str(row.values[column])
+        check_length(named, AudioError)
+        path = spelled(named)
         if not path.is_file():
             raise AudioError(f"{row.where} names {path}, which does not exist")
         texts = {name: "" if value is None else str(value) for name, value in row.values.items()}

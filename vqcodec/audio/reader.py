@@ -19,7 +19,7 @@ from vqcodec.audio.libsndfile import ERRORS, UNKNOWN_SAMPLES, SoundFile
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError
 from vqcodec.frames import clock
-from vqcodec.output import seekable_copy
+from vqcodec.output import check_length, seekable_copy
 
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
 
@@ -220,6 +220,7 @@ class AudioReader:
 
     def _open_path(self, path: Path) -> BinaryIO:
         """The file of `path`, or what can be read from a named pipe."""
+        check_length(path, AudioError)
         if path.is_dir():
             raise AudioError(f"{path}: is a folder; give a file, or --out-dir for a whole folder")
         try:
