@@ -192,7 +192,7 @@ def check_output(path: str | Path, *, force: bool, source: object = None) -> Non
         return
     if os.path.lexists(target) and not force:
         raise OutputError(f"{target}: exists already; use --force to replace it")
-    if isinstance(source, str | Path) and Path(source).is_file() and target.exists() and target.samefile(source):
+    if isinstance(source, str | Path) and os.path.isfile(source) and target.exists() and target.samefile(source):
         raise OutputError(f"{target}: is the input itself; choose another target")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{target}: the folder {target.parent} is read-only; choose another")

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave, find_peak_fault, flushed
-from vqcodec.audio import OnTruncated
+from vqcodec.audio import OnTruncated, checked_on_truncated
 from vqcodec.audio.containers import decoded, is_container
 from vqcodec.audio.extent import find_fault, is_mpeg, whole
 from vqcodec.audio.extent.mpeg import least_samples
@@ -45,14 +45,14 @@ class AudioReader:
     `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3,
     and what is taken although it may be cut), more or fewer samples may come. `tags` are the file's title, artist and
     so on. Samples of float files beyond [-1, 1] are kept. Raises AudioError for anything that is no sound, or no sound
-    that we code (4 to 192 kHz).
+    that we code (4 to 192 kHz), ConfigError for another `on_truncated`.
     """
 
     def __init__(
         self, source: str | Path | BinaryIO, *, name: str | None = None, on_truncated: OnTruncated = "refuse"
     ) -> None:
         self.name = name or (str(source) if isinstance(source, str | Path) else "standard input")
-        self._on_truncated = on_truncated
+        self._on_truncated = checked_on_truncated(on_truncated)
         self._cleanup = contextlib.ExitStack()
         try:
             self._bytes = self._open_bytes(source)
