@@ -235,3 +235,13 @@ with atomic_output({str(target)!r}) as path:
         target.unlink()
     assert target.read_bytes() == b"one"
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("path", ["n" * 300, "/".join(["d" * 200] * 25), "a\0b"])
+def test_a_path_that_the_system_does_not_take_is_our_own_error(tmp_path, path):
+    with pytest.raises(OutputError, match="too long for a name or path; give a shorter one|is no path"):
+        check_output(tmp_path / path, force=True)
+    with pytest.raises(VqcodecError, match="give a"):
+        AudioReader(tmp_path / path)
+    with pytest.raises(VqcodecError, match="give a"), open_vqc(tmp_path / path):
+        pass

@@ -52,6 +52,23 @@ def test_a_key_of_yaml_that_is_there_twice_is_refused(text):
         parse_yaml(text)
 
 
+@pytest.mark.parametrize("text", ["010", "-0_17", "00", "!!int '010'", "a: [1, 0777]"])
+def test_a_number_of_yaml_to_the_base_8_is_refused(text):
+    with pytest.raises(ValueError, match="to the base 8; write it to the base 10, or quote it"):
+        parse_yaml(text)
+
+
+@pytest.mark.parametrize("text", ["1:30", "a: 20:30.15", "[-1:00:00]", "1:30: x"])
+def test_a_number_of_yaml_to_the_base_60_is_refused(text):
+    with pytest.raises(ValueError, match="to the base 60"):
+        parse_yaml(text)
+
+
+def test_what_only_looks_like_such_a_number_is_what_it_is():
+    values = {"a": "010", "b": 0, "c": 0.5, "d": 10.5, "e": 16, "f": "x:1", "g": "1:30"}
+    assert parse_yaml("a: '010'\nb: 0\nc: 0.5\nd: 010.5\ne: 0x10\nf: x:1\ng: \"1:30\"") == values
+
+
 def test_yaml_is_what_it_says_and_aliases_cost_no_more_than_their_text():
     assert parse_yaml("") is None
     assert parse_yaml("a: {x: 1}\nb: {x: 2}\nc: [1, 2]") == {"a": {"x": 1}, "b": {"x": 2}, "c": [1, 2]}

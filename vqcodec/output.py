@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from vqcodec.errors import OutputError
+from vqcodec.errors import OutputError, VqcodecError
 
 Target = str | Path | BinaryIO
 """What is written: a path, or a binary file object such as a pipe."""
@@ -166,12 +166,24 @@ def seekable_copy(source: BinaryIO, look: Callable[[bytes], None]) -> Iterator[B
         yield copy
 
 
+def check_length(path: Path, error_class: type[VqcodecError]) -> None:
+    """Raise an error of the class given for a path that the system does not take, or in it a name, for its length."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise error_class(f"{path}: is too long for a name or path; give a shorter one") from None
+    except ValueError:
+        raise error_class(f"{str(path)!r}: is no path, as it has a character of value 0; give another") from None
+
+
 def check_output(path: str | Path, *, force: bool, source: object = None) -> None:
     """Raise the OutputError that writing `path` would end in, before any work is done for it.
 
     `source`: what is read for it, which may not be `path` if that is a file.
     """
     target = Path(path)
+    check_length(target, OutputError)
     if target.is_dir():
         raise OutputError(f"{target}: is a folder; give the name of a file")
     if not target.parent.is_dir():
@@ -180,7 +192,7 @@ def check_output(path: str | Path, *, force: bool, source: object = None) -> Non
         return
     if os.path.lexists(target) and not force:
         raise OutputError(f"{target}: exists already; use --force to replace it")
-    if isinstance(source, str | Path) and Path(source).is_file() and target.exists() and target.samefile(source):
+    if isinstance(source, str | Path) and os.path.isfile(source) and target.exists() and target.samefile(source):
         raise OutputError(f"{target}: is the input itself; choose another target")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{target}: the folder {target.parent} is read-only; choose another")

@@ -4,6 +4,7 @@ Of size, so that no small claim and no endless file fills the memory, of depth, 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ MOST_LIST_BYTES = 1 << 30
 """Bytes of a file that is a list and is held in memory whole: results, indexes."""
 MOST_LINE = 1 << 24
 """Characters of a line."""
+
+_OCTAL = re.compile(r"[-+]?0[0-9_]+")
 
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
@@ -55,7 +58,8 @@ def read_limited(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 def parse_yaml(text: str) -> Any:
     """Return the value of `text`. Raises ValueError for what is no YAML, or is nested deeper than Python can follow.
 
-    Also for a key that is there twice, of which YAML would take the last without a word.
+    Also for a key that is there twice, of which YAML would take the last without a word, and for numbers that it takes
+    for others than they look: 010 for 8, 1:30 for 90.
     """
     import yaml
 
@@ -64,7 +68,7 @@ def parse_yaml(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        _check_keys(node)
+        _check_nodes(node)
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
@@ -74,11 +78,12 @@ def parse_yaml(text: str) -> Any:
         loader.dispose()
 
 
-def _check_keys(root: Any) -> None:
-    """Raise ValueError for a mapping of YAML that has a key twice; what stands in many places is looked at once."""
+def _check_nodes(root: Any) -> None:
+    """Raise ValueError for a key that is there twice, and odd numbers; what stands in many places is looked at once."""
     waiting, seen = [root], {id(root)}
     while waiting:
         node = waiting.pop()
+        _check_number(node)
         pairs = [item for item in node.value if isinstance(item, tuple)] if isinstance(node.value, list) else []
         keys = [key.value for key, _ in pairs if isinstance(key.value, str)]
         if repeated := next((key for key, count in Counter(keys).items() if count > 1), None):
@@ -88,6 +93,15 @@ def _check_keys(root: Any) -> None:
             if id(each) not in seen:
                 seen.add(id(each))
                 waiting.append(each)
+
+
+def _check_number(node: Any) -> None:
+    """Raise ValueError for a number to the base 8 or 60, which YAML 1.1 has and nobody means."""
+    is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    if is_number and isinstance(node.value, str) and (":" in node.value or _OCTAL.fullmatch(node.value)):
+        base = 60 if ":" in node.value else 8
+        text = node.value[:80]
+        raise ValueError(f"YAML takes {text} for a number to the base {base}; write it to the base 10, or quote it")
 
 
 def limited_lines(file: TextIO) -> Iterator[str]:

@@ -355,3 +355,42 @@ def test_a_progress_bar_is_drawn_only_on_a_terminal(monkeypatch, capsys):
         report(1.0, 2.0)
         report(2.0, 2.0)
     assert "100%" in capsys.readouterr().err
+
+
+LONG = {"name": "n" * 300, "path": "/".join(["d" * 200] * 25)}
+"""More than a file system takes for a name, and more than the system takes for a path."""
+COMMANDS_OF_PATHS = {
+    "encode in": ["encode", "{long}/a.wav", "o.vqc"],
+    "encode out": ["encode", "{speech}", "{long}.vqc"],
+    "encode folder": ["encode", "{speech}", "--out-dir", "{long}"],
+    "encode model": ["encode", "{speech}", "o.vqc", "--model", "{long}.safetensors"],
+    "decode in": ["decode", "{long}.vqc", "o.wav"],
+    "decode out": ["decode", "{coded}", "{long}.wav"],
+    "info": ["info", "{long}.vqc"],
+    "tokenize in": ["tokenize", "{long}", "tokens"],
+    "tokenize out": ["tokenize", "{speech}", "{long}"],
+    "evaluate in": ["evaluate", "{long}", "--codecs", "opus", "--out", "out"],
+    "evaluate out": ["evaluate", "{speech}", "--codecs", "opus", "--out", "{long}"],
+    "train recipe": ["train", "{long}.yaml"],
+    "train run": ["train", "{recipe}", "--run-dir", "{long}"],
+    "train data": ["train", "{recipe}", "--run-dir", "r", "data.train=[{long}]"],
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("words", COMMANDS_OF_PATHS.values(), ids=COMMANDS_OF_PATHS)
+def test_a_name_or_path_that_is_too_long_is_one_line_with_a_remedy(
+    tmp_path, monkeypatch, run, coded, speech_path, kind, words
+):
+    monkeypatch.chdir(tmp_path)
+    recipe = speech_path.parents[2] / "recipes" / "tiny.yaml"
+    before = sorted(tmp_path.iterdir())
+    filled = [
+        word.format(long=LONG[kind], speech=speech_path, coded=coded, recipe=recipe) if "{" in word else word
+        for word in words
+    ]
+    told = run(*filled, code=1)
+    assert told.output.count("\n") == 1
+    assert "Errno" not in told.output
+    assert re.search(r"; (give|choose|bundled models) ", told.output) or "such model" in told.output
+    assert sorted(tmp_path.iterdir()) == before

@@ -142,6 +142,27 @@ def test_results_of_another_version_are_done_again(tmp_path, clips):
     assert result.scores["si_sdr"] != 1.0
 
 
+def test_the_part_of_a_file_that_a_manifest_names_is_scored_and_another_part_is_done_again(tmp_path, clips):
+    out, manifest = tmp_path / "out", clips / "clips.csv"
+    comparison = Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"], listen=1)
+    for start, duration in ((0.25, 1.0), (0.5, 0.75)):
+        manifest.write_text(f"path,id,offset,duration\n0.wav,first,{start},{duration}\n")
+        evaluate([manifest], out, comparison, resume=start > 0.25)
+        (result,) = read_results(out)
+        assert (result.seconds, result.error) == (duration, None)
+        expected = soundfile.read(clips / "0.wav", start=round(start * 16000), frames=round(duration * 16000))[0]
+        np.testing.assert_allclose(soundfile.read(original_path(out, "first"))[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [1.0, 2.0])
+def test_an_excerpt_that_the_file_does_not_hold_is_a_result_with_an_error(tmp_path, clips, start):
+    (clips / "clips.jsonl").write_text(json.dumps({"path": "0.wav", "start": start, "duration": 1.0}))
+    evaluate([clips / "clips.jsonl"], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))
+    (result,) = read_results(tmp_path / "out")
+    assert "but the audio is 0:00:01.50 long; correct its start" in result.error
+    assert "\n" not in result.error
+
+
 def test_another_file_under_a_name_is_done_again(tmp_path, clips, speech):
     out = tmp_path / "out"
     evaluate([clips / "0.wav"], out, Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"]))

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 import vqcodec
+from vqcodec.audio.reader import AudioReader
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, BitstreamError, ConfigError, DamagedError, ModelError, OutputError
 from vqcodec.files.convert import compress, decode_file, decompress, encode_file
@@ -315,3 +316,26 @@ def test_progress_ends_at_the_whole(tmp_path, speech_path):
 def test_silence_stays_quiet(codec):
     back, _ = decompress(compress(np.zeros(32000, np.float32), 16000, model=codec), model=codec)
     assert np.abs(back).max() < 0.02
+
+
+@pytest.mark.parametrize("value", [None, 5, 3.5, b"a.wav", ["a.wav"]])
+def test_what_is_neither_a_path_nor_a_file_is_told_by_name(tmp_path, speech_path, value):
+    for call in (encode_file, decode_file):
+        with pytest.raises(TypeError, match=r"^source is \w+, expected a path or a binary file$"):
+            call(value, tmp_path / "a")
+        with pytest.raises(TypeError, match=r"^target is \w+, expected a path or a binary file$"):
+            call(speech_path, value)
+
+
+@pytest.mark.parametrize("value", ["x", None, True, "Take"])
+def test_another_way_with_what_is_cut_is_refused_and_neither_refuses_nor_takes(tmp_path, speech_path, value):
+    with pytest.raises(ConfigError, match=r"^on_truncated .* is none of refuse, take$"):
+        encode_file(speech_path, tmp_path / "a.vqc", on_truncated=value)
+    with pytest.raises(ConfigError, match="on_truncated"):
+        AudioReader(speech_path, on_truncated=value)
+
+
+def test_a_source_with_too_long_a_name_is_our_own_error(tmp_path):
+    for call, error in ((encode_file, AudioError), (decode_file, BitstreamError)):
+        with pytest.raises(error, match="is too long for a name or path; give a shorter one"):
+            call(tmp_path / ("n" * 300), tmp_path / "a")

@@ -154,3 +154,10 @@ def test_denormal_samples_are_silence_at_every_door(toy_codec, wave, tmp_path):
         heard += [*audio.blocks(1000), *SampleStream(file, name="it").blocks(1000)]
     assert sum(block.size for block in heard) >= 5 * 4000
     assert not any(block.any() for block in heard)
+
+
+def test_sparse_tensors_are_told_by_name(toy_codec, wave):
+    with pytest.raises(TypeError, match=r"wave is a tensor of another layout; wave.to_dense\(\) makes"):
+        toy_codec.encode(wave.to_sparse())
+    with pytest.raises(TypeError, match="codes is a tensor of another layout"):
+        toy_codec.decode(toy_codec.encode(wave).to_sparse())

@@ -32,6 +32,14 @@ def test_overrides_reach_nested_keys_and_read_scientific_numbers(recipe):
 
 
 @pytest.mark.parametrize(
+    ("text", "value"), [("1_000", 1000), (".5", 0.5), ("1e-4", 1e-4), ("1.0e-4", 1e-4), ("'010'", 10), ("08", 8)]
+)
+def test_numbers_are_read_as_they_look(recipe, text, value):
+    config = load_run_config(recipe(f"optimizer: {{weight_decay: {text}}}"))
+    assert config.optimizer.weight_decay == value
+
+
+@pytest.mark.parametrize(
     ("text", "overrides", "named"),
     [
         ("stepz: 3", [], "stepz"),
@@ -50,6 +58,15 @@ def test_overrides_reach_nested_keys_and_read_scientific_numbers(recipe):
         ("model: {hop: 320}", [], r"did you mean model\.hop_length\?"),
         ("clip_norm: 1", [], r"clip_norm: no key; did you mean optimizer\.clip_norm\?"),
         ("quantizer: {xyzzy: 1}", [], r"no key; vqcodec train --keys lists them"),
+        ("steps: yes", [], "steps: yes, no, on, off, true and false are no numbers"),
+        ("optimizer: {learning_rate: on}\nseed: off", [], "optimizer.learning_rate, seed: yes, no"),
+        ("validate_codebooks: [1, true]", [], "validate_codebooks: yes, no"),
+        ("steps: 010", [], "YAML takes 010 for a number to the base 8"),
+        ("", ["data.segment_seconds=1:30"], "YAML takes 1:30 for a number to the base 60"),
+        ("steps: 0o10", [], "steps: Input should be a valid integer"),
+        ("steps: 2024-01-01", [], "steps: Input should be a valid integer"),
+        ("steps: 1e3", [], "steps: Input should be a valid integer"),
+        ("init: no", [], "init: Input should be a valid string"),
         ("model: {levels: [8, 5, 5, 5]}", [], "makes its levels of codebook_size, a power of two, since a code is sto"),
     ],
 )

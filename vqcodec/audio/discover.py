@@ -11,8 +11,10 @@ from typing import Any
 
 import soundfile
 
+from vqcodec.audio.excerpt import START_COLUMNS, Excerpt, excerpt_of
 from vqcodec.audio.walk import walk_files
 from vqcodec.errors import AudioError
+from vqcodec.output import check_length
 from vqcodec.texts import limited_lines, parse_object
 
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".aif", ".oga", ".opus"}
@@ -31,15 +33,20 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True)
 class Clip:
-    """An audio file and the other columns of its manifest row, if it came from one."""
+    """An audio file, and the other columns of its manifest row and `where` that is, if it came from one."""
 
     path: Path
     columns: dict[str, str] = field(default_factory=dict)
+    where: str = ""
 
     @property
     def is_excerpt(self) -> bool:
         """Whether its row asks for what begins later, as tokenize reads the columns start and offset."""
-        return any(self.columns.get(name, "").strip("0.") for name in ("start", "offset"))
+        return any(self.columns.get(name, "").strip("0.") for name in START_COLUMNS)
+
+    def excerpt(self) -> Excerpt:
+        """Return the part of the file that its row names. Raises AudioError for what is no time."""
+        return excerpt_of(self.columns, self.where)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ def find_audio(sources: Sequence[str | Path]) -> list[Clip]:
     """
     clips: list[Clip] = []
     for source in sources:
+        check_length(Path(source), AudioError)
         found = list(_find(Path(source).expanduser()))
         if not found:
             raise AudioError(f"{source}: no audio found; give a file, a folder, a glob or a manifest")
@@ -115,11 +123,13 @@ def _clips(manifest: Path) -> Iterator[Clip]:
     """The clips of a manifest; each must exist."""
     for row in read_manifest(manifest):
         column = row.path_column()
-        path = spelled(manifest.parent / str(row.values[column]))
+        named = manifest.parent / str(row.values[column])
+        check_length(named, AudioError)
+        path = spelled(named)
         if not path.is_file():
             raise AudioError(f"{row.where} names {path}, which does not exist")
         texts = {name: "" if value is None else str(value) for name, value in row.values.items()}
-        yield Clip(path, {name: text for name, text in texts.items() if name != column})
+        yield Clip(path, {name: text for name, text in texts.items() if name != column}, row.where)
 
 
 def read_manifest(manifest: Path) -> Iterator[Row]:

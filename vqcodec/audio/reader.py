@@ -5,28 +5,27 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave, find_peak_fault, flushed
-from vqcodec.audio import OnTruncated
+from vqcodec.audio import OnTruncated, checked_on_truncated
 from vqcodec.audio.containers import decoded, is_container
 from vqcodec.audio.extent import find_fault, is_mpeg, whole
 from vqcodec.audio.extent.mpeg import least_samples
+from vqcodec.audio.libsndfile import ERRORS, UNKNOWN_SAMPLES, SoundFile
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError
 from vqcodec.frames import clock
-from vqcodec.output import seekable_copy
+from vqcodec.output import check_length, seekable_copy
 
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
 
 TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 """What libsndfile knows to read and write, under the same names."""
 _MAX_TAG_LENGTH = 4096
-_UNKNOWN_SAMPLES = 1 << 62
-"""A length that no file has: libsndfile says so where the header does not tell (FLAC written to a pipe)."""
 _UNRECOGNIZED = 1
 """SF_ERR_UNRECOGNISED_FORMAT"""
 _COUNTED_SAMPLES = 1 << 18
@@ -37,44 +36,23 @@ _MOST_HEADER_BYTES = 4096
 _REMEDY = "fetch or convert it anew; encode and tokenize take what can be read with --on-truncated take"
 
 
-class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
-    """One that does not seek to where it is after each read, which fails where the length is unknown."""
-
-    def seekable(self) -> bool:
-        return bool(super().seekable()) and self.frames < _UNKNOWN_SAMPLES
-
-
-class _Forgiving:
-    """A file in which a seek to nowhere stays where it is, as damaged headers ask for; else Python would print it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            self._file.seek(offset, whence)
-        return self._file.tell()
-
-
 class AudioReader:
     """An audio file, opened; a context manager.
 
     `source` is a path or a binary file object; one that cannot seek (a pipe) is copied to a temporary file first.
     `name` is what errors call it. `on_truncated` says what becomes of a file that is cut, or that goes on where
     libsndfile stops: "refuse" it, or "take" what can be read.
-    `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3),
-    more or fewer samples may come. `tags` are the file's title, artist and so on. Samples of float files beyond
-    [-1, 1] are kept. Raises AudioError for anything that is no sound, or no sound that we code (4 to 192 kHz).
+    `rate_hz`, `channels` and `length_samples` (per channel) are known at once; where `is_length_exact` is false (MP3,
+    and what is taken although it may be cut), more or fewer samples may come. `tags` are the file's title, artist and
+    so on. Samples of float files beyond [-1, 1] are kept. Raises AudioError for anything that is no sound, or no sound
+    that we code (4 to 192 kHz), ConfigError for another `on_truncated`.
     """
 
     def __init__(
         self, source: str | Path | BinaryIO, *, name: str | None = None, on_truncated: OnTruncated = "refuse"
     ) -> None:
         self.name = name or (str(source) if isinstance(source, str | Path) else "standard input")
-        self._on_truncated = on_truncated
+        self._on_truncated = checked_on_truncated(on_truncated)
         self._cleanup = contextlib.ExitStack()
         try:
             self._bytes = self._open_bytes(source)
@@ -82,8 +60,8 @@ class AudioReader:
             self.rate_hz: int = self._file.samplerate
             self.channels: int = self._file.channels
             self.length_samples: int = self._file.frames
-            self.is_length_exact = self._file.format != "MP3"
-            if self.length_samples >= _UNKNOWN_SAMPLES:
+            self.is_length_exact = self._file.format != "MP3" and on_truncated == "refuse"
+            if self.length_samples >= UNKNOWN_SAMPLES:
                 self._count()
             self.tags = self._read_tags()
             self._check()
@@ -154,7 +132,7 @@ class AudioReader:
         """Yield blocks from `start_samples` on, at most `length_samples`; nothing lies behind the end."""
         try:
             done = self._seek(min(start_samples, self.length_samples))
-        except (soundfile.LibsndfileError, RuntimeError) as error:
+        except ERRORS as error:
             raise AudioError(
                 f"{self.name}: cannot be read from {clock(start_samples / self.rate_hz)} ({_reason(error)})"
             ) from None
@@ -170,10 +148,15 @@ class AudioReader:
         """The next samples [C, n], of which sample `first` is the first."""
         try:
             with self._named():
-                block: Wave = self._file.read(samples, dtype="float32", always_2d=True).T
-        except (soundfile.LibsndfileError, RuntimeError) as error:
+                if self._on_truncated == "take":
+                    block: Wave = self._file.read_to_damage(samples).T
+                else:
+                    block = self._file.read(samples, dtype="float32", always_2d=True).T
+        except ERRORS as error:
+            remedy = f"; {_REMEDY}" if self._on_truncated == "refuse" else ""
             raise AudioError(
-                f"{self.name}: unreadable after {clock(first / self.rate_hz)} ({_reason(error)}); the file is damaged"
+                f"{self.name}: unreadable after {clock(first / self.rate_hz)} ({_reason(error)}); "
+                f"the file is damaged{remedy}"
             ) from None
         check_finite(block, self.name, first=first, rate_hz=self.rate_hz)
         check_peak(block, self.name)
@@ -202,15 +185,17 @@ class AudioReader:
             raise AudioError(f"{self.name}: empty file; give an audio file")
         return opened
 
-    def _open(self) -> soundfile.SoundFile:
+    def _open(self) -> SoundFile:
         """Open with libsndfile; every failure becomes an AudioError."""
-        source = whole(self._bytes)
+        source = whole(self._bytes, is_cut_taken=self._on_truncated == "take")
         self._prints = is_mpeg(self._bytes)
         source.seek(0)
         try:
             with self._named():
-                return self._cleanup.enter_context(_SoundFile(_Forgiving(source)))
-        except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+                opened = SoundFile(source)
+            self._cleanup.callback(opened.close)
+            return opened
+        except (*ERRORS, TypeError) as error:
             if fault := find_fault(self._bytes):
                 raise AudioError(f"{self.name}: {fault}; fetch or convert it anew") from None
             self._bytes.seek(0)
@@ -227,7 +212,7 @@ class AudioReader:
         self._file = self._open()
 
     def _seek(self, sample: int) -> int:
-        if self._file.frames < _UNKNOWN_SAMPLES:
+        if self._file.frames < UNKNOWN_SAMPLES:
             return int(self._file.seek(sample))
         for done in range(0, sample, _COUNTED_SAMPLES):  # libFLAC cannot seek without a length
             self._read(min(_COUNTED_SAMPLES, sample - done), done)
@@ -235,6 +220,7 @@ class AudioReader:
 
     def _open_path(self, path: Path) -> BinaryIO:
         """The file of `path`, or what can be read from a named pipe."""
+        check_length(path, AudioError)
         if path.is_dir():
             raise AudioError(f"{path}: is a folder; give a file, or --out-dir for a whole folder")
         try:

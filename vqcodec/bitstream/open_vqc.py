@@ -11,7 +11,7 @@ from vqcodec.bitstream.binary import ByteSource
 from vqcodec.bitstream.header import read_header
 from vqcodec.bitstream.reader import VqcReader
 from vqcodec.errors import BitstreamError, ModelError
-from vqcodec.output import seekable_copy
+from vqcodec.output import check_length, seekable_copy
 
 
 @contextlib.contextmanager
@@ -46,6 +46,7 @@ def _opened(source: str | Path | BinaryIO, name: str) -> contextlib.AbstractCont
     """`source` as a file that can seek."""
     if isinstance(source, str | Path):
         path = Path(source)
+        check_length(path, BitstreamError)
         # Unbuffered: between heads a seek would throw a buffer away, and fill it with codes that nobody asked for.
         return _piped(path) if path.is_fifo() else cast(BinaryIO, path.open("rb", buffering=0))
     return contextlib.nullcontext(source) if source.seekable() else seekable_copy(source, partial(_look, name))

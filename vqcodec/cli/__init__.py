@@ -4,6 +4,7 @@ Exit codes: 0, 1 for bad input (every VqcodecError), 2 for wrong usage.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -60,7 +61,23 @@ class _Group(click.Group):
                 "there is not enough memory; ask for less at once, such as a smaller batch"
             ) from None
         except OSError as error:
-            raise click.ClickException(shown(str(error))) from None
+            raise click.ClickException(shown(_told(error))) from None
+
+
+_REMEDIES = {
+    errno.ENAMETOOLONG: "give a shorter name or path",
+    errno.ELOOP: "give a path whose links lead somewhere",
+    errno.EACCES: "allow it, or give another",
+    errno.ENOSPC: "free some space",
+    errno.EMFILE: "close files, or allow more (ulimit -n)",
+}
+
+
+def _told(error: OSError) -> str:
+    """What the system says of a file, by its name, and what to do."""
+    if error.filename is None or not error.strerror:
+        return str(error)
+    return "; ".join(filter(None, (f"{error.filename}: {error.strerror}", _REMEDIES.get(error.errno or 0))))
 
 
 @contextlib.contextmanager

@@ -11,26 +11,29 @@ import numpy as np
 from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.downmix import Downmix
+from vqcodec.audio.excerpt import Excerpt
 from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError
 from vqcodec.texts import printable
 
 _BLOCK_SAMPLES = 1 << 20
+_WHOLE = Excerpt()
 
 
 @dataclass(frozen=True)
 class EvaluationClip:
-    """A clip by its name, the file it is in, and the other columns of its manifest, to group by."""
+    """A clip by its name, its file and part of that, and the other columns of its manifest, to group by."""
 
     name: str
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
+    excerpt: Excerpt = _WHOLE
 
 
 def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
     """Return the clips of files, folders, globs and manifests, named by column id, else by path below the folder.
 
-    Raises AudioError for a source without audio and for two clips of one name.
+    Raises AudioError for a source without audio, for two clips of one name, and for times of excerpts that are none.
     """
     clips: dict[str, EvaluationClip] = {}
     for source in sources:
@@ -39,7 +42,7 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
         for found in find_audio([source]):
             name = printable(found.columns.get("id") or _name(found.path, Path(source).expanduser()))
             columns = {printable(k): printable(v) for k, v in found.columns.items() if k != "id"}
-            clip = EvaluationClip(name, found.path, columns)
+            clip = EvaluationClip(name, found.path, columns, found.excerpt())
             if clips.setdefault(name, clip) != clip:
                 both = f"{clips[name].path} and {clip.path}"
                 raise AudioError(f"{both} are both named {name}; give a manifest with a column id, each once")
@@ -47,26 +50,27 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
 
 
 @lru_cache(maxsize=100_000)
-def clip_hash(path: Path) -> str | None:
-    """Return the first digits of the SHA-256 of a file; None if it cannot be read."""
+def clip_hash(path: Path, excerpt: Excerpt = _WHOLE) -> str | None:
+    """Return the first digits of the SHA-256 of a file, and of what names an excerpt; None if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            digest = hashlib.file_digest(file, "sha256")
     except OSError:
         return None
+    if excerpt != _WHOLE:
+        digest.update(repr((excerpt.start_seconds, excerpt.duration_seconds)).encode())
+    return digest.hexdigest()[:16]
 
 
-def read_clip(path: Path) -> tuple[Wave, int]:
-    """Return the samples float32 [T], channels averaged, and their rate in Hz.
+def read_clip(path: Path, excerpt: Excerpt = _WHOLE) -> tuple[Wave, int]:
+    """Return the samples float32 [T] of a file or its part, channels averaged, and their rate in Hz.
 
-    Raises AudioError for what cannot be read, holds no samples or holds NaN.
+    Raises AudioError for what cannot be read, holds no samples, ends before the excerpt does or holds NaN.
     """
     downmix = Downmix(str(path))
     with AudioReader(path) as audio:
-        blocks = [downmix.push(block)[0] for block in audio.blocks(_BLOCK_SAMPLES)]
+        blocks = [downmix.push(block)[0] for block in excerpt.read(audio, _BLOCK_SAMPLES, str(path))]
     downmix.check()
-    if not blocks:
-        raise AudioError(f"{path}: holds no samples; leave it out")
     return np.concatenate(blocks), audio.rate_hz
 
 

@@ -106,7 +106,7 @@ def run_job(job: Job, *, on_step: Callable[[str], None] | None = None) -> Result
     on_step(_CODING)
     result = _begun(job)
     try:
-        wave, rate_hz = read_clip(job.clip.path)
+        wave, rate_hz = read_clip(job.clip.path, job.clip.excerpt)
         coded = opened(job.entry).run(wave, rate_hz, job.kbps)
     except VqcodecError as error:
         return replace(result, error=printable(str(error)))
@@ -134,7 +134,7 @@ def _begun(job: Job) -> Result:
         codec.version,
         clip.name,
         job.kbps,
-        clip_hash=clip_hash(clip.path),
+        clip_hash=clip_hash(clip.path, clip.excerpt),
         columns=dict(clip.columns),
     )
 

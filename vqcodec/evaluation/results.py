@@ -20,7 +20,7 @@ RESULTS = "results.jsonl"
 class Result:
     """One clip through one codec at one rate. With an `error`, the numbers are None and there are no scores.
 
-    clip_hash tells clips of one name apart: the first digits of the SHA-256 of the file.
+    clip_hash tells clips of one name apart: the first digits of the SHA-256 of the file, and of its part.
     kbps is 8 times the bytes of the coded file over the seconds of the clip; payload_kbps leaves headers out (None
     where the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
     `undefined` says why, by metric; so is one whose computation broke off, and `failed` says how.

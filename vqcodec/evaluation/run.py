@@ -126,7 +126,7 @@ def _is_done(job: Job, done: Mapping[tuple[str, str, float | None], Result]) -> 
     """Tell whether a result is of this file, by this version of the codec, and has its audio where that is kept."""
     name = name_of(job.entry)
     result = done.get((name, job.clip.name, job.kbps))
-    now = (opened(job.entry).version, clip_hash(job.clip.path))
+    now = (opened(job.entry).version, clip_hash(job.clip.path, job.clip.excerpt))
     if result is None or (result.version, result.clip_hash) != now:
         return False
     return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name).exists()

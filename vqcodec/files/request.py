@@ -11,7 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from vqcodec.arrays import Wave
-from vqcodec.audio import OnTruncated
+from vqcodec.audio import OnTruncated, checked_on_truncated
 from vqcodec.audio.discover import is_audio
 from vqcodec.audio.downmix import MONO, Mono
 from vqcodec.audio.reader import MAX_RATE_HZ, MIN_RATE_HZ, AudioReader
@@ -176,6 +176,7 @@ class EncodeRequest:
     def __post_init__(self) -> None:
         if self.mono not in (None, *MONO):
             raise ConfigError(f"mono {self.mono!r} is none of {', '.join(MONO)}")
+        checked_on_truncated(self.on_truncated)
         if sum(rate is not None for rate in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
             raise ConfigError("give one of kbps, total_kbps and num_codebooks")
 
@@ -300,6 +301,9 @@ def _fingerprint(codec: Engine) -> bytes:
 
 def check_target(source: Source, target: Target, *, force: bool, is_coded: bool = False) -> None:
     """Refuse a bad target before any work is done, such as one that is named as audio where a .vqc is written."""
+    for name, value, method in (("source", source, "read"), ("target", target, "write")):
+        if not isinstance(value, str | Path) and not hasattr(value, method):
+            raise TypeError(f"{name} is {type(value).__name__}, expected a path or a binary file")
     if not isinstance(target, str | Path):
         return
     check_output(target, force=force, source=source)

@@ -18,6 +18,7 @@ def checked_waves(wave: Tensor) -> Tensor:
     """
     if not isinstance(wave, Tensor):
         raise TypeError(f"wave is {_kind(wave)}, expected a tensor [B, 1, T]; torch.from_numpy makes one of an array")
+    _check_dense(wave, "wave")
     if wave.dim() != 3 or wave.shape[1] != 1:
         raise ValueError(f"wave has shape {tuple(wave.shape)}, expected [B, 1, T]")
     if not wave.is_floating_point():
@@ -44,8 +45,15 @@ def checked_codes(codes: Tensor, engine: Engine) -> Tensor:
         raise TypeError(
             f"codes are {_kind(codes)}, expected a tensor [B, K, F]; torch.from_numpy makes one of an array"
         )
+    _check_dense(codes, "codes")
     engine.check_codes(codes.detach().cpu().numpy())
     return codes.long()
+
+
+def _check_dense(tensor: Tensor, name: str) -> None:
+    """Raise TypeError for a sparse tensor, of which torch computes little."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise TypeError(f"{name} is a tensor of another layout; {name}.to_dense() makes one that is none")
 
 
 def checked_length(length_samples: int | None, frames: int, hop_length: int) -> int:

@@ -12,7 +12,7 @@ from vqcodec.errors import ConfigError, OutputError, TokensError
 from vqcodec.models import zoo
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import codebooks_for, rate_note
-from vqcodec.output import output_errors
+from vqcodec.output import check_length, output_errors
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS, format_of
 from vqcodec.tokens.index import Totals, is_intact, merge, reopen_failed, totals_of
 from vqcodec.tokens.lock import LOCK, locked
@@ -236,6 +236,7 @@ def at_work(folder: Path, *, alone: bool) -> Iterator[None]:
     A new folder in which nothing came about is removed. Raises OutputError for a folder of something else, or that
     another run holds.
     """
+    check_length(folder / "plan.json", OutputError)
     if not (folder / "plan.json").exists() and folder.exists() and (not folder.is_dir() or any(_stray(folder))):
         raise OutputError(f"{folder}: exists and is no output of vqcodec tokenize; give a new or empty folder")
     is_new = not folder.exists()

@@ -7,7 +7,7 @@ A recipe is a YAML file with only what differs from the defaults here. `load_run
 """
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -213,7 +213,7 @@ _Config = TypeVar("_Config", bound=_Section)
 def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
     """Build a config of `kind` from plain `values`; the ConfigError of a bad one names `where` and each key."""
     try:
-        return kind.model_validate(values)
+        config = kind.model_validate(values)
     except ValidationError as error:
         parts = []
         for fault in error.errors():
@@ -222,6 +222,21 @@ def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
             why = (unknown and unknown_key(kind(), fault["loc"])) or f"{fault['msg']} (got {_short(fault['input'])})"
             parts.append(f"{name}: {why}")
         raise ConfigError(f"{where}: {'; '.join(parts)}") from None
+    if switches := list(_switches_for_numbers(values, config)):
+        raise ConfigError(f"{where}: {', '.join(switches)}: yes, no, on, off, true and false are no numbers; give one")
+    return config
+
+
+def _switches_for_numbers(values: Any, made: Any, name: str = "") -> Iterator[str]:
+    """Yield the name of each key that has a truth value in `values`, of which pydantic has `made` 0 or 1."""
+    if isinstance(values, bool) and not isinstance(made, bool):
+        yield name
+    elif isinstance(values, dict):
+        for key, value in values.items():
+            yield from _switches_for_numbers(value, getattr(made, str(key), value), f"{name}.{key}".lstrip("."))
+    elif isinstance(values, list) and isinstance(made, list | tuple):
+        for value, of_made in zip(values, made, strict=False):
+            yield from _switches_for_numbers(value, of_made, name)
 
 
 def _short(value: Any) -> str:
@@ -282,5 +297,6 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         values = inner
     try:
         values[last] = parse_yaml(text)
-    except ValueError:
-        raise ConfigError(f"{override!r:.200}: the value is not YAML") from None
+    except ValueError as error:
+        why = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{override!r:.200}: the value is not YAML ({why})") from None

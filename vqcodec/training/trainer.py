@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqcodec.errors import TrainingError
+from vqcodec.errors import OutputError, TrainingError
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.models.codec import Codec, Reconstruction
 from vqcodec.models.weights import save_weights
 from vqcodec.nn.quantizers.codebook import Learning
 from vqcodec.nn.quantizers.quantizer import Draw
-from vqcodec.output import atomic_output, make_folder
+from vqcodec.output import atomic_output, check_length, make_folder
 from vqcodec.training.checkpoint import (
     damaged,
     load_checkpoint,
@@ -66,6 +66,7 @@ class Trainer:
 
     def __init__(self, config: RunConfig, run: str | Path) -> None:
         self.config, self.run = config, Path(run)
+        check_length(self.run / "checkpoints", OutputError)
         if config.init is None and config.steps <= config.quantizer.start_step:
             first = config.quantizer.start_step
             raise TrainingError(

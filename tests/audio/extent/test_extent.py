@@ -85,12 +85,52 @@ def test_a_cut_file_is_refused_or_taken_as_far_as_it_goes(sound, kind, share):
     cut = data[: int(share * len(data))]
     with pytest.raises(AudioError, match=r"cut|damaged") as caught:
         read(cut)
-    assert "--on-truncated take" in str(caught.value) or kind in ("flac", "ogg", "opus")
+    assert "--on-truncated take" in str(caught.value) or kind in ("ogg", "opus")
     if kind not in ("flac", "ogg", "opus", "sds"):  # whose decoders refuse some cuts themselves
         taken = read(cut, on_truncated="take")
         assert share * len(sound) - 3000 < len(taken) <= share * len(sound) + 1200
         if kind not in ("mp3",):
             np.testing.assert_allclose(taken, sound[: len(taken)], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg", "opus"])
+@pytest.mark.parametrize("seconds", [1, 5])
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.9])
+def test_a_cut_flac_or_ogg_gives_what_lies_in_front_of_the_cut(speech, kind, seconds, share):
+    """Also where all of its sound lies in the one page of Ogg that is cut."""
+    data = coded(speech[: seconds * RATE_HZ], kind)
+    expected = read(data)
+    cut = data[: int(share * len(data))]
+    with pytest.raises(AudioError, match=r"cut|damaged"):
+        read(cut)
+    taken = read(cut, on_truncated="take")
+    assert (share - 0.35) * len(expected) < len(taken) < len(expected)
+    if kind == "flac":
+        np.testing.assert_array_equal(taken, expected[: len(taken)])
+    else:
+        inner = slice(1100, len(taken) - 700)  # a decoder that begins or ends elsewhere differs there
+        np.testing.assert_allclose(taken[inner], expected[inner], atol=0.002)
+
+
+@pytest.mark.parametrize("block_samples", [700, 4096, 1 << 18])
+@pytest.mark.parametrize("kind", ["flac", "flac-of-unknown-length", "mp3"])
+def test_what_lies_in_front_of_damage_is_taken_whatever_the_size_of_blocks(speech, kind, block_samples):
+    data = coded(speech, kind.partition("-")[0])
+    data = without_length(data) if "unknown" in kind else data
+    expected = read(data)
+    at = len(data) // 2
+    damaged = data[:at] + bytes(3000) + data[at + 3000 :]
+    with AudioReader(io.BytesIO(damaged), on_truncated="take") as audio:
+        taken = np.concatenate([block[0] for block in audio.blocks(block_samples)])
+    assert 0.4 * len(expected) < len(taken) < len(expected)
+    common = len(taken) - 2 * 1152
+    np.testing.assert_allclose(taken[:common], expected[:common], atol=1e-6)
+
+
+def test_a_file_of_which_nothing_can_be_read_is_refused_also_where_what_is_there_is_taken(speech):
+    data = coded(speech, "flac")
+    with pytest.raises(AudioError, match="unreadable after 0:00:00.00.*the file is damaged"):
+        read(data[:1000], on_truncated="take")
 
 
 @pytest.mark.parametrize("kind", ["wav", "aiff", "flac", "ogg", "opus", "mp3"])
@@ -388,6 +428,69 @@ def test_formats_that_name_no_length_are_still_searched_for_another_file(sound, 
     assert len(read(file.getvalue())) == len(sound)
     with pytest.raises(AudioError, match=f"joined to it at byte {len(file.getvalue())}"):
         read(file.getvalue() * 2)
+
+
+UNMEASURED = {
+    "paf": {"format": "PAF", "subtype": "PCM_16", "endian": "LITTLE"},
+    "paf of 24 bits": {"format": "PAF", "subtype": "PCM_24"},
+    "pvf": {"format": "PVF", "subtype": "PCM_32"},
+    "ircam": {"format": "IRCAM", "subtype": "FLOAT"},
+    "ircam of another machine": {"format": "IRCAM", "subtype": "PCM_16", "endian": "BIG"},
+    "xi": {"format": "XI", "subtype": "DPCM_16"},
+}
+
+
+@pytest.mark.parametrize("kind", UNMEASURED)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_format_without_a_length_is_what_is_there_but_for_a_sample_that_is_not_whole(sound, kind, channels):
+    if kind == "xi" and channels > 1:
+        return
+    file = io.BytesIO()
+    count = 1000 if "24" in kind else 1001  # in whole blocks of 10, of which libsndfile reads no part at the end
+    soundfile.write(file, np.stack([sound[:count]] * channels, axis=1), RATE_HZ, **UNMEASURED[kind])
+    data = file.getvalue()
+    whole = read(data)
+    assert len(whole) == count
+    frame_bytes = channels * {"paf of 24 bits": 32, "pvf": 4, "ircam": 4}.get(kind, 2)
+    if "24" not in kind:
+        np.testing.assert_array_equal(read(data[:-frame_bytes]), whole[:1000])
+    for missing in range(1, frame_bytes):
+        with pytest.raises(AudioError, match=f"is cut: its last sample has {frame_bytes - missing} of {frame_bytes} b"):
+            read(data[:-missing])
+    assert len(read(data[:-1], on_truncated="take")) in (990, 1000)
+
+
+def an_instrument(sound, sizes):
+    """An XI whose header counts the bytes of its samples, as trackers write it."""
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE_HZ, format="XI", subtype="DPCM_16")
+    data = file.getvalue()
+    heads = b"".join(struct.pack("<I", size) + data[302:338] for size in sizes)
+    return data[:296] + struct.pack("<H", len(sizes)) + heads + data[338:]
+
+
+def test_an_xi_that_counts_its_bytes_has_them_and_no_more(sound):
+    whole = an_instrument(sound, [2 * len(sound)])
+    assert len(read(whole)) == len(sound)
+    with pytest.raises(AudioError, match="is cut: by its header it has 64000 bytes of audio, of which 32000 are there"):
+        read(whole[:-32000])
+    with pytest.raises(AudioError, match="has 5000 bytes after the end of its audio"):
+        read(whole + bytes(np.full(5000, 7, np.uint8)))
+    with pytest.raises(AudioError, match="has 2 samples of an instrument, which would be read as one sound"):
+        read(an_instrument(sound, [32000, 32000]))
+
+
+@pytest.mark.parametrize("kind", UNMEASURED)
+def test_any_header_of_a_format_without_a_length_gives_sound_or_our_own_error(sound, kind):
+    file, random = io.BytesIO(), np.random.default_rng(0)
+    soundfile.write(file, sound[:500], RATE_HZ, **UNMEASURED[kind])
+    for _ in range(150):
+        data = bytearray(file.getvalue())
+        at = random.integers(4, 30) if kind != "xi" else random.integers(290, 340)
+        data[at : at + 4] = random.choice([b"\xff" * 4, b"\x7f" + b"\xff" * 3, b"9999", bytes(4)])
+        cut = data[: random.integers(len(data) // 2, len(data))]
+        with contextlib.suppress(AudioError):
+            assert len(read(bytes(cut))) <= 10_000
 
 
 @pytest.mark.parametrize("kind", NAMED)

@@ -49,6 +49,23 @@ def test_the_cache_changes_nothing(config):
         assert torch.equal(cached[index][0], uncached[index][0])
 
 
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_only_the_part_of_a_file_that_a_manifest_names_is_trained_on(tmp_path, cache_mb):
+    """The file is 0.1 in that part, 0.9 around it."""
+    wave = np.full(48000, 0.9, np.float32)
+    wave[16000:24000] = 0.1
+    soundfile.write(tmp_path / "a.wav", wave, 16000)
+    (tmp_path / "m.csv").write_text("path,start,duration\na.wav,1.0,0.5\n")
+    plain = {"segment_seconds": 0.4, "speed_share": 0, "filter_share": 0, "noise_share": 0, "cache_mb": cache_mb}
+    segments = Segments(DataConfig(train=[str(tmp_path / "m.csv")], **plain), 16000, seed=0)
+    assert segments.hours == pytest.approx(0.5 / 3600)
+    with_own_level = [segments[index][0] for index in range(20)]
+    assert all(float(part.max() - part.min()) < 0.01 for part in with_own_level)
+    (tmp_path / "m.csv").write_text("path,start,duration\na.wav,2.9,0.5\n")
+    with pytest.raises(TrainingError, match="but the audio is 0:00:03.00 long"):
+        Segments(DataConfig(train=[str(tmp_path / "m.csv")], **plain), 16000, seed=0)
+
+
 def test_long_clips_are_drawn_in_proportion(config):
     """5.1 s and 3.1 s: 62 % of the segments come from the first."""
     segments = Segments(config, 8000, seed=0)

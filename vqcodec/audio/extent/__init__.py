@@ -14,7 +14,8 @@ from vqcodec.audio.extent.claims import MOST_STRAY_BYTES, cut_fault, is_unknown
 from vqcodec.audio.extent.flac import find_flac_fault
 from vqcodec.audio.extent.mpeg import find_mpeg_fault, parse_frame, tag_bytes, whole_mpeg
 from vqcodec.audio.extent.named import find_named_fault, kind_of, whole_named
-from vqcodec.audio.extent.ogg import find_ogg_fault
+from vqcodec.audio.extent.ogg import find_ogg_fault, taken_ogg
+from vqcodec.audio.extent.unmeasured import find_unmeasured_fault
 
 __all__ = ["find_fault", "is_mpeg", "whole"]
 
@@ -25,14 +26,17 @@ _BLOCK_BYTES = 1 << 20
 _SDS_HEAD_BYTES, _SDS_BLOCK_BYTES = 21, 127
 
 
-def whole(file: BinaryIO) -> BinaryIO:
+def whole(file: BinaryIO, *, is_cut_taken: bool = False) -> BinaryIO:
     """Make of `file` one that libsndfile reads to its end, if it would not read `file` itself so.
 
     That is a WAV whose size is unknown (0, or as large as can be) or has wrapped round at 4 GiB, an MP3 that does not
     say how long it is, whose length libsndfile guesses from its first frame, and what goes on behind its sound, which
-    libsndfile would take for more of it (W64, SPHERE and the like).
+    libsndfile would take for more of it (W64, SPHERE and the like). With `is_cut_taken` also an Ogg whose last page is
+    not whole.
     """
     kind = _kind(file)
+    if kind == "ogg" and is_cut_taken:
+        return taken_ogg(file)
     if kind == "wave":
         return whole_wave(file)
     if kind == "mpeg":
@@ -49,13 +53,14 @@ def find_fault(file: BinaryIO, log: str = "", samples: int = 0) -> str | None:
     """Tell what is wrong with the length of `file`: it is cut, or goes on where libsndfile stops; None: nothing.
 
     `log` is what libsndfile notes about formats that are not looked into here, `samples` how many per channel it
-    reads. What begins without its length (PAF, PVF, IRCAM) is what is there. The position in `file` is kept.
+    reads. What begins without its length (PAF, PVF, IRCAM) is what is there, if its last sample is whole. The position
+    in `file` is kept.
     """
     position = file.tell()
     kind = _kind(file)
     try:
         if kind is None:
-            return _fault_in(log, samples) or _joined_fault(file)
+            return _fault_in(log, samples) or _joined_fault(file) or find_unmeasured_fault(file)
         return _FAULTS[kind](file) if kind in _FAULTS else find_named_fault(file, kind)
     finally:
         file.seek(position)

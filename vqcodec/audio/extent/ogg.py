@@ -4,10 +4,13 @@ libogg passes over a page whose checksum fails, and over pages that are missing,
 """
 
 import io
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from vqcodec.audio.extent.splice import splice
 
 _HEAD_BYTES = 27
 _CRC = slice(22, 26)
@@ -81,6 +84,31 @@ def find_ogg_fault(file: BinaryIO, *, most_stray_bytes: int) -> str | None:
     if rest and (next_numbers or size - end > most_stray_bytes):
         return f"has bytes that are no Ogg page, from byte {end} on; it is damaged"
     return "is cut: the page that ends its stream is missing" if next_numbers else None
+
+
+def taken_ogg(file: BinaryIO) -> BinaryIO:
+    """Make of an Ogg that is cut within a page one that has, in that page, the packets that are whole; else `file`.
+
+    libogg gives nothing of a page that is not whole, which is up to a second of sound, and all of a short file.
+    """
+    end = max((page.position + len(page.data) for page in _pages(file)), default=0)
+    file.seek(end)
+    head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES or head[:4] != b"OggS":
+        return file
+    lengths = file.read(head[26])
+    body = file.read(sum(lengths))
+    if len(lengths) < head[26] or len(body) == sum(lengths):
+        return file
+    sizes = list(itertools.accumulate(lengths))
+    kept = max(
+        (count for count, size in enumerate(sizes, 1) if size <= len(body) and lengths[count - 1] < 255), default=0
+    )
+    if not kept:
+        return file
+    flags = head[5] & ~4  # it no longer ends the stream, at the sample that its head names
+    page = head[:5] + bytes([flags]) + head[6:26] + bytes([kept]) + lengths[:kept] + body[: sizes[kept - 1]]
+    return splice(b"", file, 0, end, page[: _CRC.start] + page_checksum(page) + page[_CRC.stop :])
 
 
 def _pages(file: BinaryIO) -> Iterator[_Page]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec.audio.discover import MANIFESTS, Row, is_audio, read_manifest, walk_audio
+from vqcodec.audio.excerpt import DURATION_COLUMN, START_COLUMNS, excerpt_of
 from vqcodec.errors import AudioError
 from vqcodec.texts import printable
 from vqcodec.tokens.sources import huggingface, kaldi, tar
@@ -26,8 +27,7 @@ _UNREAD = {
     **dict.fromkeys((".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"), "unpack it"),
 }
 """Suffixes of what people keep lists and archives in, and what to do."""
-_STARTS = ("start", "offset")
-_OURS = ("id", *_STARTS, "duration", "channel")
+_OURS = ("id", *START_COLUMNS, DURATION_COLUMN, "channel")
 """Columns in which an empty text is nothing; in others it is carried."""
 
 
@@ -145,15 +145,17 @@ def _of_row(row: Row, folder: Path, root: Path) -> Utterance:
     path = Path(os.path.normpath(folder / given))
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
     utterance_id = values.pop("id", None)
-    start = next((column for column in _STARTS if column in values), None)
+    excerpt = excerpt_of(values, row.where)
+    start = next((column for column in START_COLUMNS if column in values), "")
+    carried = {name: value for name, value in values.items() if name not in (start, DURATION_COLUMN, "channel")}
     return Utterance(
         id=id_of_path(inside) if utterance_id is None else str(utterance_id),
         path=str(path),
         source=printable(given),
-        start_seconds=None if start is None else _seconds(values.pop(start), start, row.where),
-        duration_seconds=_seconds(values.pop("duration", None), "duration", row.where),
-        channel=_channel(values.pop("channel", None), row.where),
-        columns={name: _column_value(value) for name, value in values.items()},
+        start_seconds=excerpt.start_seconds,
+        duration_seconds=excerpt.duration_seconds,
+        channel=_channel(values.get("channel"), row.where),
+        columns={name: _column_value(value) for name, value in carried.items()},
     )
 
 
@@ -165,20 +167,6 @@ def _path_text(value: Any, where: str) -> str:
     except (TypeError, ValueError):
         raise AudioError(f"{where}: {value!r} is no path that a file can have; correct it") from None
     return str(value)
-
-
-def _seconds(value: Any, name: str, where: str) -> float | None:
-    if value is None:
-        return None
-    try:
-        seconds = -1.0 if isinstance(value, bool) else float(value)
-    except (ValueError, TypeError):
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise AudioError(f"{where}: {name} {value!r} is no length of time in seconds; give a number such as 1.5")
-    if name == "duration" and seconds == 0:
-        raise AudioError(f"{where}: duration {value!r} leaves nothing; give more, or none for all up to the end")
-    return seconds
 
 
 def _channel(value: Any, where: str) -> int | None:

@@ -13,15 +13,12 @@ from vqcodec.arrays import Wave
 from vqcodec.audio import OnTruncated
 from vqcodec.audio.discover import spelled
 from vqcodec.audio.downmix import Downmix
+from vqcodec.audio.excerpt import Excerpt
 from vqcodec.audio.reader import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.errors import AudioError
-from vqcodec.frames import clock
 from vqcodec.system.workers import ending
 from vqcodec.tokens.utterances import Utterance
-
-_TOLERANCE_SECONDS = 0.1
-"""What an excerpt may lack at the end of a file: times are often rounded, or of another decoder."""
 
 
 @dataclass
@@ -54,47 +51,12 @@ def _blocks(
     resampler = Resampler(audio.rate_hz, sample_rate_hz, channels=1)
     downmix = Downmix(utterance.source)
     with audio:
-        for wave in _read(audio, utterance, block_samples):
+        excerpt = Excerpt(utterance.start_seconds, utterance.duration_seconds)
+        for wave in excerpt.read(audio, block_samples, utterance.source):
             loaded.samples += wave.shape[1]
             yield resampler.push(_mono(wave, utterance, downmix))
         downmix.check()
-        _check_length(audio, utterance, loaded.samples)
     yield resampler.flush()
-
-
-def _read(audio: AudioReader, utterance: Utterance, block_samples: int) -> Iterator[Wave]:
-    """Waves [C, n] of the excerpt."""
-    start, length = _span(utterance, audio.rate_hz)
-    if start == 0 and length is None:
-        return audio.blocks(block_samples)
-    return audio.excerpt(block_samples, start_samples=start, length_samples=length)
-
-
-def _span(utterance: Utterance, rate_hz: int) -> tuple[int, int | None]:
-    """First sample and number of samples of the excerpt; None: to the end."""
-    length = utterance.duration_seconds
-    return round((utterance.start_seconds or 0) * rate_hz), None if length is None else round(length * rate_hz)
-
-
-def _check_length(audio: AudioReader, utterance: Utterance, samples: int) -> None:
-    """Raise AudioError for no samples, and for an excerpt that was to have more than the `samples` it has."""
-    start, length = _span(utterance, audio.rate_hz)
-    end_seconds = (start + samples if samples else audio.length_samples) / audio.rate_hz
-    if not samples and 0 < audio.length_samples <= start:
-        raise AudioError(
-            f"{utterance.source}: begins at {clock(start / audio.rate_hz)}, but the audio is {clock(end_seconds)} "
-            "long; correct its start"
-        )
-    if not samples:
-        raise AudioError(f"{utterance.source}: holds no samples; leave it out")
-    # A duration without a start is what a manifest says of the whole file, often by another program's count.
-    if length is None or utterance.start_seconds is None:
-        return
-    if samples < length - _TOLERANCE_SECONDS * audio.rate_hz:
-        raise AudioError(
-            f"{utterance.source}: is to end at {clock((start + length) / audio.rate_hz)}, but the audio is "
-            f"{clock(end_seconds)} long; correct its start and duration"
-        )
 
 
 def _mono(wave: Wave, utterance: Utterance, downmix: Downmix) -> Wave:

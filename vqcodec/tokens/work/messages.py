@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vqcodec.audio import OnTruncated
+from vqcodec.audio import OnTruncated, checked_on_truncated
 from vqcodec.errors import ConfigError
 
 Runner = Literal["local", "ray"]
@@ -41,8 +41,7 @@ class Workers:
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise ConfigError(f"runner {self.runner!r} is none of {', '.join(RUNNERS)}")
-        if self.on_truncated not in get_args(OnTruncated):
-            raise ConfigError(f"on_truncated {self.on_truncated!r} is none of {', '.join(get_args(OnTruncated))}")
+        checked_on_truncated(self.on_truncated)
         if not 0 < self.batch_seconds <= _MOST_BATCH_SECONDS:
             raise ConfigError(f"batch_seconds {self.batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")
         if self.count is not None and self.count < 1:

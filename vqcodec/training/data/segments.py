@@ -27,9 +27,12 @@ _BLOCK_SAMPLES = 1 << 20
 
 @dataclass(frozen=True)
 class _Clip:
+    """A file, or the part of it that a manifest names."""
+
     path: str
     rate_hz: int
     length_samples: int
+    start_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Segments(Dataset[tuple[Tensor, str]]):
         speed = draw_speed(random, self.config)
         wanted = ceil_div(int(self.segment_samples * speed * clip.rate_hz), self.rate_hz) + 1
         start = int(random.integers(0, max(1, clip.length_samples - wanted + 1)))
-        samples = change_speed(self._read(clip, start, wanted), speed)
+        samples = self._read(clip, clip.start_samples + start, min(wanted, clip.length_samples - start))
+        samples = change_speed(samples, speed)
         if clip.rate_hz != self.rate_hz:
             samples = soxr.resample(samples, clip.rate_hz, self.rate_hz)
         samples = augment(_fit(samples, self.segment_samples), self.rate_hz, random, self.config, self._around)
@@ -131,7 +135,8 @@ def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
         try:
             with AudioReader(found.path) as reader:
                 reader.check_whole()
-                clip = _Clip(str(found.path), reader.rate_hz, reader.length_samples)
+                start, length = found.excerpt().span_in(reader)
+                clip = _Clip(str(found.path), reader.rate_hz, length, start)
         except AudioError as error:
             failures.append(str(error))
             continue
