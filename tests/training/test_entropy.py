@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
 
+from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.cli import main
 from vqcodec.errors import TrainingError
@@ -42,10 +44,21 @@ def test_no_audio_is_one_clear_error(toy_codec):
 
 
 def test_codes_of_shifted_clips_differ(toy_codec, speech_path):
-    plain, shifted = collect_codes(toy_codec, [speech_path], shifts=[0, 0.5])
+    plain, shifted = collect_codes(toy_codec, [Clip(speech_path)], shifts=[0, 0.5])
     assert plain.shape[0] == 3
     assert plain.dtype == np.uint16
     assert 0 < (plain[:, : shifted.shape[1]] != shifted[:, : plain.shape[1]]).mean() < 1
+
+
+def test_codes_are_of_the_part_that_a_manifest_names(tmp_path, toy_codec, speech_path):
+    (tmp_path / "list.csv").write_text(f"path,start,duration\n{speech_path},1.5,0.4\n")
+    (codes,) = collect_codes(toy_codec, find_audio([tmp_path / "list.csv"]))
+    wave, rate_hz = soundfile.read(speech_path, dtype="float32")
+    soundfile.write(
+        tmp_path / "part.wav", wave[round(1.5 * rate_hz) :][: round(0.4 * rate_hz)], rate_hz, subtype="FLOAT"
+    )
+    (wanted,) = collect_codes(toy_codec, [Clip(tmp_path / "part.wav")])
+    np.testing.assert_array_equal(codes, wanted)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqcodec.arrays import StoredCodes
+from vqcodec.audio.discover import Clip
 from vqcodec.audio.reader import AudioReader
 from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream.entropy import HIDDEN_MAX, NARROW_MAX, EntropyModel
@@ -46,12 +47,13 @@ class EntropyFit:
     seed: int = 0
 
 
-def collect_codes(codec: Codec, paths: Iterable[Any], *, shifts: Sequence[float] = (0.0,)) -> Iterator[StoredCodes]:
-    """Yield the codes uint16 [K, F] of every channel of every file, once per shift of its start, in frames."""
-    for path in paths:
-        with AudioReader(path) as audio:
+def collect_codes(codec: Codec, clips: Iterable[Clip], *, shifts: Sequence[float] = (0.0,)) -> Iterator[StoredCodes]:
+    """Yield the codes uint16 [K, F] of every channel of every clip, once per shift of its start, in frames."""
+    for clip in clips:
+        with AudioReader(clip.path) as audio:
             resampler = Resampler(audio.rate_hz, codec.sample_rate_hz, audio.channels)
-            parts = [resampler.push(block) for block in audio.blocks(audio.rate_hz)]
+            blocks = clip.excerpt().read(audio, audio.rate_hz, str(clip.path))
+            parts = [resampler.push(block) for block in blocks]
             wave = np.concatenate([*parts, resampler.flush()], axis=1)
         for shift in shifts:
             for channel in wave[:, round(shift * codec.hop_length) :]:

@@ -55,8 +55,8 @@ def fit_entropy(
 
     check_output(target, force=force)
     codec = zoo.load_own(model, device=device)
-    clips = [clip.path for clip in find_audio(inputs)]
-    held_out = [clip.path for clip in find_audio(valid)] if valid else []
+    clips = find_audio(inputs)
+    held_out = find_audio(valid) if valid else []
     codes = list(collect_codes(codec, clips, shifts=[shift / shifts for shift in range(shifts)]))
     echo(f"{len(clips)} clips, {sum(clip.shape[1] for clip in codes)} frames of codes", err=True)
     config = EntropyFit(layers=codebooks, epochs=epochs, hidden=hidden)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from vqcodec.audio.discover import find_audio
+from vqcodec.audio.excerpt import Excerpt
 from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
@@ -23,6 +24,7 @@ from vqcodec.training.config import DataConfig
 from vqcodec.training.data.augment import Surroundings, augment, change_speed, draw_speed
 
 _BLOCK_SAMPLES = 1 << 20
+_WHOLE = Excerpt()
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,13 @@ class Segments(Dataset[tuple[Tensor, str]]):
             return _first_channel(reader.excerpt(count, start_samples=start, length_samples=count))
 
 
-def read_first_channel(path: str) -> tuple[NDArray[np.float32], int]:
-    """Read all samples [T] of an audio file's first channel, and their rate in Hz. Raises AudioError."""
+def read_first_channel(path: str, excerpt: Excerpt = _WHOLE) -> tuple[NDArray[np.float32], int]:
+    """Read the samples [T] of the first channel of an audio file, or a part of it, and their rate in Hz.
+
+    Raises AudioError for what cannot be read, holds no samples, or ends before the excerpt does.
+    """
     with AudioReader(path) as reader:
-        return _first_channel(reader.blocks(_BLOCK_SAMPLES)), reader.rate_hz
+        return _first_channel(excerpt.read(reader, _BLOCK_SAMPLES, path)), reader.rate_hz
 
 
 def _first_channel(blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -99,7 +104,7 @@ def _recordings(sources: list[str], rate_hz: int) -> list[NDArray[np.float32]]:
     """First channels, [T] each at `rate_hz`, of the audio files of `sources`. Raises AudioError, TrainingError."""
     recordings = []
     for found in find_audio(sources) if sources else ():
-        samples, own_hz = read_first_channel(str(found.path))
+        samples, own_hz = read_first_channel(str(found.path), found.excerpt())
         samples = soxr.resample(samples, own_hz, rate_hz) if own_hz != rate_hz else samples
         if not np.any(samples):
             raise TrainingError(f"{found.path}: nothing but silence; leave it out of data.noises and data.rooms")

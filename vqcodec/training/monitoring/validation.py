@@ -27,16 +27,16 @@ class ValidationClip:
 
 def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
     """Load `valid_clips` clips spread evenly over the validation files."""
-    paths = [clip.path for clip in find_audio(config.valid)]
-    if not paths:
+    found = find_audio(config.valid)
+    if not found:
         raise TrainingError(f"data.valid {config.valid}: no audio files")
-    chosen = [paths[i * len(paths) // config.valid_clips] for i in range(min(config.valid_clips, len(paths)))]
-    if len(paths) < config.valid_clips:
-        chosen = paths
+    chosen = [found[i * len(found) // config.valid_clips] for i in range(min(config.valid_clips, len(found)))]
+    if len(found) < config.valid_clips:
+        chosen = found
     clips = []
-    for path in chosen:
-        samples, original_hz = read_first_channel(str(path))
-        clips.append(ValidationClip(path.stem, resample(samples[None], original_hz, rate_hz)[0]))
+    for clip in chosen:
+        samples, original_hz = read_first_channel(str(clip.path), clip.excerpt())
+        clips.append(ValidationClip(clip.path.stem, resample(samples[None], original_hz, rate_hz)[0]))
     return clips
 
 

@@ -1,0 +1,19 @@
+import numpy as np
+import pytest
+import soundfile
+
+from vqcodec.errors import AudioError
+from vqcodec.training.config import DataConfig
+from vqcodec.training.monitoring.validation import load_clips
+
+
+def test_clips_are_the_parts_that_a_manifest_names(tmp_path, speech_path):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f"path,start,duration\n{speech_path},1.5,0.4\n{speech_path},,\n")
+    wave, rate_hz = soundfile.read(speech_path, dtype="float32")
+    part, whole = load_clips(DataConfig(train=["none"], valid=[str(manifest)]), rate_hz)
+    np.testing.assert_array_equal(part.wave, wave[round(1.5 * rate_hz) :][: round(0.4 * rate_hz)])
+    np.testing.assert_array_equal(whole.wave, wave)
+    manifest.write_text(f"path,start,duration\n{speech_path},1.5,400\n")
+    with pytest.raises(AudioError, match="is to end at 0:06:41.50"):
+        load_clips(DataConfig(train=["none"], valid=[str(manifest)]), rate_hz)
