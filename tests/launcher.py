@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import gc
 import importlib
+import logging
 import marshal
 import os
 import runpy
@@ -23,7 +24,7 @@ import socket
 import sys
 import threading
 import types
-from multiprocessing import process, spawn
+from multiprocessing import process, spawn, util
 from pathlib import Path
 
 PACKAGES = """
@@ -137,6 +138,9 @@ def become(connection):
         setattr(sys, f"__{name}__", stream)
     process.ORIGINAL_DIR = folder
     spawn.set_executable(python)  # so that worker processes, and the process that they are forks of, come from here too
+    atexit._clear()  # what packages leave to the end is for the one process that has imported them
+    atexit.register(logging.shutdown)
+    atexit.register(util._exit_function)
     code = code_of(arguments)
     threading._shutdown()
     atexit._run_exitfuncs()
