@@ -227,8 +227,8 @@ def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_pa
 @pytest.mark.slow
 def test_the_commands_of_comparing_run(tmp_path, speech, bash):
     (tmp_path / "clips").mkdir()
-    soundfile.write(tmp_path / "clips" / "one.wav", speech[:40000], 16000)
-    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    for name in ("clips/one.wav", "speech.wav"):
+        soundfile.write(tmp_path / name, speech[:40000], 16000)
     script = blocks("evaluation.md", "sh")[0]
     result = bash("-ec", script, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

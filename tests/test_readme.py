@@ -23,14 +23,14 @@ def block(title, language):
 
 @pytest.mark.slow
 def test_the_commands_run(tmp_path, speech, speech_path, bash):
-    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    soundfile.write(tmp_path / "speech.wav", speech[:40000], 16000)
     (tmp_path / "recordings").mkdir()
     shutil.copy(speech_path, tmp_path / "recordings")
     script = block("On the command line", "sh")
     assert script.count("vqcodec") >= 8
     result = bash("-ec", "set -o pipefail\n" + script, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert soundfile.info(tmp_path / "live.wav").frames == len(speech)
+    assert soundfile.info(tmp_path / "live.wav").frames == 40000
     assert (tmp_path / "speech-compare" / "report.html").exists()
     assert (tmp_path / "tokens" / "index.json").exists()
 
