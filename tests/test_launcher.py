@@ -21,17 +21,18 @@ print(oct(os.umask(0)), "vqcodec" in sys.modules, sorted({"click", "json", "vqco
 """What a program may know of where it runs."""
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    """The folder of a launcher that has imported next to nothing, and the process that it ends with."""
+def begin(folder, watched):
+    """Make a launcher in `folder` that has imported next to nothing, and ends with the process `watched`."""
     if sys.platform != "linux":
         pytest.skip("there it is not used")
-    folder = tmp_path_factory.mktemp("launcher")
-    with subprocess.Popen(["sleep", "600"]) as watched:
-        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        subprocess.run([sys.executable, LAUNCHER, folder, str(watched.pid), "textwrap"], env=variables, check=True)
-        yield folder, watched
-        watched.kill()
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, LAUNCHER, folder, str(watched), "textwrap"], env=variables, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    return begin(tmp_path_factory.mktemp("launcher"), os.getpid())
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def both(started):
         options = {"capture_output": True, "text": True, **options}
         return [
             subprocess.run([python, *map(str, arguments)], check=False, **options)
-            for python in (sys.executable, started[0] / "python")
+            for python in (sys.executable, started / "python")
         ]
 
     return start
@@ -104,7 +105,7 @@ def test_signals_are_passed_on(started, number):
         "import signal, time; signal.signal(signal.Signals({0}), lambda *_: exit(7)); print('ready', flush=True)\n"
     )
     program = program.format(int(number)) + "while True: time.sleep(0.01)"
-    with subprocess.Popen([started[0] / "python", "-c", program], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([started / "python", "-c", program], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
         assert process.wait(60) == 7
@@ -129,16 +130,17 @@ if __name__ == "__main__":
 
 
 def test_the_command_is_the_script_that_is_installed(started):
-    commands = [Path(sys.executable).parent / "vqcodec", started[0] / "vqcodec"]
+    commands = [Path(sys.executable).parent / "vqcodec", started / "vqcodec"]
     assert len({subprocess.run([path, "--version"], capture_output=True, check=True).stdout for path in commands}) == 1
 
 
-def test_it_ends_with_the_process_that_is_named(started):
-    folder, watched = started
-    watched.kill()
-    watched.wait()
+def test_it_ends_with_the_process_that_is_named(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as watched:
+        command = [begin(tmp_path, watched.pid) / "python", "-c", ""]
+        assert subprocess.run(command, check=False).returncode == 0
+        watched.kill()
     for _ in range(600):
-        done = subprocess.run([folder / "python", "-c", ""], capture_output=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False)
         if b"ConnectionRefusedError" in done.stderr:
             break
         time.sleep(0.1)
