@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from itertools import chain
 from pathlib import Path
@@ -106,6 +108,41 @@ def made_once(tmp_path_factory):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def launcher(made_once):
+    """A folder of `vqcodec` and `python` that start in no time, for the front of PATH; see tests/launcher.py."""
+    if sys.platform != "linux":
+        return Path(sys.executable).parent
+    tests = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    program = [sys.executable, Path(__file__).with_name("launcher.py")]
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    variables |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+    def start(folder):
+        subprocess.run([*program, folder, str(tests)], env=variables, stdin=subprocess.DEVNULL, check=True)
+
+    return made_once("launcher", start)
+
+
+@pytest.fixture
+def python(request):
+    """The program for Python: that of `launcher` for slow tests; the quick ones are too few to wait for its start."""
+    return request.getfixturevalue("launcher") / "python" if request.node.get_closest_marker("slow") else sys.executable
+
+
+@pytest.fixture(scope="session")
+def bash(launcher):
+    """Function: run a script of bash whose `vqcodec` and `python` are those of `launcher`; returns what came of it."""
+
+    def start(*arguments, **options):
+        path = os.pathsep.join([str(launcher), str(Path(sys.executable).parent), os.environ["PATH"]])
+        command = ["bash", *map(str, arguments)]
+        variables = {**os.environ, "PATH": path, **options.pop("env", {})}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, **options)
+
+    return start
 
 
 @pytest.fixture(scope="session")

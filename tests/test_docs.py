@@ -6,7 +6,6 @@ A block marked "no-test" needs a network.
 import ast
 import gc
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -44,11 +43,10 @@ def text_of(page):
 
 
 @pytest.mark.slow
-def test_publishing_runs_in_its_order(tmp_path, speech_path, toy_weights, monkeypatch):
+def test_publishing_runs_in_its_order(tmp_path, speech_path, toy_weights, monkeypatch, bash):
     shutil.copy(speech_path, tmp_path / "speech.wav")
     shutil.copy(toy_weights, tmp_path / "mine.safetensors")
     monkeypatch.chdir(tmp_path)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = re.findall(r"```(sh|python)\n(.*?)```", text_of(ROOT / "docs" / "publishing.md"), re.DOTALL)
     assert blocks
     for language, block in blocks:
@@ -56,9 +54,8 @@ def test_publishing_runs_in_its_order(tmp_path, speech_path, toy_weights, monkey
             exec(block, {})
             continue
         script = block.replace("decode speech.vqc speech.wav", "decode speech.vqc speech.wav --force")
-        environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"}
-        result = subprocess.run(["bash", "-ec", script], env=environment, capture_output=True, check=False)
-        assert result.returncode == 0, result.stderr.decode()
+        result = bash("-ec", script, env={"HF_HUB_OFFLINE": "1"})
+        assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -89,13 +86,12 @@ def folder(tmp_path, speech, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_walk_through_a_vq_vae_runs(folder, speech):
+def test_the_walk_through_a_vq_vae_runs(folder, speech, bash):
     (script,) = blocks("vqvae.md", "sh")
     script = script.replace("--run runs/vqvae", f"{' '.join(SMALL)} --run runs/vqvae", 1)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-ec", script], env={**os.environ, "PATH": path}, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert re.search(r"epoch  .*reconstruction [\d.]+  latent [\d.]+", done.stderr.decode())
+    done = bash("-ec", script)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"epoch  .*reconstruction [\d.]+  latent [\d.]+", done.stderr)
     assert soundfile.info("back.wav").frames == 40000
     names = {"wave": torch.from_numpy(speech[None, :16000])}
     for block in blocks("vqvae.md", "python"):
@@ -151,7 +147,7 @@ def test_an_adapter_is_one_file_and_one_line(folder, noise, monkeypatch, wavtoke
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_command_line_run(tmp_path, speech, speech_path):
+def test_the_commands_of_the_command_line_run(tmp_path, speech, speech_path, bash):
     soundfile.write(tmp_path / "speech.wav", speech, 16000)
     (tmp_path / "cut.wav").write_bytes((tmp_path / "speech.wav").read_bytes()[:50000])
     (tmp_path / "recordings").mkdir()
@@ -163,32 +159,26 @@ def test_the_commands_of_the_command_line_run(tmp_path, speech, speech_path):
     (tmp_path / "damaged.vqc").write_bytes(data[:100] + b"junk" + data[100:])
     script = "\n".join(blocks("command-line.md", "sh")[:1])
     assert script.count("vqcodec") >= 8
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     # Each line by itself, and the first decode again later: allow replacing.
     script = "set -e -o pipefail\n" + script.replace(
         "decode speech.vqc speech.wav", "decode speech.vqc speech.wav --force"
     )
-    result = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
-    )
-    assert result.returncode == 0, result.stderr.decode()
+    result = bash("-c", script, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     assert soundfile.info(tmp_path / "again.wav").frames == len(speech)
     assert soundfile.info(tmp_path / "live.wav").frames == len(speech)
     assert soundfile.info(tmp_path / "part.wav").duration == pytest.approx(1.5)
 
 
 @pytest.mark.slow
-def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatch):
+def test_the_commands_and_python_of_tokens_run(tmp_path, speech_path, monkeypatch, bash):
     (tmp_path / "recordings").mkdir()
     for name in ("one", "84-121123-0000"):
         shutil.copy(speech_path, tmp_path / "recordings" / f"{name}.flac")
     script = blocks("datasets.md", "sh")[0]
     assert script.count("vqcodec") >= 5
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    result = subprocess.run(
-        ["bash", "-ec", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
-    )
-    assert result.returncode == 0, result.stderr.decode()
+    result = bash("-ec", script, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     assert soundfile.info(tmp_path / "audio" / "one.wav").frames == soundfile.info(speech_path).frames
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -235,17 +225,14 @@ def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_pa
 
 
 @pytest.mark.slow
-def test_the_commands_of_comparing_run(tmp_path, speech):
+def test_the_commands_of_comparing_run(tmp_path, speech, bash):
     (tmp_path / "clips").mkdir()
-    soundfile.write(tmp_path / "clips" / "one.wav", speech[:40000], 16000)
-    soundfile.write(tmp_path / "speech.wav", speech, 16000)
+    for name in ("clips/one.wav", "speech.wav"):
+        soundfile.write(tmp_path / name, speech[:40000], 16000)
     script = blocks("evaluation.md", "sh")[0]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    result = subprocess.run(
-        ["bash", "-ec", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    assert b"against opus" in result.stdout
+    result = bash("-ec", script, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "against opus" in result.stdout
     assert (tmp_path / "results" / "report.html").exists()
     assert (tmp_path / "speech-compare" / "report.html").exists()
 

@@ -1,10 +1,7 @@
 """Whole jobs of a user, in tests/journeys/, of the lines that docs/ shows."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +43,16 @@ def below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def travel(name, folder):
-    """Run the script of a journey in `folder`."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    command = ["bash", "-x", ROOT / "tests" / "journeys" / f"{name}.sh"]
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.fixture
+def travel(bash, tmp_path):
+    """Function: run the script of the journey of that name in the folder of the test."""
+
+    def start(name):
+        done = bash("-x", ROOT / "tests" / "journeys" / f"{name}.sh", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+
+    return start
 
 
 def section_of(name):
@@ -67,8 +65,8 @@ def programs(text):
 
 
 @pytest.mark.slow
-def test_the_archivist_gets_everything_back(recordings, tmp_path):
-    travel("archivist", tmp_path)
+def test_the_archivist_gets_everything_back(recordings, tmp_path, travel):
+    travel("archivist")
     assert below(tmp_path / "archive") == ["a.vqc", "deep/both.vqc", "deep/deeper/memo.vqc", "note.vqc"]
     assert below(tmp_path / "audio") == ["a.opus", "deep/both.opus", "deep/deeper/memo.opus", "note.opus"]
     for name in ("a.wav", "deep/both.flac", "deep/deeper/memo.ogg", "note.mp3"):
@@ -82,10 +80,10 @@ def test_the_archivist_gets_everything_back(recordings, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_language_modeller_hears_what_a_model_of_tokens_draws(recordings, tmp_path):
+def test_the_language_modeller_hears_what_a_model_of_tokens_draws(recordings, tmp_path, travel):
     (program,) = programs(section_of("language_modeller"))
     (tmp_path / "language_model.py").write_text(program, encoding="utf-8")
-    travel("language_modeller", tmp_path)
+    travel("language_modeller")
     facts = json.loads((tmp_path / "info.json").read_text())
     seconds = sum(soundfile.info(path).duration for path in recordings.rglob("*.*") if path.suffix != ".txt")
     assert facts["utterances"] == 5
@@ -96,7 +94,7 @@ def test_the_language_modeller_hears_what_a_model_of_tokens_draws(recordings, tm
 
 
 @pytest.mark.slow
-def test_the_codec_researcher_has_a_number_for_an_idea(tmp_path, speech):
+def test_the_codec_researcher_has_a_number_for_an_idea(tmp_path, speech, travel):
     for name in ("speech/train/one.wav", "speech/valid/two.wav", "clip.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(tmp_path / name, speech[16000:48000], 16000)
@@ -105,7 +103,7 @@ def test_the_codec_researcher_has_a_number_for_an_idea(tmp_path, speech):
         named = re.match(r"# (random_codebook|snr_metric)\.py\n", program)
         if named:
             (tmp_path / f"{named[1]}.py").write_text(program, encoding="utf-8")
-    travel("codec_researcher", tmp_path)
+    travel("codec_researcher")
     with (tmp_path / "clip.vqc").open("rb") as file:
         assert VqcReader(file).header.samples == 32000
     rows = [json.loads(line) for line in (tmp_path / "results" / "results.jsonl").read_text().splitlines()]
@@ -115,12 +113,12 @@ def test_the_codec_researcher_has_a_number_for_an_idea(tmp_path, speech):
 
 
 @pytest.mark.slow
-def test_the_realtime_engineer_is_heard_over_a_poor_link(tmp_path, speech):
+def test_the_realtime_engineer_is_heard_over_a_poor_link(tmp_path, speech, travel):
     wave = speech[: 150 * 320]
     soundfile.write(tmp_path / "speech.wav", wave, 16000)
     (program,) = programs(section_of("realtime_engineer"))
     (tmp_path / "call.py").write_text(program, encoding="utf-8")
-    travel("realtime_engineer", tmp_path)
+    travel("realtime_engineer")
     live, kept, broken = (
         soundfile.read(tmp_path / f"{name}.wav", dtype="float32")[0] for name in ("live", "call", "broken")
     )
@@ -143,7 +141,7 @@ def test_the_realtime_engineer_is_heard_over_a_poor_link(tmp_path, speech):
 
 
 @pytest.mark.slow
-def test_who_used_encodec_keeps_codes_and_compares(tmp_path, speech, ecdc_bytes, monkeypatch):
+def test_who_used_encodec_keeps_codes_and_compares(tmp_path, speech, ecdc_bytes, monkeypatch, travel):
     transformers = pytest.importorskip("transformers")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -166,7 +164,7 @@ def test_who_used_encodec_keeps_codes_and_compares(tmp_path, speech, ecdc_bytes,
     soundfile.write("recordings/one.wav", clip, 24000, subtype="FLOAT")
     (program,) = programs(section_of("encodec_user"))
     Path("moving.py").write_text(program, encoding="utf-8")
-    travel("encodec_user", tmp_path)
+    travel("encodec_user")
     np.testing.assert_allclose(soundfile.read("speech.wav")[0], wanted, atol=1e-3)
     (tokens,) = vqcodec.tokens.open("tokens")
     np.testing.assert_array_equal(tokens.codes, codes[0, 0])

@@ -61,7 +61,7 @@ def new_modules(section):
 
 
 @pytest.fixture
-def added(tmp_path):
+def added(tmp_path, python):
     """Function of the title of a section: a copy of the package with its lines, and a way to run commands with it."""
     # With what is compiled, but for what another process is just compiling.
     shutil.copytree(ROOT / "vqcodec", tmp_path / "vqcodec", ignore=shutil.ignore_patterns("*.pyc.*"))
@@ -85,7 +85,7 @@ def added(tmp_path):
 
     def run(*arguments):
         environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, *map(str, arguments)]
+        command = [python, *map(str, arguments)]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
         )

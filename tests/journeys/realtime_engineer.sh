@@ -11,12 +11,12 @@ vqcodec decode --live call.vqc call.wav --engine onnx
 if head -c 900 call.vqc | vqcodec decode --live - broken.wav --engine onnx 2> broken.txt; then exit 1; fi
 grep -q "^Error: " broken.txt
 
-# The recorder goes on, and the encoder is ended by a signal. Its file is whole.
+# The recorder goes on, with less yet than its header says, and the encoder is ended by a signal. Its file is whole.
 mkfifo recorder
 vqcodec encode --live recorder ended.vqc --kbps 3 --engine onnx 2> ended.txt &
 job=$!
 exec 3<> recorder
-cat speech.wav >&3
+head -c 64000 speech.wav >&3
 while kill -0 $job 2> /dev/null && [ "$(cat ended.vqc 2> /dev/null | wc -c)" -le 500 ]; do sleep 0.02; done
 kill -TERM $job
 wait $job

@@ -50,13 +50,13 @@ def folder(tmp_path, toy_config, speech_path):
 
 
 @pytest.fixture
-def run(folder):
+def run(folder, python):
     """Function: a command line in the folder, and what came of it."""
 
-    def start(*arguments, **variables):
-        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *variables.pop("path", [])]))
+    def start(*arguments, python=python, path=()):
+        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *path]))
         return subprocess.run(
-            [sys.executable, "-m", "vqcodec", *map(str, arguments)],
+            [python, "-m", "vqcodec", *map(str, arguments)],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
@@ -100,10 +100,11 @@ def test_a_package_names_its_modules(run, folder, speech_path):
     (facts / "entry_points.txt").write_text("[vqcodec.plugins]\nparts = own_parts\n")
     (folder / "own_parts.py").rename(facts.parent / "own_parts.py")
     arguments = ("evaluate", speech_path, "--codecs", "own-codec", "--metrics", "si_sdr", "--workers", 1, "--out")
-    found = run(*arguments, "results", path=[str(facts.parent)])
+    installed = {"path": [str(facts.parent)], "python": sys.executable}
+    found = run(*arguments, "results", **installed)
     assert found.returncode == 0, found.stderr
     (facts.parent / "own_parts.py").write_text("import none_such")
-    broken = run(*arguments, "other", path=[str(facts.parent)])
+    broken = run(*arguments, "other", **installed)
     assert broken.returncode == 1
     assert broken.stderr.startswith("Error: own-parts, plug-in parts: cannot be loaded (ModuleNotFoundError: No module")
 

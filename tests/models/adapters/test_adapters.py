@@ -1,5 +1,6 @@
 """Each adapter gives the codes and waves of transformers itself, and its files hold them."""
 
+import functools
 import io
 import json
 import shutil
@@ -26,9 +27,15 @@ from vqcodec.sessions.stream import DecodeSession, EncodeSession
 transformers = pytest.importorskip("transformers")
 
 
+@pytest.fixture(scope="module")
+def loaded():
+    """Function: the adapter of a folder, whose model is read once for all tests."""
+    return functools.cache(lambda folder: vqcodec.load(f"hf:{folder}"))
+
+
 @pytest.fixture
-def adapter(folder):
-    return vqcodec.load(f"hf:{folder}")
+def adapter(folder, loaded):
+    return loaded(folder)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import json
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,20 +106,19 @@ def test_worker_processes_know_models_of_a_hub(saved, run, speech, tmp_path):
 
 
 @pytest.mark.slow
-def test_mimi_lives_through_pipes(saved, run, speech, tmp_path):
+def test_mimi_lives_through_pipes(saved, run, speech, tmp_path, launcher):
     model = ("--model", f"hf:{saved('mimi')}")
     stream = tmp_path / "in.wav"
     soundfile.write(stream, speech[:40000], 16000)
-    vqcodec = str(Path(sys.executable).parent / "vqcodec")
     with stream.open("rb") as source:
         coded = subprocess.run(
-            [vqcodec, "encode", "--live", "-", "-", *model, "--chunk-ms", "160"],
+            [launcher / "vqcodec", "encode", "--live", "-", "-", *model, "--chunk-ms", "160"],
             stdin=source,
             capture_output=True,
             check=True,
         )
     decoded = subprocess.run(
-        [vqcodec, "decode", "--live", "-", tmp_path / "out.wav", *model],
+        [launcher / "vqcodec", "decode", "--live", "-", tmp_path / "out.wav", *model],
         input=coded.stdout,
         capture_output=True,
         check=True,
