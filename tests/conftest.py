@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,22 @@ def bash(launcher):
         return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, **options)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def exported(toy_weights, made_once):
+    """The folder of an exported toy model, whose weights lay in it before; who changes it copies it."""
+
+    def export(folder):
+        from vqcodec.models.export import export_onnx
+
+        shutil.copy(toy_weights, folder / "toy.safetensors")
+        paths = export_onnx(folder / "toy.safetensors", folder, force=True)
+        assert (folder / "toy.safetensors").read_bytes() == toy_weights.read_bytes()
+        encoders = ["toy.encoder-fast.onnx", "toy.encoder.onnx", "toy.encoder-best.onnx"]
+        assert [path.name for path in paths] == ["toy.safetensors", *encoders, "toy.decoder.onnx"]
+
+    return made_once("exported", export)
 
 
 @pytest.fixture(scope="session")

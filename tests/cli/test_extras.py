@@ -15,7 +15,6 @@ import vqcodec
 from vqcodec.cli import main
 from vqcodec.errors import EXTRAS, ConfigError, ModelError, unavailable
 from vqcodec.models import zoo
-from vqcodec.models.export import export_onnx
 from vqcodec.models.onnx_codec import OnnxCodec
 
 ROOT = Path(__file__).parents[2]
@@ -139,8 +138,8 @@ def test_load_takes_an_engine(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_folder_of_export_is_a_model(tmp_path, toy_weights, speech_path, without_torch):
-    export_onnx(toy_weights, tmp_path / "mine")
+def test_a_folder_of_export_is_a_model(tmp_path, toy_weights, exported, without_torch):
+    shutil.copytree(exported, tmp_path / "mine")
     assert zoo.card_of(tmp_path / "mine").name == "toy"
     assert isinstance(vqcodec.load(tmp_path / "mine"), vqcodec.Codec)
     without_torch("encode", "a.flac", "mine/a.vqc", "--model", "mine")

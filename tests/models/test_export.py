@@ -1,5 +1,3 @@
-import shutil
-
 import numpy as np
 import pytest
 
@@ -11,20 +9,6 @@ from vqcodec.models.zoo import load
 from vqcodec.sessions.stream import DecodeSession, EncodeSession
 
 pytestmark = pytest.mark.slow  # torch's exporter takes its time
-
-
-@pytest.fixture(scope="module")
-def exported(toy_weights, made_once):
-    """The folder of an exported toy model, whose weights lay in it before."""
-
-    def export(folder):
-        shutil.copy(toy_weights, folder / "toy.safetensors")
-        paths = export_onnx(folder / "toy.safetensors", folder, force=True)
-        assert (folder / "toy.safetensors").read_bytes() == toy_weights.read_bytes()
-        encoders = ["toy.encoder-fast.onnx", "toy.encoder.onnx", "toy.encoder-best.onnx"]
-        assert [path.name for path in paths] == ["toy.safetensors", *encoders, "toy.decoder.onnx"]
-
-    return made_once("exported", export)
 
 
 def test_any_model_runs_on_both_engines_alike(exported, toy_codec, noise):

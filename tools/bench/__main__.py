@@ -42,7 +42,9 @@ def main() -> None:
         "arithmetic": lambda: parts.arithmetic(options.seconds, options.rounds),
         "efforts": lambda: efforts.efforts(options.seconds, options.rounds),
         "start-up": lambda: processes.start_up(options.rounds),
-        "throughput": lambda: processes.throughput(min(3, options.rounds), repeats=round(4 * options.seconds)),
+        "throughput": lambda: processes.throughput(
+            min(3, options.rounds), repeats=max(1, round(4 * options.seconds)), seconds=2 * options.seconds
+        ),
         "tokens": lambda: tokenizing.tokenizing(min(3, options.rounds), minutes=12 * options.seconds),
         "loss": lambda: loss.loss(min(5, options.rounds), options.seconds),
         "long": lambda: processes.long_files(options.minutes, options.engine),

@@ -17,10 +17,10 @@ _WORK = """
 import sys, time
 import torch
 import vqcodec
-threads, repeats = map(int, sys.argv[1:3])
+threads, repeats, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 torch.set_num_threads(threads)
 codec = vqcodec.load()
-wave = torch.randn(1, 1, 16000 * 20)
+wave = torch.randn(1, 1, round(16000 * seconds))
 for _ in range(2): codec.decode(codec.encode(wave))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -66,14 +66,14 @@ def start_up(rounds: int) -> str:
     )
 
 
-def throughput(rounds: int, repeats: int) -> str:
-    """Encode and decode together, in one process and in two."""
+def throughput(rounds: int, repeats: int, seconds: float) -> str:
+    """Encode and decode together, `repeats` times `seconds`, in one process and in two."""
     layouts = {"one process, 1 thread": [1], "one process, 2 threads": [2], "two processes, 1 thread each": [1, 1]}
     taken: dict[str, list[float]] = {name: [] for name in layouts}
     for _ in range(rounds):
         for name, threads in layouts.items():
-            taken[name].append(_run_workers(threads, repeats))
-    audio_seconds = {name: 20 * repeats * len(threads) for name, threads in layouts.items()}
+            taken[name].append(_run_workers(threads, repeats, seconds))
+    audio_seconds = {name: seconds * repeats * len(threads) for name, threads in layouts.items()}
     speeds = {name: audio_seconds[name] / sorted(times)[len(times) // 2] for name, times in taken.items()}
     single = next(iter(speeds.values()))
     return table(
@@ -82,9 +82,9 @@ def throughput(rounds: int, repeats: int) -> str:
     )
 
 
-def _run_workers(threads: Sequence[int], repeats: int) -> float:
+def _run_workers(threads: Sequence[int], repeats: int, seconds: float) -> float:
     """Seconds from when all workers may begin until all are done."""
-    commands = [[sys.executable, "-c", _WORK, str(count), str(repeats)] for count in threads]
+    commands = [[sys.executable, "-c", _WORK, str(count), str(repeats), str(seconds)] for count in threads]
     workers = [subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for line in commands]
     for worker in workers:
         assert worker.stdout is not None

@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing_extensions import override
 from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.models import zoo
 from vqcodec.models.codec import Codec
-from vqcodec.models.effort import BEAMS, DEFAULT_EFFORT, EFFORTS
+from vqcodec.models.effort import BEAMS, DEFAULT_EFFORT, EFFORTS, Effort
 from vqcodec.models.onnx_codec import GRAPH_METADATA, encoder_part, graph_path
 from vqcodec.models.weights import load_weights
 from vqcodec.models.weightsfile import WeightsFile
@@ -50,7 +50,7 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     """
     try:
         import onnx
-        import onnxscript.optimizer
+        import onnxscript.optimizer  # noqa: F401 - told here where it is missing
     except ImportError as error:
         raise ConfigError(f"exporting needs the package {error.name}; {how_to_install('export')}") from None
     weights = zoo.open_weights(model)
@@ -58,20 +58,14 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     copy = make_folder(folder) / weights.path.name
     is_there = copy.exists() and copy.samefile(weights.path)
     efforts = EFFORTS if codec.config.is_searched else (DEFAULT_EFFORT,)
-    programs = {encoder_part(effort): partial(_encoder_program, codec, BEAMS[effort]) for effort in efforts}
-    programs["decoder"] = partial(_decoder_program, codec)
-    targets = {part: graph_path(copy, part) for part in programs}
+    targets = {part: graph_path(copy, part) for part in (*map(encoder_part, efforts), "decoder")}
     for target in targets.values() if is_there else (copy, *targets.values()):
         check_output(target, force=force)
-    for part, target in targets.items():
-        program = programs[part]()
-        # What the exporter leaves around scalars is in the way of the runtimes' own folding.
-        onnxscript.optimizer.optimize_ir(program.model, output_size_limit=_SCALARS, should_fold=_of_scalars)
-        graph = program.model_proto
+    for part, graph in _graphs(codec, efforts):
         _clean(graph)
         _link_weights(graph, weights)
         onnx.helper.set_model_props(graph, {GRAPH_METADATA: json.dumps(_facts(codec, part, copy.name))})
-        with atomic_output(target, force=force) as temporary:
+        with atomic_output(targets[part], force=force) as temporary:
             temporary.write_bytes(graph.SerializeToString())
     if not is_there:
         with atomic_output(copy, force=force) as temporary:
@@ -79,15 +73,44 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     return [copy, *targets.values()]
 
 
+def _graphs(codec: Codec, efforts: Sequence[Effort]) -> Iterator[tuple[str, "onnx.ModelProto"]]:
+    """Yield (part, its graph) for the encoder of each effort and the decoder."""
+    import onnxscript.optimizer
+
+    # Tracing is what takes time, so the encoder is traced once, with an output of codes for each effort.
+    program = _optimized(_encoder_program(codec, efforts))
+    outputs = program.model.graph.outputs
+    codes, rest = outputs[: len(efforts)], outputs[len(efforts) :]
+    for effort, chosen in zip(efforts, codes, strict=True):
+        outputs[:] = [chosen, *rest]
+        chosen.name = "codes"
+        graph = program.model_proto
+        chosen.name = f"codes.{effort}"
+        onnxscript.optimizer.remove_unused_nodes(graph)
+        yield encoder_part(effort), graph
+    yield "decoder", _optimized(_decoder_program(codec)).model_proto
+
+
+def _optimized(program: Any) -> Any:
+    """Remove what the exporter leaves around scalars: it is in the way of the runtimes' own folding."""
+    import onnxscript.optimizer
+
+    onnxscript.optimizer.optimize_ir(program.model, output_size_limit=_SCALARS, should_fold=_of_scalars)
+    return program
+
+
 class _EncoderGraph(nn.Module):
-    def __init__(self, codec: Codec, beams: int) -> None:
+    """Codes of each effort, and the state, which is the same for all."""
+
+    def __init__(self, codec: Codec, efforts: Sequence[Effort]) -> None:
         super().__init__()
-        self.codec, self.beams = codec, beams
+        self.codec, self.efforts = codec, efforts
 
     @override
     def forward(self, wave: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         latent, new_state = self.codec.encoder(wave, list(state))
-        return self.codec.quantizer.encode(latent, self.codec.total_codebooks, beams=self.beams), *new_state
+        encode = partial(self.codec.quantizer.encode, latent, self.codec.total_codebooks)
+        return *(encode(beams=BEAMS[effort]) for effort in self.efforts), *new_state
 
 
 class _DecoderGraph(nn.Module):
@@ -107,17 +130,18 @@ class _DecoderGraph(nn.Module):
         return wave, *new_state
 
 
-def _encoder_program(codec: Codec, beams: int) -> Any:
+def _encoder_program(codec: Codec, efforts: Sequence[Effort]) -> Any:
     wave = torch.zeros(2, _EXAMPLE_FRAMES * codec.hop_length)
-    return _program(_EncoderGraph(codec, beams), wave, codec.encoder_shapes, ("wave", "codes"))
+    outputs = [f"codes.{effort}" for effort in efforts]
+    return _program(_EncoderGraph(codec, efforts), wave, codec.encoder_shapes, "wave", outputs)
 
 
 def _decoder_program(codec: Codec) -> Any:
     codes = torch.zeros(2, _EXAMPLE_CODEBOOKS, _EXAMPLE_FRAMES, dtype=torch.int64)
-    return _program(_DecoderGraph(codec), codes, codec.decoder_shapes, ("codes", "wave"))
+    return _program(_DecoderGraph(codec), codes, codec.decoder_shapes, "codes", ["wave"])
 
 
-def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], names: tuple[str, str]) -> Any:
+def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], name: str, outputs: Sequence[str]) -> Any:
     """torch's ONNXProgram of `module(first, *state)`; the batch and all dimensions of `first` may vary."""
     state = [torch.zeros(2, *shape) for shape in shapes]
     dynamic = torch.export.Dim.DYNAMIC
@@ -131,8 +155,8 @@ def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], na
             verbose=False,
             opset_version=_OPSET,
             dynamic_shapes=(dict.fromkeys(range(first.dim()), dynamic), tuple({0: dynamic} for _ in state)),
-            input_names=[names[0], *(f"past.{index}" for index in range(len(state)))],
-            output_names=[names[1], *(f"new_past.{index}" for index in range(len(state)))],
+            input_names=[name, *(f"past.{index}" for index in range(len(state)))],
+            output_names=[*outputs, *(f"new_past.{index}" for index in range(len(state)))],
         )
 
 

@@ -18,9 +18,9 @@ def clips(tmp_path_factory, make_clips):
     return make_clips(tmp_path_factory.mktemp("clips") / "in", 60)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
-    """A running ray_cluster.py, and the address of its cluster."""
+    """A running ray_cluster.py, and the address of its cluster, which the test that loses a node is the last to use."""
     program = Path(__file__).with_name("ray_cluster.py")
     with subprocess.Popen(
         [sys.executable, program],
@@ -52,6 +52,22 @@ def tokenize_on_ray(toy_weights):
 
 
 @pytest.mark.slow
+def test_failures_and_errors_come_back_from_actors(tmp_path, make_clips, tokenize_on_ray, cluster):
+    folder = make_clips(tmp_path / "in", 6)
+    (folder / "clip003.flac").write_bytes(b"junk")
+    address = ("--ray-address", cluster[1])
+    run = tokenize_on_ray(folder, tmp_path / "out", *address)
+    told, _ = run.communicate()
+    assert run.returncode == 1
+    assert "1 utterances failed" in told
+    run = tokenize_on_ray(folder, tmp_path / "stop", *address, "--on-error", "stop")
+    told, _ = run.communicate()
+    assert run.returncode == 1
+    assert re.search("clip003: .*no audio", told), told
+    assert "Traceback" not in told
+
+
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_node_gives_the_same_output(
     tmp_path, clips, tokenize_toy, tokenize_on_ray, bytes_of, cluster
 ):
@@ -69,22 +85,6 @@ def test_a_cluster_that_loses_a_node_gives_the_same_output(
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "local")
     for name in ("index.json", "failures.jsonl"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
-
-
-@pytest.mark.slow
-def test_failures_and_errors_come_back_from_actors(tmp_path, make_clips, tokenize_on_ray, cluster):
-    folder = make_clips(tmp_path / "in", 6)
-    (folder / "clip003.flac").write_bytes(b"junk")
-    address = ("--ray-address", cluster[1])
-    run = tokenize_on_ray(folder, tmp_path / "out", *address)
-    told, _ = run.communicate()
-    assert run.returncode == 1
-    assert "1 utterances failed" in told
-    run = tokenize_on_ray(folder, tmp_path / "stop", *address, "--on-error", "stop")
-    told, _ = run.communicate()
-    assert run.returncode == 1
-    assert re.search("clip003: .*no audio", told), told
-    assert "Traceback" not in told
 
 
 @pytest.mark.slow

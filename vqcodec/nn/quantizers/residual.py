@@ -42,8 +42,8 @@ class ResidualQuantizer(Quantizer):
             if first >= num_codebooks:
                 break
             code = codebook.encode(_means(residual, stride).flatten(0, 1))
-            residual = residual - _held(codebook.lookup(code).view(len(latent), -1, latent.shape[2]), stride)
-            codes.append(self._by_frame(code, len(latent), stride))
+            residual = residual - _held(codebook.lookup(code).view(latent.shape[0], -1, latent.shape[2]), stride)
+            codes.append(self._by_frame(code, latent.shape[0], stride))
         return torch.cat(codes, dim=1)[:, :num_codebooks]
 
     @override
