@@ -237,6 +237,7 @@ def test_the_commands_of_comparing_run(tmp_path, speech, bash):
     assert (tmp_path / "speech-compare" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_the_python_of_its_page_runs(speech, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     soundfile.write("a.wav", speech[:16000], 16000)

@@ -44,6 +44,7 @@ def without_torch(tmp_path, speech_path):
     return call
 
 
+@pytest.mark.slow
 def test_commands_take_the_engine_that_is_there(without_torch, tmp_path):
     (tmp_path / "in").mkdir()
     shutil.copy(tmp_path / "a.flac", tmp_path / "in")

@@ -48,6 +48,7 @@ def scores_of(out):
     return {result.clip: result.scores for result in read_results(out)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signal", "how"), [("SEGV", "crashed (SIGSEGV)"), ("KILL", "was killed (SIGKILL)")])
 def test_a_metric_that_kills_costs_its_value_and_no_other(tmp_path, clips, killer, signal, how):
     calm, out = tmp_path / "calm", tmp_path / "out"
@@ -69,6 +70,7 @@ def test_a_metric_that_kills_costs_its_value_and_no_other(tmp_path, clips, kille
             assert one[clip].scores[metric] == scores[metric]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", ["SEGV", "KILL"])
 def test_a_codec_that_kills_costs_its_clip(tmp_path, clips, killer, signal):
     killer(signal)
@@ -94,6 +96,7 @@ def test_a_death_that_does_not_come_again_costs_nothing(tmp_path, clips, killer)
     assert {clip: scores["wer"] for clip, scores in scores_of(tmp_path / "out").items()} == {"0": 0, "1": 0, "2": 0}
 
 
+@pytest.mark.slow
 def test_what_failed_is_done_again_by_resume_and_nothing_else(tmp_path, clips, killer):
     arguments = (clips, "--out", tmp_path / "out", "--codecs", "pcm", "--metrics", "si_sdr", "--workers", 1)
     arguments += ("--recogniser", f"{killer('SEGV')} {{wav}}")

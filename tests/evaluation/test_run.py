@@ -199,6 +199,7 @@ def test_a_full_disk_is_one_line(tmp_path, clips, monkeypatch):
         evaluate([clips], tmp_path / "out", Comparison(codecs=["opus@6"], kbps=[6], metrics=["si_sdr"]))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_results_as_one(tmp_path, clips):
     for workers in (1, 2):
         evaluate(

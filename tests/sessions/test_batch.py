@@ -38,6 +38,7 @@ def runs(count):
     ).map(lambda streams: [stream + [3] * (count - len(stream)) for stream in streams])
 
 
+@pytest.mark.slow
 @given(st.one_of(frames_of_streams, runs(30)))
 @settings(max_examples=20, deadline=None)
 def test_each_stream_of_a_list_sounds_as_it_does_alone(toy_codec, depths):

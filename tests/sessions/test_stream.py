@@ -356,6 +356,7 @@ def edge_steps(codec, codes, play):
     return np.max(ratios)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_gaps_in_a_push_are_those_of_frames_one_by_one(toy_codec, data):

@@ -418,6 +418,7 @@ def test_workers_that_cannot_start_end_the_run(tmp_path, clips, tokenize_toy, mo
         tokenize_toy(clips, tmp_path / "out", workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["webdataset", "shar"])
 def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, clips, tokenize_toy, toy_weights, bytes_of, kind):
     tokenize_toy(clips, tmp_path / "calm", shard_size=10, format=kind)

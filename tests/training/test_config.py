@@ -137,6 +137,7 @@ def test_a_missing_recipe_is_a_config_error(tmp_path):
         load_run_config(tmp_path / "none.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["[" * 20_000, "{a: " * 20_000, "steps: " + "9" * 5000, "steps: 2024-99-99", "steps: !!python/object:a.b {}"],

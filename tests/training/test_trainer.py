@@ -54,6 +54,7 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
     assert not list(tmp_path.rglob("*.pkl")) + list(tmp_path.rglob("*.pt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "muon"])
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run, kind):
     whole = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "whole").fit()

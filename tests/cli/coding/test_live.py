@@ -79,6 +79,7 @@ def speech_samples(speech, seconds):
     return np.resize((speech * 32767).astype("<i2"), seconds * RATE_HZ)
 
 
+@pytest.mark.slow
 def test_the_sound_of_each_frame_comes_out_before_the_next_comes_in(speech):
     """So the lag is 40 ms of sound, and does not grow. How long a frame takes is for tools/bench."""
     samples = speech_samples(speech, 2)
@@ -209,6 +210,7 @@ def test_a_signal_ends_the_wait_for_the_other_end_of_a_named_pipe(tmp_path, spee
     assert told.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "number", "name"),
     [

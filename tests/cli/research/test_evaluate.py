@@ -18,6 +18,7 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_evaluate_prints_tables_and_summary_prints_them_again(tmp_path, clips, in_process):
     out = tmp_path / "out"
     done = run("evaluate", clips, "--codecs", "opus@6/24,pcm", "--metrics", "stoi", "--workers", 1, "--out", out)

@@ -33,6 +33,7 @@ def recipe(tmp_path, toy_config, speech_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_what_it_was_begun_with(run, recipe, tmp_path):
     folder = tmp_path / "run"
     assert run("train", recipe, "seed=5", "loss.mel=2", "--run", folder).exit_code == 0

@@ -38,6 +38,7 @@ def out(evaluated, tmp_path):
     return shutil.copytree(evaluated, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_folder_gets_tables_curves_facts_and_a_report(out):
     text = present(out)
     assert text.count("| speech-16k ") >= 2
@@ -62,6 +63,7 @@ def test_what_is_missing_is_told_in_the_terminal_and_on_the_page(out):
             assert title in shown
 
 
+@pytest.mark.slow
 def test_order_is_that_of_the_codecs_however_results_came(out):
     first = present(out)
     path = out / "results.jsonl"

@@ -89,6 +89,7 @@ def through_features(reference, wave):
     return codes, reference.decode(codes[None]).audio_values[0]
 
 
+@pytest.mark.slow
 def test_twenty_random_clips_have_the_codes_and_waves_of_transformers(adapter, reference):
     rng = np.random.default_rng(0)
     lengths = [1, 2, adapter.hop_length, adapter.hop_length + 1, *rng.integers(3, 30000, 16)]

@@ -29,6 +29,7 @@ def run():
     return invoke
 
 
+@pytest.mark.slow
 def test_files_are_coded_described_and_thinned(folder, run, speech, tmp_path):
     soundfile.write(tmp_path / "in.wav", np.stack((speech[:20000], speech[5000:25000]), axis=1), 16000)
     model = ("--model", f"hf:{folder}")
@@ -45,6 +46,7 @@ def test_files_are_coded_described_and_thinned(folder, run, speech, tmp_path):
     assert not (tmp_path / "no.wav").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count"), [("encodec", 2), ("dac-16k", 2), ("xcodec", 2), ("mimi", 2), ("xcodec2", 1), ("neucodec", 1)]
 )
@@ -76,6 +78,7 @@ def test_tokens_of_a_model_that_takes_levels_out_are_refused(saved, run, speech_
     assert "takes levels out" in run("tokenize", speech_path, tmp_path / "tokens", *model, code=1).output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["encodec", "encodec-stereo", "dac-16k", "xcodec", "mimi"])
 def test_evaluate_draws_them_beside_others(name, saved, run, speech, tmp_path, in_process):
     soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)

@@ -31,6 +31,7 @@ def inputs(speech):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_codebooks", [1, 3, 12])
 def test_any_input_stays_finite_and_no_louder(codec, speech, num_codebooks):
     for name, wave in inputs(speech).items():

@@ -77,6 +77,7 @@ def test_sound_that_is_added_costs_more_than_as_much_that_is_missing(clips):
         assert loss(wave, wave + noise) > 1.5 * loss(wave, wave - part)
 
 
+@pytest.mark.slow
 def test_it_orders_degradations_as_pesq_does(clips):
     ours, theirs = [], []
     for wave in clips:
