@@ -21,6 +21,7 @@ from vqcodec.training.trainer import Trainer
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_loads_and_trains(recipe, tmp_path, speech_path):
     small = {
@@ -55,24 +56,34 @@ def test_a_recipe_loads_and_trains(recipe, tmp_path, speech_path):
 SCRIPT = RECIPES[0].parent / "speech-16k.sh"
 
 
+def lines(command):
+    """The arguments of each line of the script that is this command."""
+    for line in SCRIPT.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        if line.strip().startswith(f"{command} "):
+            yield shlex.split(line)[1:]
+
+
 def stages():
     """Of the script: the name of each stage, its recipe and its own overrides."""
-    lines = SCRIPT.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    for line in lines:
-        if line.startswith("stage "):
-            name, recipe, *overrides, rest = shlex.split(line)[1:]
-            assert rest == "$@"
-            yield name, recipe, overrides
+    for name, recipe, *overrides, rest in lines("stage"):
+        assert rest == "$@"
+        yield name, recipe, overrides
 
 
-def test_every_stage_of_the_whole_training_begins_with_the_one_before():
-    names = [name for name, _, _ in stages()]
-    assert len(names) >= 10
-    for number, (name, recipe, overrides) in enumerate(stages(), 1):
-        config = load_run_config(SCRIPT.parent / f"{recipe}.yaml", overrides)
+def test_every_stage_of_the_whole_training_goes_into_one_behind_it():
+    before = {name: [] for name, _, _ in stages()} | {name: parts for name, *parts in lines("average")}
+    for name, recipe, overrides in stages():
+        init = load_run_config(SCRIPT.parent / f"{recipe}.yaml", overrides).init
+        before[name] = [init.removeprefix("$runs/").removesuffix("/model.safetensors")] if init else []
+    names = sorted(before, key=lambda name: int(name.split("-")[0]))
+    assert len(list(stages())) >= 10
+    for number, name in enumerate(names, 1):
         assert name.startswith(f"{number}-")
-        before = names[number - 2] if number > 1 else None
-        assert config.init == (before and f"$runs/{before}/model.safetensors")
+        assert set(before[name]) <= set(names[: number - 1])
+        assert before[name] or number == 1
+    ((*_, fitted),) = [line[: line.index("--out")] for line in lines("vqcodec fit-entropy")]
+    assert fitted == f"$runs/{names[-1]}/model.safetensors"
+    assert {part for parts in before.values() for part in parts} == set(names[:-1])
 
 
 @pytest.mark.slow
@@ -115,7 +126,8 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
         assert all(value > 0.25 * 32 for value in steps[-1]["perplexity"]), stage
         losses = [row["mel"] for row in rows if "mel" in row]
         assert sum(losses[-3:]) < 0.8 * sum(losses[:3]) or stage != first
-    for name in (f"{last}/model.safetensors", "speech-16k.safetensors"):
+    means = [f"{name}/model.safetensors" for name, *_ in lines("average")]
+    for name in (f"{last}/model.safetensors", means[-1], "speech-16k.safetensors"):
         (tmp_path / name).unlink()
     weights = run().splitlines()[-1]  # goes on with the last stage, from its step 100
     assert json.loads((tmp_path / last / "log.jsonl").read_text().splitlines()[-1])["step"] == 150

@@ -2,17 +2,23 @@
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
+from vqcodec.errors import ConfigError
 from vqcodec.models.architecture import CODEBOOKS
+from vqcodec.models.codec import Codec
+from vqcodec.models.weights import load_weights, save_weights
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -168,3 +174,22 @@ def test_results_that_change_are_noticed(tmp_path):
     subprocess.run([*command, "--write"], check=True)
     subprocess.run([*command, "--check"], check=True)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") != readme
+
+
+def test_weights_of_several_runs_are_averaged(tmp_path, toy_config):
+    torch.manual_seed(0)
+    codecs = [Codec(toy_config) for _ in range(3)]
+    paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for path, codec in zip(paths, codecs, strict=True):
+        save_weights(toy_config, codec.state_dict(), path, dtype=torch.float32)
+    average = runpy.run_path(str(TOOLS / "average.py"))["average"]
+    average(tmp_path / "out.safetensors", paths)
+    mean = load_weights(tmp_path / "out.safetensors")
+    assert mean.config == toy_config
+    for name, tensor in mean.named_parameters():
+        wanted = torch.stack([codec.get_parameter(name) for codec in codecs]).mean(0)
+        assert torch.allclose(tensor, wanted, atol=1e-3), name
+    wider = replace(toy_config, channels=32)
+    save_weights(wider, Codec(wider).state_dict(), paths[1])
+    with pytest.raises(ConfigError, match="not of one architecture"):
+        average(tmp_path / "out.safetensors", paths)
