@@ -64,6 +64,27 @@ def codec():
 
 
 @pytest.fixture(scope="session")
+def agreement(codec):
+    """Function: the share of codes [1, K, F] of a wave [1, T] that two engines of the bundled model agree on.
+
+    They do where the codes are the same, and in a frame where theirs leave as much over, to 1e-4 of it: where two sums
+    of vectors are as near, the rounding of floats decides, and the codes behind go with it.
+    """
+
+    @torch.inference_mode()
+    def share(wave, found, wanted):
+        latent = codec.encoder(torch.from_numpy(wave[:, : found.shape[2] * codec.hop_length]))[0]
+        left, wanted_left = (
+            (latent - codec.quantizer.decode(torch.from_numpy(codes))).square().sum(2).numpy()
+            for codes in (found, wanted)
+        )
+        is_as_good = np.isclose(left, wanted_left, rtol=1e-4, atol=0)[:, None]
+        return np.mean((found == wanted) | is_as_good)
+
+    return share
+
+
+@pytest.fixture(scope="session")
 def toy_config():
     return ModelConfig(
         name="toy",

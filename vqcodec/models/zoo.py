@@ -64,7 +64,7 @@ MODELS: dict[str, ModelCard] = {
     for card in [
         ModelCard(
             name="speech-16k",
-            sha256="6118986f10f44cb9f0cefacac0e9945ed03053aaf9f181d316cc300985e84b47",
+            sha256="07e8b5b1de96794fb93f10aa39e99882d72a67fbbfd6c4ff2e46b07bc5affe32",
             description="speech in any language, 0.5 to 6 kbps; 6.4 M parameters, causal",
             sample_rate_hz=16000,
             hop_length=320,
@@ -85,6 +85,7 @@ FORMER_WEIGHTS: dict[str, str] = {
     "33189ab627fbf25ac7755c67a0d319a4d678c3a5fa2c63f7d8febd15cdf04ba7": "9b319e3",
     "357013857266db67c8e0573a0dfbc56a1c1da9d482e141a9e93974cf2c531c0c": "dafe52e",
     "8d0d97f1646c1690c2eef9d554b6c0ba191771ab679cf0b32377c5001401d609": "af2100d",
+    "6118986f10f44cb9f0cefacac0e9945ed03053aaf9f181d316cc300985e84b47": "810d38e",
 }
 """SHA-256 of earlier weights of `DEFAULT_MODEL`, and the revision of vqcodec that bundled them, its card included."""
 
