@@ -1,11 +1,8 @@
 """Every recipe loads, and trains a few steps with its model at toy size."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,7 +84,7 @@ def test_every_stage_of_the_whole_training_goes_into_one_behind_it():
 
 
 @pytest.mark.slow
-def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, speech_path):
+def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, speech_path, bash):
     """At toy size: the loss falls, every codebook is in use, the weights at the end code speech.
 
     Three stages run: the first, the first with the last layer of the end, and the last. The others are the same command
@@ -115,12 +112,9 @@ def test_the_whole_training_runs_and_goes_on_where_it_was_interrupted(tmp_path, 
             (tmp_path / name).mkdir()
             (tmp_path / name / "model.safetensors").symlink_to(tmp_path / ran / "model.safetensors")
     command = [SCRIPT, tmp_path, clips, speech_path, *overrides]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def run(*more):
-        done = subprocess.run(
-            [*command, *more], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-        )
+        done = bash(*command, *more)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

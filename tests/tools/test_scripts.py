@@ -23,15 +23,21 @@ from vqcodec.models.weights import load_weights, save_weights
 TOOLS = Path(__file__).parents[2] / "tools"
 
 
-def table(*arguments):
-    command = [sys.executable, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = [line.strip("|").split("|") for line in result.stdout.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows]
+@pytest.fixture
+def table(python):
+    """Function: run a program, and return the cells of the table that it prints."""
+
+    def rows_of(*arguments):
+        command = [python, *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = [line.strip("|").split("|") for line in result.stdout.splitlines() if line.startswith("|")]
+        return [[cell.strip() for cell in row] for row in rows]
+
+    return rows_of
 
 
 @pytest.mark.slow
-def test_quality_rises_with_the_bitrate(speech_path):
+def test_quality_rises_with_the_bitrate(speech_path, table):
     """The bundled model on a speaker and a clip that it was not trained on, through files."""
     head, _, *rows = table(TOOLS / "bitrate_eval.py", speech_path, "--kbps", 0.5, 1.5, 3, 6)
     assert head == ["codec", "kbps", "payload", "PESQ-WB", "STOI", "ESTOI", "clips"]
@@ -49,9 +55,9 @@ def test_quality_rises_with_the_bitrate(speech_path):
 
 
 @pytest.mark.slow
-def test_pictures_show_every_clip_at_every_rate(tmp_path, speech_path):
+def test_pictures_show_every_clip_at_every_rate(tmp_path, speech_path, python):
     command = [
-        sys.executable,
+        python,
         TOOLS / "pictures.py",
         tmp_path / "out.png",
         speech_path,
@@ -69,7 +75,7 @@ def test_pictures_show_every_clip_at_every_rate(tmp_path, speech_path):
 
 
 @pytest.mark.slow
-def test_every_quantizer_gets_a_row(tmp_path, speech, speech_path):
+def test_every_quantizer_gets_a_row(tmp_path, speech, speech_path, table):
     runs, valid = tmp_path / "runs", tmp_path / "valid.wav"
     soundfile.write(valid, speech[20000:36000], 16000)  # a second: each row is validated twice
     small = [
