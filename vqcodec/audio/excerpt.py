@@ -32,7 +32,7 @@ class Excerpt:
         start, length = self.span(audio.rate_hz)
         present = max(0, audio.length_samples - start)
         count = present if length is None else min(length, present)
-        if self != Excerpt():
+        if self != WHOLE:
             self._check_length(audio, count, audio.name)
         return start, count
 
@@ -72,6 +72,10 @@ class Excerpt:
                 f"{name}: is to end at {clock((start + length) / audio.rate_hz)}, but the audio is "
                 f"{clock(end_seconds)} long; correct its start and duration"
             )
+
+
+WHOLE = Excerpt()
+"""All of a file."""
 
 
 def excerpt_of(values: Mapping[str, Any], where: str) -> Excerpt:

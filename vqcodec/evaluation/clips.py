@@ -11,13 +11,12 @@ import numpy as np
 from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.downmix import Downmix
-from vqcodec.audio.excerpt import Excerpt
+from vqcodec.audio.excerpt import WHOLE, Excerpt
 from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError
 from vqcodec.texts import printable
 
 _BLOCK_SAMPLES = 1 << 20
-_WHOLE = Excerpt()
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class EvaluationClip:
     name: str
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
-    excerpt: Excerpt = _WHOLE
+    excerpt: Excerpt = WHOLE
 
 
 def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
@@ -50,19 +49,19 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
 
 
 @lru_cache(maxsize=100_000)
-def clip_hash(path: Path, excerpt: Excerpt = _WHOLE) -> str | None:
+def clip_hash(path: Path, excerpt: Excerpt = WHOLE) -> str | None:
     """Return the first digits of the SHA-256 of a file, and of what names an excerpt; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
     except OSError:
         return None
-    if excerpt != _WHOLE:
+    if excerpt != WHOLE:
         digest.update(repr((excerpt.start_seconds, excerpt.duration_seconds)).encode())
     return digest.hexdigest()[:16]
 
 
-def read_clip(path: Path, excerpt: Excerpt = _WHOLE) -> tuple[Wave, int]:
+def read_clip(path: Path, excerpt: Excerpt = WHOLE) -> tuple[Wave, int]:
     """Return the samples float32 [T] of a file or its part, channels averaged, and their rate in Hz.
 
     Raises AudioError for what cannot be read, holds no samples, ends before the excerpt does or holds NaN.

@@ -48,7 +48,10 @@ class EntropyFit:
 
 
 def collect_codes(codec: Codec, clips: Iterable[Clip], *, shifts: Sequence[float] = (0.0,)) -> Iterator[StoredCodes]:
-    """Yield the codes uint16 [K, F] of every channel of every clip, once per shift of its start, in frames."""
+    """Yield the codes uint16 [K, F] of every channel of every clip, once per shift of its start, in frames.
+
+    Raises AudioError for a clip that cannot be read, holds no samples, or ends before its excerpt does.
+    """
     for clip in clips:
         with AudioReader(clip.path) as audio:
             resampler = Resampler(audio.rate_hz, codec.sample_rate_hz, audio.channels)

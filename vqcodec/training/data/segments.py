@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from vqcodec.audio.discover import find_audio
-from vqcodec.audio.excerpt import Excerpt
+from vqcodec.audio.excerpt import WHOLE, Excerpt
 from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
@@ -24,7 +24,6 @@ from vqcodec.training.config import DataConfig
 from vqcodec.training.data.augment import Surroundings, augment, change_speed, draw_speed
 
 _BLOCK_SAMPLES = 1 << 20
-_WHOLE = Excerpt()
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
             return _first_channel(reader.excerpt(count, start_samples=start, length_samples=count))
 
 
-def read_first_channel(path: str, excerpt: Excerpt = _WHOLE) -> tuple[NDArray[np.float32], int]:
+def read_first_channel(path: str, excerpt: Excerpt = WHOLE) -> tuple[NDArray[np.float32], int]:
     """Read the samples [T] of the first channel of an audio file, or a part of it, and their rate in Hz.
 
     Raises AudioError for what cannot be read, holds no samples, or ends before the excerpt does.
