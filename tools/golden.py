@@ -20,12 +20,16 @@ from vqcodec.bitstream.thin import thin
 
 @dataclass(frozen=True)
 class Golden:
-    """A file to write. `entropy`: with the model of `entropy_tensors`; `layers`: thinned to as many."""
+    """A file to write. `entropy`: with the model of `entropy_tensors`; `layers`: thinned to as many.
+
+    `varied`: frames have depths of their own.
+    """
 
     header: Header
     frames_per_chunk: int | None = None
     entropy: bool = False
     layers: int | None = None
+    varied: bool = False
     tags: dict[str, str] = field(default_factory=dict)
 
     def samples(self) -> int:
@@ -44,7 +48,12 @@ class Golden:
         if self.entropy:
             values = [value**6 * header.codebook_size >> 96 for value in values]
         codes = np.array(values, np.int64).reshape(header.channels, header.num_codebooks, frames)
-        return codes % header.codebook_size
+        codes %= header.codebook_size
+        if self.varied:
+            steps = [pow(11, index // 6 + 1, 65537) for index in range(header.channels * frames)]
+            depths = np.array(steps).reshape(header.channels, 1, frames) % (header.num_codebooks + 1)
+            codes[np.arange(header.num_codebooks)[:, None] >= depths] = -1
+        return codes
 
 
 CODED = Header(b"gold", 16000, 320, 16000, 1, 32000, 3, 32)
@@ -57,6 +66,10 @@ FILES = {
     "entropy": Golden(CODED, 60, entropy=True),
     "entropy-stereo-stream": Golden(Header(b"gold", 16000, 320, 48000, 2, None, 4, 32), 30, entropy=True),
     "thinned": Golden(CODED, 60, entropy=True, layers=2),
+    "varied": Golden(CODED, 60, entropy=True, varied=True),
+    "varied-equal": Golden(Header(b"gold", 16000, 320, 16000, 1, 32000, 12, 1024), varied=True),
+    "varied-stereo-stream": Golden(Header(b"gold", 16000, 320, 48000, 2, None, 4, 32), 30, entropy=True, varied=True),
+    "varied-thinned": Golden(CODED, 60, entropy=True, varied=True, layers=2),
     "tagged": Golden(
         Header(b"gold", 16000, 320, 16000, 1, 3200, 1, 1024), tags={"title": "Żółw ☾", "artist": "", "x.note": "a=b"}
     ),
@@ -94,7 +107,14 @@ def write(golden: Golden) -> bytes:
     """The bytes of a file."""
     file = io.BytesIO()
     entropy = EntropyModel(entropy_tensors()) if golden.entropy else None
-    writer = VqcWriter(file, golden.header, frames_per_chunk=golden.frames_per_chunk, entropy=entropy, tags=golden.tags)
+    writer = VqcWriter(
+        file,
+        golden.header,
+        frames_per_chunk=golden.frames_per_chunk,
+        entropy=entropy,
+        tags=golden.tags,
+        varied=golden.varied,
+    )
     writer.write(golden.codes())
     writer.close(golden.samples())
     if golden.layers is None:

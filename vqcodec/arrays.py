@@ -16,6 +16,17 @@ Scales: TypeAlias = NDArray[np.float32]
 State: TypeAlias = Any
 """What an engine remembers of streams between calls; each engine has a form of its own, and None starts one."""
 
+NO_CODE = -1
+"""Stands among codes where a frame has none: its depth, how many codebooks it uses, ends below."""
+
+
+def are_depths(codes: NDArray[Any]) -> bool:
+    """Tell whether in codes [.., K, F] all is `NO_CODE` above a code that is."""
+    if codes.dtype.kind != "i" or not codes.size or codes.min() >= 0:
+        return True
+    return not ((codes[..., :-1, :] < 0) & (codes[..., 1:, :] >= 0)).any()
+
+
 MOST_PEAK = 100.0
 """40 dB beyond full scale: no recording is so loud, but integers that are taken for floats are."""
 

@@ -82,7 +82,7 @@ def read_record(data, start, header, position):
     if tag & 0x80:
         size = value
     elif sized:
-        need(coding == 1, "reserved coding")
+        need(coding in (1, 2), "reserved coding")
         size = int.from_bytes(head[3:6], "little")
     else:
         size = header["codebooks"] * layer_bytes(header, value) + 5 * (tag & 1)
@@ -110,22 +110,26 @@ def layer_bytes(header, frames):
 def chunk_layers(header, coding, frames, payload, tensors):
     """The codes of each layer [C * F]."""
     fixed, place = layer_bytes(header, frames), 0
-    sizes = []
+    sizes, equal = [], []
     for _ in range(header["codebooks"]):
         saved = shift = 0
-        while coding == 1:
+        while coding:
             byte = payload[place]
             place += 1
             saved |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
                 break
-        sizes.append(fixed - saved)
+        sizes.append(saved // 2 if coding == 2 else fixed - saved)
+        equal.append(coding == 2 and saved % 2 == 0)
     layers = []
     for k, size in enumerate(sizes):
         layer = payload[place : place + size]
         place += size
-        if size == fixed:
+        if coding == 2:
+            weights_of = None if equal[k] else tensors
+            layers.append(varied_layer(layer, k, layers, header, frames, weights_of))
+        elif size == fixed:
             layers.append(fixed_layer(layer, header["channels"] * frames, header["bits"]))
         else:
             layers.append(coded_layer(layer, k, layers, header["channels"], frames, tensors))
@@ -141,31 +145,66 @@ def fixed_layer(layer, count, bits):
 
 def coded_layer(layer, k, lower, channels, frames, tensors):
     """Range decoding, the weights of each code from the network of layer k."""
-    stream = iter(layer)
-    width, offset = 1 << 56, 0
-    for _ in range(7):
-        offset = offset * 256 + next(stream, 0)
-    codes = []
+    coder, codes = RangeCoder(layer), []
     for c in range(channels):
         own = []
         below = [row[c * frames : (c + 1) * frames] for row in lower]
         for frame in range(frames):
-            weights = code_weights(tensors, k, own if k == 0 else below, frame, frames)
-            share = width // sum(weights)
-            target = offset // share
-            need(target < sum(weights), "impossible code")
-            code = start = 0
-            while start + weights[code] <= target:
-                start += weights[code]
-                code += 1
-            own.append(code)
-            offset -= share * start
-            width = share * weights[code]
-            while width < 1 << 48:
-                width *= 256
-                offset = offset * 256 + next(stream, 0)
+            own.append(coder.next(code_weights(tensors, k, own if k == 0 else below, frame, frames)))
         codes += own
     return codes
+
+
+def varied_layer(layer, k, lower, header, frames, tensors):
+    """Which frames go on, and their codes; -1 where there is none. Without `tensors` all codes weigh the same."""
+    coder, codes = RangeCoder(layer), []
+    for c in range(header["channels"]):
+        below = [row[c * frames : (c + 1) * frames] for row in lower]
+        reached = [k == 0 or below[k - 1][frame] >= 0 for frame in range(frames)]
+        p = [1024, 1024, 512, 512, 3584, 3584]
+        b, goes_on = 0, []
+        for frame in range(frames):
+            yes = False
+            if reached[frame]:
+                i = 2 * b + (frame + 1 < frames and reached[frame + 1])
+                yes = coder.next([p[i], 4096 - p[i]]) == 0
+                p[i] += (4096 - p[i]) >> 5 if yes else -(p[i] >> 5)
+            b = 2 if yes else 1 if reached[frame] else 0
+            goes_on.append(yes)
+        own = []
+        for frame in range(frames):
+            if not goes_on[frame]:
+                own.append(-1)
+            elif tensors is None:
+                own.append(coder.next([1] * (1 << header["bits"])))
+            else:
+                own.append(coder.next(code_weights(tensors, k, own if k == 0 else below, frame, frames)))
+        codes += own
+    return codes
+
+
+class RangeCoder:
+    def __init__(self, layer):
+        self.stream = iter(layer)
+        self.width, self.offset = 1 << 56, 0
+        for _ in range(7):
+            self.offset = self.offset * 256 + next(self.stream, 0)
+
+    def next(self, weights):
+        """The next symbol, of these weights."""
+        share = self.width // sum(weights)
+        target = self.offset // share
+        need(target < sum(weights), "impossible code")
+        symbol = start = 0
+        while start + weights[symbol] <= target:
+            start += weights[symbol]
+            symbol += 1
+        self.offset -= share * start
+        self.width = share * weights[symbol]
+        while self.width < 1 << 48:
+            self.width *= 256
+            self.offset = self.offset * 256 + next(self.stream, 0)
+        return symbol
 
 
 def code_weights(tensors, k, known, frame, frames):
@@ -176,9 +215,10 @@ def code_weights(tensors, k, known, frame, frames):
         if not 0 <= at < frames:
             x += [0] * dim
         elif k == 0:
-            x += embedding[0][known[at]]
+            x += embedding[0][known[at]] if known[at] >= 0 else [0] * dim
         else:
-            x += [sum(embedding[j][known[j][at]][d] for j in range(k)) for d in range(dim)]
+            there = [j for j in range(k) if known[j][at] >= 0]
+            x += [sum(embedding[j][known[j][at]][d] for j in there) for d in range(dim)]
     h = [min(max(value, 0), 255) for value in affine(tensors, f"entropy.{k}.hidden", x)]
     g = [min(max(value, -127), 127) for value in affine(tensors, f"entropy.{k}.narrow", h)]
     y = affine(tensors, f"entropy.{k}.levels", g)

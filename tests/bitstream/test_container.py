@@ -206,7 +206,7 @@ def test_unknown_skippable_records_are_passed_over_anywhere():
     assert np.array_equal(read(data + record(0xFF, b"", position=10)), codes)
 
 
-@pytest.mark.parametrize("tag", [0x00, 0x3F, 0x44, 0x7E])
+@pytest.mark.parametrize("tag", [0x00, 0x3F, 0x46, 0x7E])
 def test_records_of_a_later_version_are_refused_by_name(tag):
     header = make_header(10)
     with pytest.raises(VersionError):

@@ -24,6 +24,10 @@ SHA256 = {
     "v1-stream-22k.vqc": "cc4de38b87a39436375141af9f1434d93c3d5264feaf67f68af6c0be3582333a",
     "v1-tagged.vqc": "0cd6bebafa94cbff2c75c95ed72edb31dd355f05aba1fef5a01b36c15ba28261",
     "v1-thinned.vqc": "e00f7f0518767421f4f3a3d9259f653941e00561f00479a7128a4221899a0b62",
+    "v1-varied-equal.vqc": "acd4fb2a6978763ad246167c63029a835fe0dda58e0cfec588612953f8e2e4a3",
+    "v1-varied-stereo-stream.vqc": "c8a597d00403f9f433b1e1b8c2d619691f43a464317e8dae1a9241313fbaba66",
+    "v1-varied-thinned.vqc": "073f13b9c3cdb1be7641e69a24e8f70dcc2bce3be7ef1cfa0a105667c6c3b4da",
+    "v1-varied.vqc": "a05537ca10143087944cf1642141c241f8d2f9d89171bfdfd7ae8731961958ae",
 }
 
 

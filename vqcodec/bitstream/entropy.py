@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.arrays import StoredCodes
+from vqcodec.arrays import NO_CODE, StoredCodes
 from vqcodec.bitstream.rangecoder import RangeDecoder, RangeEncoder
 from vqcodec.errors import ModelError
 
@@ -75,18 +75,24 @@ class EntropyModel:
     def encode_layer(self, codes: StoredCodes, lower: StoredCodes) -> bytes:
         """Return the bytes of a layer's codes [C, F]; `lower` [C, k, F] are those of the k codebooks below."""
         coder = RangeEncoder()
-        layer_index = lower.shape[1]
         for channel, below in zip(codes, lower, strict=True):
-            contexts = self._contexts(layer_index, channel if layer_index == 0 else below)
-            for rows in self._blocks(len(channel)):
-                weights = self._weights(layer_index, contexts[rows])
-                ends = np.cumsum(weights, axis=1, dtype=np.int64)
-                column = channel[rows].astype(np.intp)[:, None]
-                code_weights = np.take_along_axis(weights, column, axis=1)[:, 0].tolist()
-                end = np.take_along_axis(ends, column, axis=1)[:, 0].tolist()
-                for weight, last, total in zip(code_weights, end, ends[:, -1].tolist(), strict=True):
-                    coder.encode(last - weight, weight, total)
+            self.encode_channel(coder, channel, below)
         return coder.finish()
+
+    def encode_channel(self, coder: RangeEncoder, codes: NDArray[Any], lower: NDArray[Any]) -> None:
+        """Append a layer's codes [F] of one channel above `lower` [k, F]; where they are -1 there is nothing."""
+        layer_index = len(lower)
+        contexts = self._contexts(layer_index, lower if layer_index else codes)
+        present = codes >= 0
+        contexts, codes = contexts[present], codes[present]
+        for rows in self._blocks(len(codes)):
+            weights = self._weights(layer_index, contexts[rows])
+            ends = np.cumsum(weights, axis=1, dtype=np.int64)
+            column = codes[rows].astype(np.intp)[:, None]
+            code_weights = np.take_along_axis(weights, column, axis=1)[:, 0].tolist()
+            end = np.take_along_axis(ends, column, axis=1)[:, 0].tolist()
+            for weight, last, total in zip(code_weights, end, ends[:, -1].tolist(), strict=True):
+                coder.encode(last - weight, weight, total)
 
     def decode_layer(self, data: bytes, lower: StoredCodes, *, until: int | None = None) -> StoredCodes:
         """Decode codes [C, F] of a layer's bytes above `lower` [C, k, F]. Raises BitstreamError for impossible bytes.
@@ -94,19 +100,28 @@ class EntropyModel:
         Of the last channel the codes from frame `until` on (None: nowhere) are zeros, not decoded.
         """
         coder = RangeDecoder(data)
-        channels, layer_index, frames = lower.shape
+        channels, _, frames = lower.shape
         codes = np.zeros((channels, frames), np.uint16)
         for channel_index, below in enumerate(lower):
             end = frames if until is None or channel_index < channels - 1 else min(frames, until)
-            channel = codes[channel_index, :end]
-            if layer_index == 0:
-                self._decode_first(coder, channel)
-                continue
-            contexts = self._contexts(layer_index, below)
-            for rows in self._blocks(end):
-                ends = np.cumsum(self._weights(layer_index, contexts[rows]), axis=1, dtype=np.int64)
-                channel[rows] = [_decode_code(coder, row) for row in ends]
+            self.decode_channel(coder, codes[channel_index], below, np.arange(end))
         return codes
+
+    def decode_channel(
+        self, coder: RangeDecoder, codes: NDArray[Any], lower: NDArray[Any], frames: NDArray[np.intp]
+    ) -> None:
+        """Fill in `codes` [F] of one channel above `lower` [k, F] at the ascending `frames`, which have codes.
+
+        Raises BitstreamError for impossible bytes.
+        """
+        layer_index = len(lower)
+        if layer_index == 0:
+            self._decode_first(coder, codes, frames)
+            return
+        contexts = self._contexts(layer_index, lower)
+        for rows in self._blocks(len(frames)):
+            ends = np.cumsum(self._weights(layer_index, contexts[frames[rows]]), axis=1, dtype=np.int64)
+            codes[frames[rows]] = [_decode_code(coder, row) for row in ends]
 
     def frames_needed(self, depth: int, until: int) -> list[int]:
         """Tell of each of the first `depth` layers how many frames all of them need to have frames 0 to `until`."""
@@ -116,27 +131,29 @@ class EntropyModel:
             needed[:layer_index] = [max(below, frames) for frames in needed[:layer_index]]
         return needed
 
-    def _decode_first(self, coder: RangeDecoder, codes: StoredCodes) -> None:
-        """Fill `codes` [F] of the first layer, whose contexts are the codes before."""
+    def _decode_first(self, coder: RangeDecoder, codes: NDArray[Any], frames: NDArray[np.intp]) -> None:
+        """Fill in `codes` [F] of the first layer at `frames`; their contexts are the codes before."""
         lags = self._layers[0].lags.tolist()
         embedding = self.embedding[0]
         context = np.zeros((len(lags), self._dim), np.int8)
-        for frame in range(len(codes)):
+        for frame in frames.tolist():
             for lag_index, lag in enumerate(lags):
-                if frame + lag >= 0:
-                    context[lag_index] = embedding[codes[frame + lag]]
+                code = codes[frame + lag] if frame + lag >= 0 else NO_CODE
+                context[lag_index] = embedding[code] if code >= 0 else 0
             weights = self._weights(0, context.reshape(1, -1))
             codes[frame] = _decode_code(coder, weights[0].cumsum(dtype=np.int64))
 
-    def _contexts(self, layer_index: int, codes: StoredCodes) -> Integers:
+    def _contexts(self, layer_index: int, codes: NDArray[Any]) -> Integers:
         """Contexts [F, L * dim] of layer `layer_index`: embeddings of `codes` at its lags, zeros outside the chunk.
+
+        Codes of -1 add nothing.
 
         `codes`: the layer itself [F] for the first, else the layers below [k, F], whose embeddings are summed.
         """
         rows = np.atleast_2d(codes)
         summed = np.zeros((rows.shape[1], self._dim), np.int32)
         for below, row in enumerate(rows):
-            summed += self.embedding[below][row]
+            summed += self.embedding[below][row] * (row >= 0)[:, None]
         frames = len(summed)
         lags = self._layers[layer_index].lags.tolist()
         contexts = np.zeros((frames, len(lags), self._dim), np.int32)

@@ -73,6 +73,11 @@ class Header:
         layers = self.num_codebooks if num_codebooks is None else num_codebooks
         return layers * payload.layer_bytes(self.channels * frames, self.bits_per_code)
 
+    def varied_bytes(self, frames: int) -> int:
+        """Count the most bytes that a payload of varied depth of `frames` frames has."""
+        bits = self.channels * frames * self.num_codebooks * (self.bits_per_code + 8)
+        return ceil_div(bits, 8) + 11 * self.num_codebooks
+
     def to_bytes(self) -> bytes:
         """Return the header as it stands in a file, 16 to 27 bytes."""
         model_rate, model_rate_bytes = _rate_to_code(self.sample_rate_hz)

@@ -1,10 +1,14 @@
-"""Codes of one chunk <-> its payload, fixed-width or entropy-coded, layer by layer (see `spec`)."""
+"""Codes of one chunk <-> its payload, layer by layer: fixed-width, entropy-coded, or of varied depth (see `spec`)."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vqcodec.arrays import StoredCodes
+from vqcodec.arrays import NO_CODE, StoredCodes
 from vqcodec.bitstream import spec
 from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.bitstream.rangecoder import RangeDecoder, RangeEncoder
 from vqcodec.errors import BitstreamError, ModelError
 from vqcodec.frames import ceil_div
 
@@ -86,6 +90,159 @@ def split_layers(payload: bytes, coding: int, num_codebooks: int, fixed_bytes: i
         layers.append(payload[position : position + size])
         position += size
     return layers
+
+
+class VariedLayer(NamedTuple):
+    """The bytes of a layer of varied depth, and whether the weights of its codes are the model's."""
+
+    data: bytes
+    is_modelled: bool
+
+
+def pack_varied(codes: NDArray[Any], bits: int, entropy: EntropyModel | None = None) -> bytes:
+    """Return the payload of varied depth of codes `[C, K, F]`, -1 from the depth of a frame on."""
+    layers = []
+    for index in range(codes.shape[1]):
+        layer = VariedLayer(_encode_varied(codes, index, bits, None), is_modelled=False)
+        if entropy is not None and index < entropy.num_layers:
+            modelled = VariedLayer(_encode_varied(codes, index, bits, entropy), is_modelled=True)
+            layer = min(layer, modelled, key=lambda each: len(each.data))
+        layers.append(layer)
+    return join_varied(layers)
+
+
+def join_varied(layers: list[VariedLayer]) -> bytes:
+    """Return a payload of varied depth: what each layer is, then the layers."""
+    return b"".join(_varint(2 * len(data) + is_modelled) for data, is_modelled in layers) + b"".join(
+        data for data, _ in layers
+    )
+
+
+def split_varied(payload: bytes, num_codebooks: int) -> list[VariedLayer]:
+    """Return the layers of a payload of varied depth. Raises BitstreamError if they misfit."""
+    sizes, position = [], 0
+    for _ in range(num_codebooks):
+        size, position = _read_varint(payload, position)
+        sizes.append(size)
+    layers = []
+    for size in sizes:
+        layers.append(VariedLayer(payload[position : position + size // 2], bool(size % 2)))
+        position += size // 2
+    if position != len(payload):
+        raise BitstreamError("the layers of a chunk do not add up to its size")
+    return layers
+
+
+def unpack_varied(
+    layers: list[VariedLayer],
+    bits: int,
+    *,
+    channels: int,
+    frames: int,
+    until: int | None = None,
+    entropy: EntropyModel | None = None,
+) -> NDArray[np.int32]:
+    """Return the codes int32 `[C, len(layers), F]` of the first layers of a payload, from `split_varied`.
+
+    They are -1 from the depth of a frame on; else as `unpack_codes`, but from `until` on -1 also where there are codes.
+    """
+    codes = np.full((channels, len(layers), frames), NO_CODE, np.int32)
+    modelled = [index for index, layer in enumerate(layers) if layer.is_modelled]
+    needed = [frames if until is None else min(until, frames)] * len(layers)
+    if modelled:
+        if entropy is None or modelled[-1] >= entropy.num_layers or entropy.codebook_size != 1 << bits:
+            raise ModelError("the .vqc is entropy-coded with tables that this model does not have")
+        below = entropy.frames_needed(modelled[-1] + 1, needed[0])
+        needed[: len(below)] = below
+    reached = np.ones((channels, frames), bool)
+    for index, (data, is_modelled) in enumerate(layers):
+        coder = RangeDecoder(data)
+        for channel_index, channel in enumerate(codes):
+            reached[channel_index] = goes_on = _decode_flags(coder, reached[channel_index])
+            end = frames if channel_index < channels - 1 else min(frames, needed[index])
+            present = np.flatnonzero(goes_on[:end])
+            if is_modelled:
+                assert entropy is not None
+                entropy.decode_channel(coder, channel[index], channel[:index], present)
+            else:
+                channel[index, present] = [_decode_equal(coder, 1 << bits) for _ in range(len(present))]
+    return codes
+
+
+# After a frame that ends before this layer, one that ends here, and one that goes on: how likely the next goes on.
+_GOES_ON_AT_FIRST = (1024, 1024, 512, 512, 3584, 3584)
+_FLAG_TOTAL = 4096
+_FLAG_SHIFT = 5
+
+
+class _Flags:
+    """The adaptive weights with which a layer of one channel says which frames go on."""
+
+    def __init__(self, reached: NDArray[np.bool_]) -> None:
+        self._weights = list(_GOES_ON_AT_FIRST)
+        self._after: list[bool] = [*reached[1:].tolist(), False]
+        self._before = self._context = 0
+
+    def weight(self, frame: int) -> int:
+        """Tell the weight of a yes."""
+        self._context = 2 * self._before + self._after[frame]
+        return self._weights[self._context]
+
+    def learn(self, goes_on: bool) -> None:
+        """Take in what the frame did that `weight` was asked for."""
+        weight = self._weights[self._context]
+        change = (_FLAG_TOTAL - weight) >> _FLAG_SHIFT if goes_on else -(weight >> _FLAG_SHIFT)
+        self._weights[self._context] = weight + change
+        self._before = 2 if goes_on else 1
+
+    def end_before(self) -> None:
+        """Take in a frame that ends before this layer."""
+        self._before = 0
+
+
+def _encode_varied(codes: NDArray[Any], index: int, bits: int, entropy: EntropyModel | None) -> bytes:
+    """The bytes of layer `index` of codes [C, K, F], their weights from `entropy` or all the same."""
+    coder = RangeEncoder()
+    for channel in codes:
+        layer = channel[index]
+        reached = channel[index - 1] >= 0 if index else np.ones(len(layer), bool)
+        flags = _Flags(reached)
+        for frame, (is_reached, goes_on) in enumerate(zip(reached.tolist(), (layer >= 0).tolist(), strict=True)):
+            if not is_reached:
+                flags.end_before()
+                continue
+            weight = flags.weight(frame)
+            coder.encode(*((0, weight) if goes_on else (weight, _FLAG_TOTAL - weight)), _FLAG_TOTAL)
+            flags.learn(goes_on)
+        if entropy is not None:
+            entropy.encode_channel(coder, layer, channel[:index])
+        else:
+            for code in layer[layer >= 0].tolist():
+                coder.encode(code, 1, 1 << bits)
+    return coder.finish()
+
+
+def _decode_flags(coder: RangeDecoder, reached: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of the frames [F] that this layer has `reached` go on."""
+    flags = _Flags(reached)
+    all_on = []
+    for frame, is_reached in enumerate(reached.tolist()):
+        goes_on = False
+        if is_reached:
+            weight = flags.weight(frame)
+            goes_on = coder.find(_FLAG_TOTAL) < weight
+            coder.take(*((0, weight) if goes_on else (weight, _FLAG_TOTAL - weight)))
+            flags.learn(goes_on)
+        else:
+            flags.end_before()
+        all_on.append(goes_on)
+    return np.array(all_on, bool)
+
+
+def _decode_equal(coder: RangeDecoder, codebook_size: int) -> int:
+    code = coder.find(codebook_size)
+    coder.take(code, 1)
+    return code
 
 
 def _pack_fixed(codes: StoredCodes, bits: int) -> list[bytes]:

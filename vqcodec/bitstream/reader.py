@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from vqcodec.bitstream import spec
 from vqcodec.bitstream.binary import ByteSource, bytes_to_uint
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import read_header
-from vqcodec.bitstream.payload import split_layers, unpack_codes
+from vqcodec.bitstream.payload import split_layers, split_varied, unpack_codes, unpack_varied
 from vqcodec.bitstream.records import (
     Head,
     checksum,
@@ -35,13 +35,14 @@ OnDamage = Callable[[BitstreamError], None]
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Consecutive frames of a file: `codes` uint16 `[C, K, F]`, the first of them frame `start_frame`.
+    """Consecutive frames of a file: `codes` `[C, K, F]`, the first of them frame `start_frame`.
 
-    K is 0 where the frames are lost and the caller asked to go on.
+    uint16, or of a chunk of varied depth int32, with -1 where a frame has no code. K is 0 where the frames are lost and
+    the caller asked to go on.
     """
 
     start_frame: int
-    codes: NDArray[np.uint16]
+    codes: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class VqcReader:
         for record in self._records(_BEYOND_ANY_FRAME, None, on_damage=None):
             if record.frames and record.head is not None:
                 chunks += 1
-                coded += record.head.coding == spec.CODING_ENTROPY
+                coded += record.head.coding != spec.CODING_FIXED
                 frames += record.frames
         assert self.samples is not None
         return Scan(chunks=chunks, entropy_coded_chunks=coded, frames=frames, samples=self.samples)
@@ -316,14 +317,17 @@ class VqcReader:
         """The frames of `record` inside the span, unpacked; of a lost one, no layers."""
         header = self.header
         last = record.frames if end is None else min(record.frames, end - record.position)
-        layers: list[bytes] = []
+        bits, channels, frames = header.bits_per_code, header.channels, record.frames
+        codes: NDArray[Any] = np.zeros((channels, 0, frames), np.uint16)
         if record.head is not None and record.body is not None:
             payload = record.body[spec.MAX_SAMPLES_BYTES if record.head.is_last else 0 :]
-            size = header.payload_bytes(record.frames, 1)
-            layers = split_layers(payload, record.head.coding, header.num_codebooks, size)[:depth]
-        codes = unpack_codes(
-            layers, header.bits_per_code, channels=header.channels, frames=record.frames, until=last, entropy=entropy
-        )
+            if record.head.coding == spec.CODING_DEPTHS:
+                varied = split_varied(payload, header.num_codebooks)[:depth]
+                codes = unpack_varied(varied, bits, channels=channels, frames=frames, until=last, entropy=entropy)
+            else:
+                size = header.payload_bytes(frames, 1)
+                layers = split_layers(payload, record.head.coding, header.num_codebooks, size)[:depth]
+                codes = unpack_codes(layers, bits, channels=channels, frames=frames, until=last, entropy=entropy)
         first = max(0, start_frame - record.position)
         return Chunk(record.position + first, codes[:, :, first:last])
 

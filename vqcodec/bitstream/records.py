@@ -25,7 +25,7 @@ LONGEST_HEAD_BYTES = spec.HEAD_BYTES + spec.SIZE_BYTES
 class Head:
     """Tag and value of a record. `value`: frames of a chunk, body bytes of a skippable record.
 
-    `size`: body bytes of an entropy-coded chunk; no other record stores it.
+    `size`: body bytes of a chunk that is not of fixed width; no other record stores it.
     """
 
     tag: int
@@ -64,7 +64,7 @@ class Head:
         """
         if self.is_skippable:
             return self.value
-        if not self.tag & spec.TAG_CHUNK or self.coding not in (spec.CODING_FIXED, spec.CODING_ENTROPY):
+        if not self.tag & spec.TAG_CHUNK or self.coding not in spec.CODINGS:
             raise VersionError(f"the .vqc has a record 0x{self.tag:02x}: a later release wrote it")
         fixed = header.payload_bytes(self.value)
         if fixed > spec.MAX_PAYLOAD_BYTES:
@@ -74,7 +74,10 @@ class Head:
         end = spec.MAX_SAMPLES_BYTES if self.is_last else 0
         if self.size is None:
             return fixed + end
-        if not end <= self.size <= fixed + spec.MAX_VARINT_BYTES * header.num_codebooks + end:
+        most = fixed + spec.MAX_VARINT_BYTES * header.num_codebooks
+        if self.coding == spec.CODING_DEPTHS:
+            most = min(header.varied_bytes(self.value), spec.MAX_PAYLOAD_BYTES)
+        if not end <= self.size <= most + end:
             raise BitstreamError(f"an entropy-coded chunk of {self.size} bytes cannot be")
         return self.size
 
@@ -89,7 +92,7 @@ class Head:
 def chunk_head(coding: int, frames: int, body_bytes: int, *, is_last: bool) -> Head:
     """Return the head of a chunk."""
     tag = spec.TAG_CHUNK | coding << 1 | (spec.TAG_LAST_BIT if is_last else 0)
-    return Head(tag, frames, body_bytes if coding == spec.CODING_ENTROPY else None)
+    return Head(tag, frames, None if coding == spec.CODING_FIXED else body_bytes)
 
 
 def read_head_bytes(source: ByteSource) -> bytes:
@@ -124,7 +127,7 @@ def repaired_heads(data: bytes) -> Iterator[Head]:
 
 def find_chunks(data: bytes) -> Iterator[tuple[int, Head]]:
     """Yield the places in `data` that look like the head of a chunk, with that head."""
-    for match in re.finditer(rb"[\x40-\x43]", data):
+    for match in re.finditer(rb"[\x40-\x45]", data):
         head = head_from_bytes(data[match.start() : match.start() + LONGEST_HEAD_BYTES])
         if head is not None:
             yield match.start(), head

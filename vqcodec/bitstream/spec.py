@@ -43,9 +43,9 @@ Record: head, body, CRC-32; 8 or 11 bytes and the body
 
     tag                      meaning
     0b00......               reserved: a reader that does not know it refuses the file
-    0b01ccccc0   0x40, 0x42  chunk; value = its frames F, 1 to 65535; ccccc = coding, 0 = fixed width, 1 = entropy-
-                             coded; a reader refuses the others, which are reserved
-    0b01ccccc1   0x41, 0x43  last chunk of a file with unknown samples (and only there); value = F, 0 to 65535 (0 only
+    0b01ccccc0   0x40 to 44  chunk; value = its frames F, 1 to 65535; ccccc = coding, 0 = fixed width, 1 = entropy-
+                             coded, 2 = of varied depth; a reader refuses the others, which are reserved
+    0b01ccccc1   0x41 to 45  last chunk of a file with unknown samples (and only there); value = F, 0 to 65535 (0 only
                              in fixed width); the body starts with `samples`, 5 bytes
     0b1.......               skippable: value = n; a reader that does not know it skips it
     0x81                     tags; right after the header or nowhere
@@ -66,6 +66,18 @@ Entropy-coded payload. First, for each codebook, how many bytes its layer is sho
 the layers. A layer that saves 0 bytes is fixed-width. Every other one is range-coded; the codes come in the order of
 the fixed-width layer. Fewer codebooks are a prefix of the sizes and a prefix of the layers: no layer needs one above.
 
+Payload of varied depth. Each frame of a channel has a depth d, 0 to K: it has codes in the first d layers and none
+above. First, for each codebook, 2 * n + m in LEB128: n is the number of bytes of its layer; m is 1 where the weights
+of its codes are the model's, 0 where each of the 2 ** bits codes weighs 1. Then the layers, all of them range-coded.
+Layer k holds for channel c = 0 .. C - 1: for each frame of depth k or more, in order, whether it goes on (its depth is
+above k), and then the codes of those that do, in order. Fewer codebooks are a prefix, as above; the depths end there.
+The body has at most C * F * K * (bits + 8) / 8 + 11 * K bytes, rounded up, and at most 1048576.
+
+Whether frame f goes on is one of two symbols, "yes" first, of weights p[i] and 4096 - p[i]. i = 2 * b + a: b is 0
+where f is the chunk's first frame or frame f - 1 has a depth below k, 1 where it has k, 2 where it goes on; a is 1
+where frame f + 1 is in the chunk and has a depth of k or more. For each layer and channel p starts as 1024, 1024, 512,
+512, 3584, 3584; after a yes p[i] += (4096 - p[i]) >> 5, after a no p[i] -= p[i] >> 5.
+
 Range coder. Integers: `offset`, `width`, `share`. The layer is followed by as many zero bytes as are read. At the
 start width = 2 ** 56, offset = the first 7 bytes, big-endian. For each code s in turn, with the weights w of its
 context and T = sum(w): share = width // T; target = offset // share (if T or more, the layer is invalid); s is the
@@ -85,7 +97,7 @@ All arithmetic is in integers; >> rounds down.
 
 For frame f of one channel, x is the concatenation over the lags of e[f + lag], zeros where f + lag is outside the
 chunk. For k = 0, e[t] = embedding[0, code 0 of frame t]; for k > 0, the sum over j < k of embedding[j, code j of
-frame t].
+frame t]. A code that a frame of less depth does not have adds zeros.
 
     h = clip((hidden.weight @ x + hidden.bias) >> hidden.shift, 0, 255)
     g = clip((narrow.weight @ h + narrow.bias) >> narrow.shift, -127, 127)
@@ -100,9 +112,9 @@ After that only skippable records may follow. Anything else after the end of the
 
 Bounds. A reader's work is in proportion to the bytes. A head claims no more than a chunk of 1048576 bytes. A record of
 8 + K bytes can hold 65535 frames (an entropy-coded layer may have no bytes), and who needs fewer decodes no more than
-those. Lost frames: the whole chunk behind them says how many there were, its head, its checksum and the head after it
-being right; in all at most 65536 and one for every bit of the file before it. Where no chunk follows, at most 256 and
-one for every bit that is left.
+those, beside the depths of one chunk. Lost frames: the whole chunk behind them says how many there were, its head, its
+checksum and the head after it being right; in all at most 65536 and one for every bit of the file before it. Where no
+chunk follows, at most 256 and one for every bit that is left.
 
 Example. Fingerprint 01 23 45 67, model 16000 Hz, hop 320, original 16000 Hz, 1 channel, 900 samples (3 frames), 2
 codebooks of 1024; codes of codebook 0: 1, 2, 3; of codebook 1: 1023, 0, 512.
@@ -150,6 +162,8 @@ EQUAL_CHANNELS = "vqc.channels"
 MAX_CHANNELS = 255
 CODING_FIXED = 0
 CODING_ENTROPY = 1
+CODING_DEPTHS = 2
+CODINGS = (CODING_FIXED, CODING_ENTROPY, CODING_DEPTHS)
 SIZE_BYTES = 3
 MAX_VARINT_BYTES = 3
 

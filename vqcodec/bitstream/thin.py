@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import IO
 
 from vqcodec.bitstream import spec
-from vqcodec.bitstream.payload import join_layers, split_layers
+from vqcodec.bitstream.header import Header
+from vqcodec.bitstream.payload import join_layers, join_varied, split_layers, split_varied
 from vqcodec.bitstream.reader import VqcReader
 from vqcodec.bitstream.records import checksum, chunk_head
 from vqcodec.system.pipes import write_all
@@ -25,10 +26,18 @@ def thin(reader: VqcReader, file: IO[bytes], num_codebooks: int) -> None:
         assert head is not None and body is not None  # nothing is passed over
         if not head.is_skippable:
             end = body[: spec.MAX_SAMPLES_BYTES] if head.is_last else b""
-            layer_bytes = header.payload_bytes(record.frames, 1)
-            layers = split_layers(body[len(end) :], head.coding, header.num_codebooks, layer_bytes)[:num_codebooks]
-            fixed = all(len(layer) == layer_bytes for layer in layers)
-            body = end + (b"".join(layers) if fixed else join_layers(layers, layer_bytes))
-            coding = spec.CODING_FIXED if fixed else spec.CODING_ENTROPY
+            coding, payload = _thinned(head.coding, body[len(end) :], header, record.frames, num_codebooks)
+            body = end + payload
             head = chunk_head(coding, record.frames, len(body), is_last=head.is_last)
         write_all(file, head.to_bytes() + body + checksum(head, body, position=record.position))
+
+
+def _thinned(coding: int, payload: bytes, header: Header, frames: int, num_codebooks: int) -> tuple[int, bytes]:
+    """The coding and the payload of the first layers of a chunk."""
+    if coding == spec.CODING_DEPTHS:
+        return coding, join_varied(split_varied(payload, header.num_codebooks)[:num_codebooks])
+    layer_bytes = header.payload_bytes(frames, 1)
+    layers = split_layers(payload, coding, header.num_codebooks, layer_bytes)[:num_codebooks]
+    if all(len(layer) == layer_bytes for layer in layers):
+        return spec.CODING_FIXED, b"".join(layers)
+    return spec.CODING_ENTROPY, join_layers(layers, layer_bytes)

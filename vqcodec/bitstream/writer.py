@@ -6,11 +6,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.arrays import NO_CODE, are_depths
 from vqcodec.bitstream import spec
 from vqcodec.bitstream.binary import uint_to_bytes
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import Header
-from vqcodec.bitstream.payload import pack_codes
+from vqcodec.bitstream.payload import pack_codes, pack_varied
 from vqcodec.bitstream.records import Head, checksum, chunk_head
 from vqcodec.bitstream.tags import tags_to_bytes
 from vqcodec.system.pipes import write_all
@@ -36,6 +37,7 @@ class VqcWriter:
         entropy: EntropyModel | None = None,
         tags: Mapping[str, str] | None = None,
         live: bool = False,
+        varied: bool = False,
     ) -> None:
         if live and header.samples is not None:
             raise ValueError(f"the header says {header.samples} samples: a live stream does not know its length")
@@ -49,11 +51,12 @@ class VqcWriter:
         self._file = file
         self._header = header
         self._frames_per_chunk = frames_per_chunk
-        self._waiting = np.zeros((header.channels, header.num_codebooks, 0), np.uint16)
+        self._waiting = np.zeros((header.channels, header.num_codebooks, 0), np.int32)
         self._written_frames = 0
         self._closed = False
         self._entropy = entropy
         self._live = live
+        self._varied = varied
         tags_body = tags_to_bytes(tags or {})
         self._send(header.to_bytes())
         if tags_body:
@@ -67,6 +70,7 @@ class VqcWriter:
     def write(self, codes: NDArray[Any]) -> None:
         """Append integer codes `[C, K, F]`, each in [0, codebook_size), any F.
 
+        Of a writer of `varied` depths, frames may have fewer: from a layer on all their codes are -1, and take no bits.
         Raises ValueError for another shape or type, codes out of range, or more frames than the header's samples
         need.
         """
@@ -100,7 +104,7 @@ class VqcWriter:
     def _append(self, codes: NDArray[Any], *, most_waiting: int) -> None:
         """Add `codes`, and write full chunks until at most `most_waiting` frames wait."""
         self._check_codes(codes)
-        waiting = np.concatenate([self._waiting, codes.astype(np.uint16)], axis=2)
+        waiting = np.concatenate([self._waiting, codes.astype(np.int32)], axis=2)
         start = 0
         while waiting.shape[2] - start > most_waiting:
             self._write_chunk(waiting[:, :, start : start + self._frames_per_chunk])
@@ -126,14 +130,26 @@ class VqcWriter:
             raise ValueError(f"codes must have the shape {wanted}, not {list(codes.shape)}")
         if codes.dtype.kind not in "iu":
             raise ValueError(f"codes must be integers, not {codes.dtype}")
-        if codes.size and not (codes.min() >= 0 and codes.max() < header.codebook_size):
-            raise ValueError(f"codes must be in 0 to {header.codebook_size - 1}")
+        lowest = NO_CODE if self._varied else 0
+        if codes.size and not (codes.min() >= lowest and codes.max() < header.codebook_size):
+            raise ValueError(f"codes must be in {lowest} to {header.codebook_size - 1}")
+        if not are_depths(codes):
+            raise ValueError("a frame has a code above one that is -1: depth leaves out all layers above, no other")
         if header.frames is not None and self.frames + codes.shape[2] > header.frames:
             raise ValueError(f"more frames than the {header.frames} of {header.samples} samples")
 
-    def _write_chunk(self, codes: NDArray[np.uint16], *, end: bytes = b"") -> None:
+    def _write_chunk(self, codes: NDArray[np.int32], *, end: bytes = b"") -> None:
         """Write a chunk; `end`, the number of samples, makes it the last one."""
-        coding, payload = pack_codes(codes, self._header.bits_per_code, self._entropy)
+        bits = self._header.bits_per_code
+        if codes.min(initial=0) < 0:
+            coding, payload = spec.CODING_DEPTHS, pack_varied(codes, bits, self._entropy)
+            if len(payload) > spec.MAX_PAYLOAD_BYTES:  # where codes have few bits, depths that leap may have more
+                half = codes.shape[2] // 2
+                self._write_chunk(codes[:, :, :half])
+                self._write_chunk(codes[:, :, half:], end=end)
+                return
+        else:
+            coding, payload = pack_codes(codes.astype(np.uint16), bits, self._entropy)
         body = end + payload
         self._write_record(chunk_head(coding, codes.shape[2], len(body), is_last=bool(end)), body)
         self._written_frames += codes.shape[2]

@@ -98,7 +98,7 @@ def encode_file(
         blocks = _reported(mixed, audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=request.force) as path:
             with path.open("wb") as file:
-                samples = encode_blocks(blocks, codec, header, file, tags=kept)
+                samples = encode_blocks(blocks, codec, header, file, tags=kept, vbr=request.vbr)
             file_bytes = path.stat().st_size
     return Summary(samples / audio.rate_hz, file_bytes, channels)
 
@@ -153,6 +153,7 @@ def compress(
     model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
+    vbr: float | None = None,
     engine: zoo.EngineName | None = None,
     effort: Effort | None = None,
 ) -> bytes:
@@ -162,7 +163,7 @@ def compress(
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave, rate_hz = _checked_wave(wave, rate_hz), int(rate_hz)
-    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort)
+    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, vbr=vbr)
     codec = request.codec()
     tags = {}
     if len(wave) > 1 and codec.inputs_per_model == 1 and (wave == wave[:1]).all():
@@ -172,7 +173,8 @@ def compress(
     header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=samples, num_codebooks=count)
     step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
     file = io.BytesIO()
-    encode_blocks((wave[:, start : start + step] for start in range(0, samples, step)), codec, header, file, tags=tags)
+    blocks = (wave[:, start : start + step] for start in range(0, samples, step))
+    encode_blocks(blocks, codec, header, file, tags=tags, vbr=vbr)
     return file.getvalue()
 
 

@@ -25,6 +25,7 @@ from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import Engine, Part
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.output import Target, check_output
+from vqcodec.sessions.depths import check_quality
 
 if TYPE_CHECKING:
     from vqcodec.models.adapters import Adapter
@@ -108,6 +109,7 @@ class EncodeOptions(TypedDict, total=False):
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
     total_kbps:    instead of `kbps`: the rate of all channels together
     num_codebooks: instead of `kbps`
+    vbr:           quality, 0 to 10: each frame has as many of these codebooks as it needs, so that the rate varies
     mono:          one channel is coded: the "mean" of all, the "left" or the "right" one
     tags:          to be added, names of a-z, 0-9, "_", ".", "-"; an empty text removes one
     on_truncated:  "refuse" audio that is cut, or goes on where its reader stops, or "take" what can be read
@@ -122,6 +124,7 @@ class EncodeOptions(TypedDict, total=False):
     kbps: float | None
     total_kbps: float | None
     num_codebooks: int | None
+    vbr: float | None
     mono: Mono | None
     tags: Mapping[str, str] | None
     on_truncated: OnTruncated
@@ -165,6 +168,7 @@ class EncodeRequest:
     on_truncated: OnTruncated = "refuse"
     force: bool = False
     effort: Effort | None = None
+    vbr: float | None = None
 
     def codec(self) -> Engine:
         """Load the model, unless it is. Raises ConfigError for another effort than that of a loaded one."""
@@ -179,6 +183,8 @@ class EncodeRequest:
         checked_on_truncated(self.on_truncated)
         if sum(rate is not None for rate in (self.kbps, self.total_kbps, self.num_codebooks)) > 1:
             raise ConfigError("give one of kbps, total_kbps and num_codebooks")
+        if self.vbr is not None:
+            check_quality(self.vbr)
 
     @cached_property
     def loader(self) -> Engines:

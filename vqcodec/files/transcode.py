@@ -41,19 +41,23 @@ def encode_blocks(
     *,
     tags: Mapping[str, str] | None = None,
     live_frames: int | None = None,
+    vbr: float | None = None,
 ) -> int:
     """Write the .vqc of `blocks` [C, n] to `file`; returns the samples per channel that came.
 
-    `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full.
+    `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full. `vbr`: the quality,
+    0 to 10, where each frame has as many codebooks as it needs.
     """
-    if engine.is_scaled and live_frames is None:
+    if engine.is_scaled and live_frames is None and vbr is None:
         return _encode_scaled(blocks, engine, header, file, tags or {})
     is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES
     entropy = None if is_short else engine.entropy
     live = live_frames is not None
-    writer = VqcWriter(file, header, frames_per_chunk=live_frames, entropy=entropy, tags=tags, live=live)
+    writer = VqcWriter(
+        file, header, frames_per_chunk=live_frames, entropy=entropy, tags=tags, live=live, varied=vbr is not None
+    )
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
-    session = new_encoder(engine, header.num_codebooks, batch=header.channels, live=live)
+    session = new_encoder(engine, header.num_codebooks, batch=header.channels, live=live, vbr=vbr)
     samples = 0
     for block in blocks:
         samples += block.shape[1]
@@ -131,7 +135,7 @@ def decode_span(
         first_frame=first,
         conceal=on_damage is not None,
     )
-    joined = _joined(chunks, lambda: True, block_frames(header.channels))
+    joined = _joined(_decodable(chunks, engine), lambda: True, block_frames(header.channels))
     for wave in _resampled(_synthesized(joined, session, header.channels), resampler):
         begin, end = max(0, span.start - position), min(wave.shape[1], span.end - position)
         position += wave.shape[1]
@@ -157,7 +161,7 @@ def decode_stream(
     failures: list[BitstreamError] = []
     resampler = Resampler(engine.sample_rate_hz, rate_hz, header.channels)
     read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
-    chunks = _joined(_before(read, failures), is_more_at_hand, block_frames(header.channels))
+    chunks = _joined(_before(_decodable(read, engine), failures), is_more_at_hand, block_frames(header.channels))
     position = 0
     session = DecodeSession(engine, batch=header.channels)
     for wave in _resampled(_synthesized(chunks, session, header.channels), resampler):
@@ -177,6 +181,14 @@ def _before(chunks: Iterable[Chunk], failures: list[BitstreamError]) -> Iterator
         yield from chunks
     except BitstreamError as error:
         failures.append(error)
+
+
+def _decodable(chunks: Iterable[Chunk], engine: Engine) -> Iterator[Chunk]:
+    """`chunks`, with an error where their frames have depths, and the model has none."""
+    for chunk in chunks:
+        if not engine.has_depths and chunk.codes.min(initial=0) < 0:
+            raise BitstreamError(f"the .vqc has frames of fewer codebooks, which {engine.model_name} does not decode")
+        yield chunk
 
 
 @dataclass(frozen=True, eq=False)

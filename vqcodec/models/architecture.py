@@ -22,6 +22,8 @@ CODEBOOKS: PluginTable[str] = PluginTable(
     }
 )
 """Where each kind of codebook is, by the name that a recipe says; see `vqcodec.nn.quantizers`."""
+STORED = ("ema", "gradient")
+"""Kinds whose vectors are what their weights file holds."""
 NOT_SEARCHED = ("factorized", "finite_scalar", "lookup_free")
 """Kinds through which no beams are searched: those that are not Euclidean (`Codebook.is_euclidean`), without torch."""
 

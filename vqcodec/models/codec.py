@@ -47,6 +47,8 @@ class Reconstruction:
 class Codec(nn.Module, StreamEngine):
     """A neural audio codec: encoder, quantizer, decoder. On torch; states are lists of tensors."""
 
+    has_depths = True
+
     def __init__(self, config: ModelConfig, learning: Learning | None = None) -> None:
         super().__init__()
         self.config = config
@@ -122,8 +124,8 @@ class Codec(nn.Module, StreamEngine):
         """Decode a batch of codes.
 
         Shape: codes [B, K, F] integers, K <= total_codebooks -> wave_hat [B, 1, T] float32,
-        T = length_samples, at most F * hop_length, which is the default. Raises ValueError for other shapes and for
-        codes outside 0..codebook_size - 1.
+        T = length_samples, at most F * hop_length, which is the default. A frame may have fewer than K codes: those
+        above are -1. Raises ValueError for other shapes and for other codes outside 0..codebook_size - 1.
         """
         codes = checked_codes(codes, self)
         length = checked_length(length_samples, codes.shape[2], self.hop_length)
@@ -144,6 +146,12 @@ class Codec(nn.Module, StreamEngine):
         indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
+
+    @override
+    @torch.inference_mode()
+    def code_vectors(self) -> NDArray[np.float32]:
+        table = self.quantizer.table().float().cpu().numpy()
+        return table.reshape(self.total_codebooks, self.codebook_size, -1)
 
     @override
     def start_decoding(self, batch: int, start_frame: int) -> Pasts:

@@ -6,9 +6,10 @@ take, on numpy arrays. A `StreamEngine` codes blocks as they come: `Codec` is on
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.arrays import Codes, Scales, State, Wave
+from vqcodec.arrays import NO_CODE, Codes, Scales, State, Wave, are_depths
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, codebook_kbps, codebooks_for_kbps, whole_number
@@ -23,6 +24,7 @@ class Engine:
     fingerprint:      SHA-256 of the weights file, 32 bytes; None if it was never saved
     entropy:          how likely each code is, for smaller files; None without
     effort:           how long it searches for codes, as it was loaded
+    has_depths:       whether a frame may have fewer codes than others: -1 from a codebook on
     is_scaled:        whether it takes the level out of its input, to be sent beside the codes
     inputs_per_model: channels that the model codes together
     """
@@ -36,6 +38,7 @@ class Engine:
     entropy: EntropyModel | None
     effort: Effort = DEFAULT_EFFORT
     is_scaled = False
+    has_depths = False
     inputs_per_model = 1
 
     @property
@@ -63,14 +66,20 @@ class Engine:
     def prepare(self, part: Part) -> None:
         """Load what `part` needs and what would otherwise be loaded at its first use."""
 
-    def check_codes(self, codes: NDArray[Any]) -> None:
-        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size."""
+    def check_codes(self, codes: NDArray[Any], *, varied: bool = False) -> None:
+        """Raise ValueError unless `codes` are integers [B, 1..total_codebooks, F] below codebook_size.
+
+        Where they may be `varied`, and the model has depths, all codes of a frame may be -1 from a codebook on.
+        """
         if codes.ndim != 3 or not 1 <= codes.shape[1] <= self.total_codebooks:
             raise ValueError(f"codes have shape {codes.shape}, expected [B, 1..{self.total_codebooks}, F]")
         if codes.dtype.kind not in "iu":
             raise ValueError(f"codes are {codes.dtype}, expected integers")
-        if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
+        lowest = NO_CODE if varied and self.has_depths else 0
+        if codes.size and not lowest <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
             raise ValueError(f"codes span {codes.min()}..{codes.max()}, expected 0..{self.codebook_size - 1}")
+        if not are_depths(codes):
+            raise ValueError("a frame has a code above one that is -1, which leaves out all codebooks above")
 
 
 class StreamEngine(Engine):
@@ -106,9 +115,17 @@ class StreamEngine(Engine):
     def decode_block(self, codes: NDArray[Any], state: State = None) -> tuple[Wave, State]:
         """Decode the next frames of a stream.
 
-        Shape: codes [B, K, n] integers -> wave [B, n * hop_length] float32, late by `delay_samples`: the first
+        Shape: codes [B, K, n] integers, -1 where a frame has fewer -> wave [B, n * hop_length] float32, late by
+        `delay_samples`: the first
         `delay_samples` samples of a stream lie before its beginning; at its end the last frame is given
         `finishing_frames` times more.
+        """
+        raise NotImplementedError
+
+    def code_vectors(self) -> NDArray[np.float32]:
+        """Return what each code adds to the latent of its frame: [total_codebooks, codebook_size, dim].
+
+        Of models that have depths. Raises ConfigError where this engine does not know it.
         """
         raise NotImplementedError
 

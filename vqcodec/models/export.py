@@ -44,7 +44,7 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
     Where codes are searched for, also NAME.encoder-fast.onnx and NAME.encoder-best.onnx, for the other efforts.
 
     Encoder: wave [B, n * hop_length] float32, past.0 ... -> codes [B, total_codebooks, n] int64, new_past.0 ...
-    Decoder: codes [B, K, n] int64, past.0 ... -> wave [B, n * hop_length] float32, new_past.0 ...
+    Decoder: codes [B, K, n] int64, -1 where a frame has none, past.0 ... -> wave [B, n * hop_length] float32, ...
     A stream starts from pasts of zeros. The metadata under "vqcodec" says in JSON what the model is. Returns the
     paths. Raises ModelError as `zoo.load`, OutputError, and ConfigError where the package onnx is missing.
     """
@@ -121,8 +121,9 @@ class _DecoderGraph(nn.Module):
     @override
     def forward(self, codes: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         # One table, so that the number of codebooks need not be known.
-        table = self.codec.quantizer.table()
+        table = nn.functional.pad(self.codec.quantizer.table(), (0, 0, 0, 1))  # zeros for a code of -1
         rows = codes + torch.arange(codes.shape[1])[:, None] * self.codec.codebook_size
+        rows = torch.where(codes < 0, len(table) - 1, rows)
         latent = nn.functional.embedding(rows, table).sum(1)
         if self.codec.quantizer.steps > 1:
             latent = latent.reshape(latent.shape[0], -1, self.codec.config.latent_dim)
@@ -187,6 +188,7 @@ def _facts(codec: Codec, part: str, weights_name: str) -> dict[str, Any]:
         "sha256": codec.fingerprint.hex(),
         "decoder_context_frames": codec.decoder_context_frames,
         "delay_samples": codec.delay_samples,
+        "is_varied": True,
         # The last past of the decoder begins with the place in the noise: frames are this many, modulo the second.
         "noise": [codec.decoder.stride * codec.quantizer.steps, NOISE_FRAMES] if codec.config.source_hz else None,
     }

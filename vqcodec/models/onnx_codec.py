@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from vqcodec.arrays import Codes, Wave
 from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.architecture import STORED
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.engine import Part, StreamEngine
 from vqcodec.models.weightsfile import WeightsFile
@@ -47,6 +48,8 @@ class OnnxCodec(StreamEngine):
     its config, for an effort that it does not have, and where onnxruntime is missing.
     """
 
+    has_depths = True
+
     def __init__(
         self, weights: WeightsFile | str | Path, *, threads: int | None = None, effort: Effort = DEFAULT_EFFORT
     ) -> None:
@@ -54,6 +57,7 @@ class OnnxCodec(StreamEngine):
         self._weights, self._threads = file.path, threads or _default_threads()
         self.fingerprint, self.entropy, config = file.fingerprint, file.entropy, file.config
         check_effort(effort, model=config.name, is_searched=config.is_searched)
+        self._config = config
         self.model_name, self.effort = config.name, effort
         self.sample_rate_hz, self.hop_length = config.sample_rate_hz, config.hop_length
         self.total_codebooks, self.codebook_size = config.total_codebooks, config.codebook_size
@@ -100,8 +104,19 @@ class OnnxCodec(StreamEngine):
 
     @override
     def decode_block(self, codes: NDArray[Any], state: _Pasts | None = None) -> tuple[Wave, _Pasts]:
+        if codes.size and codes.min() < 0 and not self._decoder.facts.get("is_varied"):
+            raise ModelError(f"{graph_path(self._weights, 'decoder')}: knows no depths; run vqcodec export again")
         wave, *new_state = self._decoder.run(codes.astype(np.int64, copy=False), state)
         return wave, new_state
+
+    @override
+    def code_vectors(self) -> NDArray[np.float32]:
+        config = self._config
+        if config.codebook_kind not in STORED or config.groups > 1 or config.steps > 1:
+            raise ConfigError(f"vbr of {self.model_name}: its codebooks are computed; use the torch engine")
+        weights = WeightsFile(self._weights)
+        names = [f"quantizer.codebooks.{index}.weight" for index in range(self.total_codebooks)]
+        return np.stack([weights.array(name).astype(np.float32) for name in names])
 
     @override
     def start_decoding(self, batch: int, start_frame: int) -> _Pasts | None:

@@ -46,7 +46,7 @@ def checked_codes(codes: Tensor, engine: Engine) -> Tensor:
             f"codes are {_kind(codes)}, expected a tensor [B, K, F]; torch.from_numpy makes one of an array"
         )
     _check_dense(codes, "codes")
-    engine.check_codes(codes.detach().cpu().numpy())
+    engine.check_codes(codes.detach().cpu().numpy(), varied=True)
     return codes.long()
 
 

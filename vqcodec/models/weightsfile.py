@@ -30,8 +30,18 @@ ENTROPY_PREFIX = "entropy."
 """Start of the names of the entropy model's tensors, which are integers."""
 
 
-_DTYPES = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8", "U64": "<u8"}
-"""Types of the tensors of an entropy model, by the names that safetensors has for them."""
+_INTEGERS = {
+    "I8": "<i1",
+    "U8": "<u1",
+    "I16": "<i2",
+    "U16": "<u2",
+    "I32": "<i4",
+    "U32": "<u4",
+    "I64": "<i8",
+    "U64": "<u8",
+}
+_DTYPES = _INTEGERS | {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+"""Types of tensors that numpy has, by the names that safetensors has for them."""
 _MOST_HEADER_BYTES = 100_000_000
 """safetensors' own limit."""
 
@@ -91,7 +101,7 @@ class WeightsFile:
         names = [name for name in self.places if name.startswith(ENTROPY_PREFIX)]
         if not names:
             return None
-        tensors = {name.removeprefix(ENTROPY_PREFIX): self._array(name) for name in names}
+        tensors = {name.removeprefix(ENTROPY_PREFIX): self.array(name) for name in names}
         try:
             model = EntropyModel(tensors)
         except ModelError as error:
@@ -101,7 +111,8 @@ class WeightsFile:
             raise ModelError(f"{self.path}: the entropy model has {model.codebook_size} codes, the codec {size}")
         return model
 
-    def _array(self, name: str) -> NDArray[Any]:
+    def array(self, name: str) -> NDArray[Any]:
+        """Return a copy of a tensor, in the type that it is stored in. Raises ModelError for a type of no array."""
         stored = self.places[name]
         if (dtype := _DTYPES.get(stored.dtype)) is None:
             raise ModelError(f"{self.path}: {name[:60]!r} is of type {stored.dtype[:20]!r}")

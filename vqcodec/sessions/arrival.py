@@ -27,7 +27,7 @@ def arrived(
     gone = _gone(lost, batch, codes.shape[2] if codes.ndim == 3 else 0)
     if gone.any() and len(codes) == batch:
         codes = np.where(gone[:, None], 0, codes)
-    engine.check_codes(codes)
+    engine.check_codes(codes, varied=True)
     if len(codes) != batch:
         raise ValueError(f"codes has shape {list(codes.shape)}, expected [{batch}, K, n]")
     return list(codes), gone
@@ -56,7 +56,7 @@ def _of_each(
             each.append(None)
         else:
             known = np.where(row, 0, item) if row.any() else item
-            engine.check_codes(known)
+            engine.check_codes(known, varied=True)
             each.append(known[0])
     return each, gone
 

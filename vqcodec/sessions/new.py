@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vqcodec.arrays import Codes, Wave
 from vqcodec.models.engine import ClipEngine, Engine
 from vqcodec.sessions.clip_session import ClipDecoder, ClipEncoder, clip_context
+from vqcodec.sessions.depths import VariedEncoder
 from vqcodec.sessions.stream import DecodeSession, EncodeSession, streaming
 
 
@@ -49,8 +50,15 @@ class Context:
     step: int = 1
 
 
-def new_encoder(engine: Engine, num_codebooks: int, *, batch: int, live: bool = False) -> Encoder:
-    """Start encoding a wave of `batch` channels by `engine`. Raises ConfigError for `live` where it cannot stream."""
+def new_encoder(
+    engine: Engine, num_codebooks: int, *, batch: int, live: bool = False, vbr: float | None = None
+) -> Encoder:
+    """Start encoding a wave of `batch` channels by `engine`, with `vbr` of a quality by frames of varied depth.
+
+    Raises ConfigError for `live` where it cannot stream, and for `vbr` where it has no depths, or that is none.
+    """
+    if vbr is not None:
+        return VariedEncoder(engine, vbr, num_codebooks=num_codebooks, batch=batch)
     if isinstance(engine, ClipEngine) and not live:
         return ClipEncoder(engine, num_codebooks, batch)
     return EncodeSession(engine, num_codebooks=num_codebooks, batch=batch)

@@ -80,6 +80,18 @@ def test_depths_may_vary_from_frame_to_frame(quantizer, latent):
         assert torch.equal(varied[depths == depth], constant[depths == depth])
 
 
+def test_decoding_leaves_out_what_is_above_the_depth_of_a_frame(quantizer, latent):
+    total, frames = quantizer.total_codebooks, 10
+    codes = quantizer.encode(latent, total)
+    depths = torch.randint(0, total + 1, (3, frames))
+    cut = torch.where(torch.arange(total)[:, None] < depths[:, None], codes, -1)
+    varied = quantizer.decode(cut).unflatten(1, (frames, -1))
+    for depth in range(1, total + 1):
+        constant = quantizer.decode(codes[:, :depth]).unflatten(1, (frames, -1))
+        assert torch.allclose(varied[depths == depth], constant[depths == depth], atol=1e-6)
+    assert not varied[depths == 0].any()
+
+
 def test_decoding_is_a_sum_of_rows_of_the_table(quantizer, latent):
     codes = quantizer.encode(latent, quantizer.total_codebooks)
     size = quantizer.table().shape[0] // quantizer.total_codebooks

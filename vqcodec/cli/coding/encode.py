@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     "--total-kbps", type=click.FloatRange(min=0, min_open=True), help="Highest rate of all channels together."
 )
 @click.option(
+    "--vbr",
+    type=click.FloatRange(0, 10),
+    metavar="QUALITY",
+    help="Quality, 0 to 10: frames have as many codebooks as they need, at most those of the rate.",
+)
+@click.option(
     "--mono", type=click.Choice(["mean", "left", "right"]), help="Code one channel: the mean of all, or one of two."
 )
 @model_option
@@ -58,6 +64,7 @@ def encode(
     kbps: float | None,
     codebooks: int | None,
     total_kbps: float | None,
+    vbr: float | None,
     mono: "Mono | None",
     model: str,
     tags: tuple[str, ...],
@@ -82,14 +89,12 @@ def encode(
     multiples of 4 frames (80 ms) waste no bits of codes: all codebooks are 6.8 kbps at 80 ms and 12.8 at 20.
 
     \b
-    vqcodec encode speech.wav speech.vqc --kbps 3
+    vqcodec encode speech.wav speech.vqc --kbps 3   # or --vbr 5
     vqcodec encode recordings/ --out-dir coded/ --mono mean --skip-existing --workers 4
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
     _check_at_most_one(kbps, total_kbps, codebooks)
-    check_live(live)
-    if live["live"] and (out_dir is not None or skip_existing or workers > 1):
-        raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
+    _check_stream(live, vbr, is_batch=out_dir is not None or skip_existing or workers > 1)
     check_skipping(skip_existing, force)
     jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
     limit_threads(workers)
@@ -101,6 +106,7 @@ def encode(
         "kbps": kbps,
         "total_kbps": total_kbps,
         "num_codebooks": codebooks,
+        "vbr": vbr,
         "mono": mono,
         "tags": _parse_tags(tags),
         "on_truncated": on_truncated,
@@ -113,6 +119,17 @@ def encode(
         return
     batch = Batch(jobs, workers, skip_existing, out_dir is not None, is_coded_last=True, imports=imports_of(engine))
     batch.run(make_encoder, engines, options)
+
+
+def _check_stream(live: LiveEncodeOptions, vbr: float | None, *, is_batch: bool) -> None:
+    """Refuse with --live what is of files only, and without it what is of streams only."""
+    check_live(live)
+    if not live["live"]:
+        return
+    if is_batch:
+        raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
+    if vbr is not None:
+        raise click.UsageError("--vbr saves nothing in the short chunks of --live; leave one of them out")
 
 
 def _check_at_most_one(*rates: float | None) -> None:

@@ -48,13 +48,17 @@ class ResidualQuantizer(Quantizer):
 
     @override
     def decode(self, codes: Tensor) -> Tensor:
-        """Sum the codebook vectors."""
+        """Sum the codebook vectors; a code of -1 adds nothing."""
+        is_varied = codes.numel() > 0 and bool(codes.min() < 0)
         parts = []
         for first, codebook, stride in self._layers():
             if first >= codes.shape[1]:
                 break
             layers = self.steps // stride
-            vectors = codebook.lookup(codes[:, first : first + layers].transpose(1, 2))
+            rows = codes[:, first : first + layers].transpose(1, 2)
+            vectors = codebook.lookup(rows.clamp(min=0) if is_varied else rows)
+            if is_varied:
+                vectors = vectors * (rows >= 0)[..., None]
             vectors = F.pad(vectors, (0, 0, 0, layers - vectors.shape[2])).flatten(1, 2)
             parts.append(_held(vectors, stride))
         return torch.stack(parts).sum(0)

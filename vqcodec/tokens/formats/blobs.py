@@ -53,6 +53,8 @@ def codes_of_bytes(data: bytes, settings: Settings, entropy: EntropyModel | None
         if holds_vqc(settings):
             chunks = list(VqcReader(io.BytesIO(data)).chunks(entropy=entropy))
             codes = [chunk.codes[0] for chunk in chunks] or [np.zeros((settings.num_codebooks, 0), np.uint16)]
+            if any(part.min(initial=0) < 0 for part in codes):
+                raise TokensError("frames of fewer codebooks than others, where tokens have as many in all")
             return np.concatenate(codes, axis=1).astype(np.uint16)
         array = np.load(io.BytesIO(data), allow_pickle=False)
         if array.dtype != np.uint16:
