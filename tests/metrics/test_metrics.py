@@ -1,5 +1,6 @@
 """Every metric: its value on known input, its limits, and what it refuses."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,12 @@ from vqcodec.metrics import (
 from vqcodec.metrics.levels import LEVEL_METRICS
 from vqcodec.metrics.pulses import PULSE_METRICS
 
-FAST = [name for name in METRICS if "visqol" not in name and name != "wer"]
+FAST = [name for name in METRICS if "visqol" not in name and name not in ("wer", "distill_mos")]
+ALL = [
+    pytest.param(name, marks=pytest.mark.skipif(needs is not None and find_spec(needs) is None, reason=f"no {needs}"))
+    for name in METRICS
+    for needs in [{"distill_mos": "distillmos"}.get(name)]
+]
 OVER_4_KHZ = ("_4_7khz", "grid_50hz", "grid_100hz")
 """Endings of the names of metrics that a clip at 8 kHz has no band for."""
 
@@ -79,7 +85,7 @@ def test_silence_and_what_is_no_audio_are_not_a_number_and_say_why(speech, name)
         assert why in measured.reason
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("length", [1, 100, 1000, 4000])
 def test_short_clips_have_a_value_or_a_reason(speech, name, length):
     wave = speech[20000 : 20000 + length]
@@ -87,7 +93,7 @@ def test_short_clips_have_a_value_or_a_reason(speech, name, length):
     assert np.isfinite(measured.value) == (measured.reason is None)
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize("name", ALL)
 def test_a_silent_rendering_has_a_bad_value_or_a_reason(speech, name):
     measured = measure(name, speech, np.zeros_like(speech), 16000)
     assert np.isfinite(measured.value) == (measured.reason is None)

@@ -1,4 +1,6 @@
-"""Quality of `wave_hat` against `wave`: functions of two waves [T] at `rate_hz`. Needs the extra `eval` or `train`.
+"""Quality of `wave_hat` against `wave`: functions of two waves [T] at `rate_hz`. Needs an extra.
+
+That is `eval`; `train` for PESQ and STOI alone, `judges` for Distill-MOS.
 
 A metric that is not defined on a clip (silence, too short) is NaN; `measure` says why.
 """
@@ -6,6 +8,7 @@ A metric that is not defined on a clip (silence, too short) is NaN; `measure` sa
 from vqcodec.arrays import Wave
 from vqcodec.metrics.grid import grid_50hz, grid_100hz, grid_lines
 from vqcodec.metrics.intelligibility import estoi, stoi
+from vqcodec.metrics.judges import distill_mos
 from vqcodec.metrics.levels import LEVEL_METRICS
 from vqcodec.metrics.metric import Measured, Metric
 from vqcodec.metrics.perceptual import pesq_nb, pesq_wb, visqol, visqol_audio
@@ -20,6 +23,7 @@ METRICS: PluginTable[Metric] = PluginTable(
         metric.name: metric
         for metric in (
             *(pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio),
+            distill_mos,
             *(*PULSE_METRICS, grid_50hz, grid_100hz, *LEVEL_METRICS, f0_correlation),
             *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
         )
@@ -37,6 +41,7 @@ __all__ = [
     "METRICS",
     "Measured",
     "Metric",
+    "distill_mos",
     "estoi",
     "f0_correlation",
     "f0_rmse",

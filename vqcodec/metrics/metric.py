@@ -58,9 +58,9 @@ class Metric:
         return Measured(value, None if np.isfinite(value) else f"{self.title} gave {value}")
 
 
-def missing(package: str) -> ConfigError:
+def missing(package: str, extra: str = "eval") -> ConfigError:
     """Make the error of a metric whose package is not installed."""
-    return ConfigError(f"this metric needs {package}; {how_to_install('eval')}")
+    return ConfigError(f"this metric needs {package}; {how_to_install(extra)}")
 
 
 def resampled(wave: Wave, rate_hz: int, target_hz: int) -> Wave:

@@ -102,7 +102,7 @@ def evaluate(
     One that is not installed is skipped; one that does not have a rate runs at its nearest.
     Clips of several channels are mixed to one. Delays up to half a second are taken out.
 
-    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio,
+    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
     pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
     pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
     level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
