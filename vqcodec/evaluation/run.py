@@ -14,7 +14,11 @@ from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, r
 from vqcodec.metrics import METRICS, wer_by
 from vqcodec.output import output_errors
 
-DEFAULT_METRICS = ("pesq_wb", "stoi", "estoi", "visqol", "si_sdr")
+DEFAULT_METRICS = (
+    *("pesq_wb", "stoi", "estoi", "visqol", "si_sdr"),
+    *("pulse_periodicity_2_4khz", "grid_50hz", "level_4_7khz", "f0_correlation"),
+)
+"""The second line catches faults: noise in the place of harmonics, a buzz, dullness, another text or speaker."""
 
 
 @dataclass(frozen=True)

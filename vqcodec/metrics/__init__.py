@@ -1,13 +1,19 @@
-"""Quality of `wave_hat` against `wave`: functions of two waves [T] at `rate_hz`. Needs the extra `eval` or `train`.
+"""Quality of `wave_hat` against `wave`: functions of two waves [T] at `rate_hz`. Needs an extra.
+
+That is `eval`; `train` for PESQ and STOI alone, `judges` for Distill-MOS.
 
 A metric that is not defined on a clip (silence, too short) is NaN; `measure` says why.
 """
 
 from vqcodec.arrays import Wave
+from vqcodec.metrics.grid import grid_50hz, grid_100hz, grid_lines
 from vqcodec.metrics.intelligibility import estoi, stoi
+from vqcodec.metrics.judges import distill_mos
+from vqcodec.metrics.levels import LEVEL_METRICS
 from vqcodec.metrics.metric import Measured, Metric
 from vqcodec.metrics.perceptual import pesq_nb, pesq_wb, visqol, visqol_audio
-from vqcodec.metrics.pitch import f0_rmse, voicing_error
+from vqcodec.metrics.pitch import f0_correlation, f0_rmse, voicing_error
+from vqcodec.metrics.pulses import PULSE_METRICS
 from vqcodec.metrics.recognition import wer, wer_by
 from vqcodec.metrics.signal import loudness_difference, lsd, mel_distance, si_sdr
 from vqcodec.system.plugins import PluginTable
@@ -17,6 +23,8 @@ METRICS: PluginTable[Metric] = PluginTable(
         metric.name: metric
         for metric in (
             *(pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio),
+            distill_mos,
+            *(*PULSE_METRICS, grid_50hz, grid_100hz, *LEVEL_METRICS, f0_correlation),
             *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
         )
     }
@@ -33,8 +41,13 @@ __all__ = [
     "METRICS",
     "Measured",
     "Metric",
+    "distill_mos",
     "estoi",
+    "f0_correlation",
     "f0_rmse",
+    "grid_50hz",
+    "grid_100hz",
+    "grid_lines",
     "loudness_difference",
     "lsd",
     "measure",

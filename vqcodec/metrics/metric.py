@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import soxr
 
 from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError, how_to_install
@@ -57,9 +58,20 @@ class Metric:
         return Measured(value, None if np.isfinite(value) else f"{self.title} gave {value}")
 
 
-def missing(package: str) -> ConfigError:
+def missing(package: str, extra: str = "eval") -> ConfigError:
     """Make the error of a metric whose package is not installed."""
-    return ConfigError(f"this metric needs {package}; {how_to_install('eval')}")
+    return ConfigError(f"this metric needs {package}; {how_to_install(extra)}")
+
+
+def resampled(wave: Wave, rate_hz: int, target_hz: int) -> Wave:
+    """Return `wave` [T] at `target_hz`, float32; itself where it has that rate."""
+    return wave if rate_hz == target_hz else np.asarray(soxr.resample(wave, rate_hz, target_hz), dtype=np.float32)
+
+
+def check_band(high_hz: float, rate_hz: int) -> None:
+    """Raise UndefinedError where waves at `rate_hz` do not reach up to `high_hz`."""
+    if high_hz > rate_hz / 2:
+        raise UndefinedError(f"a clip at {rate_hz} Hz has nothing up to {high_hz:g} Hz")
 
 
 def _comparable(wave: Wave, wave_hat: Wave) -> tuple[Wave, Wave]:

@@ -7,11 +7,10 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-import soxr
 
 from vqcodec.arrays import Wave
 from vqcodec.frames import ceil_div
-from vqcodec.metrics.metric import Metric, UndefinedError, missing
+from vqcodec.metrics.metric import Metric, UndefinedError, missing, resampled
 
 _PESQ_HZ = 16000
 _PESQ_MOST_SECONDS = 19
@@ -22,7 +21,7 @@ def _pesq(wave: Wave, wave_hat: Wave, rate_hz: int, mode: Literal["wb", "nb"]) -
     """The mean over equal pieces of up to 19 s."""
     if not np.any(wave_hat):
         raise UndefinedError("wave_hat is silent")
-    wave, wave_hat = _resampled(wave, rate_hz, _PESQ_HZ), _resampled(wave_hat, rate_hz, _PESQ_HZ)
+    wave, wave_hat = resampled(wave, rate_hz, _PESQ_HZ), resampled(wave_hat, rate_hz, _PESQ_HZ)
     pieces = ceil_div(len(wave), _PESQ_MOST_SECONDS * _PESQ_HZ)
     pairs = zip(np.array_split(wave, pieces), np.array_split(wave_hat, pieces), strict=True)
     if pieces == 1:
@@ -57,7 +56,7 @@ def _visqol(wave: Wave, wave_hat: Wave, rate_hz: int, mode: Literal["speech", "a
     if not np.any(wave_hat):
         raise UndefinedError("wave_hat is silent")
     target_hz = 16000 if mode == "speech" else 48000
-    waves = [_resampled(x, rate_hz, target_hz).astype(np.float64) for x in (wave, wave_hat)]
+    waves = [resampled(x, rate_hz, target_hz).astype(np.float64) for x in (wave, wave_hat)]
     try:
         return float(_visqol_api(mode).measure_from_arrays(*waves, target_hz).moslqo)
     except (ValueError, IndexError):  # its ways to say that it finds no patch to compare
@@ -87,10 +86,6 @@ def _without_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def _resampled(wave: Wave, rate_hz: int, target_hz: int) -> Wave:
-    return wave if rate_hz == target_hz else np.asarray(soxr.resample(wave, rate_hz, target_hz), dtype=np.float32)
 
 
 pesq_wb = Metric(

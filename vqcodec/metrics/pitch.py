@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
-from vqcodec.metrics.metric import Metric, UndefinedError, missing
+from vqcodec.metrics.metric import Metric, UndefinedError, missing, resampled
 
 if TYPE_CHECKING:
     from swift_f0 import SwiftF0
@@ -19,17 +19,20 @@ _SHORTEST = 1024
 _VOICED = 0.5
 """The confidence from which SwiftF0 means a frame to be voiced."""
 
+_FEWEST_FRAMES = 10
+"""Frames, 160 ms, from which a correlation is told."""
+
 
 @dataclass(frozen=True, eq=False)
-class _Pitch:
-    """Per frame of 16 ms: voiced or not, and f0 in Hz (where not, a guess)."""
+class Pitch:
+    """Frames, the middle of frame n at 16 n ms: voiced or not, and f0 in Hz (where not, a guess)."""
 
     voiced: NDArray[np.bool_]
     f0_hz: NDArray[np.float64]
 
 
 def _f0_rmse(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
-    true, guess = _pitch(wave, rate_hz), _pitch(wave_hat, rate_hz)
+    true, guess = pitch_of(wave, rate_hz), pitch_of(wave_hat, rate_hz)
     both = true.voiced & guess.voiced
     if not both.any():
         raise UndefinedError("no frame is voiced in both")
@@ -37,25 +40,34 @@ def _f0_rmse(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     return float(np.sqrt(np.square(cents).mean()))
 
 
+def _f0_correlation(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
+    true, guess = pitch_of(wave, rate_hz), pitch_of(wave_hat, rate_hz)
+    both = true.voiced & guess.voiced
+    if both.sum() < _FEWEST_FRAMES:
+        raise UndefinedError(f"fewer than {_FEWEST_FRAMES} frames are voiced in both")
+    true_hz, guess_hz = true.f0_hz[both], guess.f0_hz[both]
+    if min(np.ptp(true_hz), np.ptp(guess_hz)) == 0:
+        raise UndefinedError("a pitch that does not move correlates with none")
+    return float(np.corrcoef(true_hz, guess_hz)[0, 1])
+
+
 def _voicing_error(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
-    return float((_pitch(wave, rate_hz).voiced != _pitch(wave_hat, rate_hz).voiced).mean())
+    return float((pitch_of(wave, rate_hz).voiced != pitch_of(wave_hat, rate_hz).voiced).mean())
 
 
-def _pitch(wave: Wave, rate_hz: int) -> _Pitch:
+def pitch_of(wave: Wave, rate_hz: int) -> Pitch:
+    """Find the pitch of `wave` float32 [T]. Raises UndefinedError for less than 64 ms, ConfigError without swift-f0."""
     return _cached_pitch(wave.tobytes(), rate_hz)
 
 
 @lru_cache(maxsize=4)
-def _cached_pitch(samples: bytes, rate_hz: int) -> _Pitch:
+def _cached_pitch(samples: bytes, rate_hz: int) -> Pitch:
     """Track an original once for both metrics and many codecs."""
-    import soxr
-
-    wave = np.frombuffer(samples, np.float32)
-    wave = wave if rate_hz == _ANALYSIS_HZ else soxr.resample(wave, rate_hz, _ANALYSIS_HZ)
+    wave = resampled(np.frombuffer(samples, np.float32), rate_hz, _ANALYSIS_HZ)
     if len(wave) < _SHORTEST:
         raise UndefinedError("pitch needs 64 ms")
     found = _tracker().detect(wave, _ANALYSIS_HZ, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ)
-    return _Pitch(found.confidence >= _VOICED, found.pitch_hz)
+    return Pitch(found.confidence >= _VOICED, found.pitch_hz)
 
 
 @lru_cache(maxsize=1)
@@ -77,6 +89,17 @@ f0_rmse = Metric(
     rate="16 kHz",
     source="root mean square over frames that are voiced in both; SwiftF0, Nieradzik 2025, package swift-f0",
     compute=_f0_rmse,
+)
+f0_correlation = Metric(
+    name="f0_correlation",
+    title="F0 correlation",
+    unit="",
+    low=-1.0,
+    high=1.0,
+    higher_is_better=True,
+    rate="16 kHz",
+    source="Pearson correlation of F0 over frames that are voiced in both; SwiftF0, Nieradzik 2025, package swift-f0",
+    compute=_f0_correlation,
 )
 voicing_error = Metric(
     name="voicing_error",

@@ -25,7 +25,7 @@ def _si_sdr(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
 def _log_spectral_distance(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
     """Frames of 32 ms, Hann, every 8 ms; root mean square over bins, mean over frames."""
     window = round(0.032 * rate_hz)
-    true, guess = (20 * np.log10(np.maximum(_magnitudes(x, window), _FLOOR)) for x in (wave, wave_hat))
+    true, guess = (20 * np.log10(np.maximum(magnitudes(x, window), _FLOOR)) for x in (wave, wave_hat))
     return float(np.sqrt(np.square(true - guess).mean(axis=1)).mean())
 
 
@@ -37,17 +37,17 @@ def _mel_distance(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:
 
     window = round(2048 / 44100 * rate_hz) // 4 * 4
     bank = mel_bank(rate_hz, window, 80, torch.device("cpu")).numpy().astype(np.float64)
-    true, guess = (np.log10(np.maximum(_magnitudes(x, window) @ bank.T, _FLOOR)) for x in (wave, wave_hat))
+    true, guess = (np.log10(np.maximum(magnitudes(x, window) @ bank.T, _FLOOR)) for x in (wave, wave_hat))
     return float(np.abs(true - guess).mean())
 
 
-def _magnitudes(wave: Wave, window: int) -> NDArray[np.float64]:
-    """[S, window / 2 + 1] of a Hann window every quarter of it, frames centred, edges reflected; a tone of 1 has 1."""
+def magnitudes(wave: Wave, window: int) -> NDArray[np.float64]:
+    """Return [S, window / 2 + 1] of Hann windows every quarter of one, centred, edges reflected; a tone of 1 has 1."""
     padded = np.pad(wave.astype(np.float64), window // 2, mode="reflect" if len(wave) > window // 2 else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // 4]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    magnitudes: NDArray[np.float64] = np.abs(np.fft.rfft(frames * hann, axis=1)) * (2 / hann.sum())
-    return magnitudes
+    levels: NDArray[np.float64] = np.abs(np.fft.rfft(frames * hann, axis=1)) * (2 / hann.sum())
+    return levels
 
 
 def _loudness_difference(wave: Wave, wave_hat: Wave, rate_hz: int) -> float:

@@ -3,6 +3,7 @@ import soundfile
 from click.testing import CliRunner
 
 from vqcodec.cli import main
+from vqcodec.evaluation.run import DEFAULT_METRICS
 from vqcodec.metrics import METRICS
 
 
@@ -120,3 +121,4 @@ def test_compare_makes_a_folder_and_refuses_to_replace_another(tmp_path, clips, 
 def test_help_names_every_metric():
     text = run("evaluate", "--help").stdout
     assert all(name in text for name in METRICS)
+    assert f"By default: {', '.join(DEFAULT_METRICS)}." in " ".join(text.split())

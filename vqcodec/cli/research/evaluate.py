@@ -67,7 +67,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results, curves and the report.")
 @click.option("--codecs", type=Names(), default="speech-16k,opus,mp3", show_default=True, help="What is compared.")
 @click.option("--kbps", type=Rates(), default="1.5,3,6", show_default=True, help="Rates for codecs without their own.")
-@click.option("--metrics", type=Names(), help="Which of those above. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
+@click.option("--metrics", type=Names(), help="Which of those above. [default: see above]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
 @click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that do the work. [default: one per core]")
@@ -102,8 +102,12 @@ def evaluate(
     One that is not installed is skipped; one that does not have a rate runs at its nearest.
     Clips of several channels are mixed to one. Delays up to half a second are taken out.
 
-    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio,
+    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
+    pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
+    pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
+    level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
     si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
+    By default: pesq_wb, stoi, estoi, visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
 
     \b
     vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
