@@ -1,4 +1,4 @@
-"""An evaluation: every clip through every codec at every rate, scored, over processes, resumable."""
+"""An evaluation: every clip through every codec at every rate and condition, scored, over processes, resumable."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,10 @@ from pathlib import Path
 from vqcodec.errors import ConfigError, OutputError
 from vqcodec.evaluation.clips import EvaluationClip, clip_hash, find_clips
 from vqcodec.evaluation.codecs.codec_spec import name_of, open_all, opened, parse_entry
+from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_settings
 from vqcodec.evaluation.messages import Job, run_jobs
-from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, read_results
+from vqcodec.evaluation.results import RESULTS, Key, Result, ResultsFile, finished, read_results
 from vqcodec.metrics import METRICS, wer_by
 from vqcodec.output import output_errors
 
@@ -28,6 +29,7 @@ class Comparison:
     recogniser: a command with {wav} that prints what is said: wer is measured as well, against the column text of the
                 manifest if there is one
     listen:     clips whose audio is kept
+    conditions: what happens to clips; each is compared
     """
 
     codecs: Sequence[str]
@@ -36,6 +38,7 @@ class Comparison:
     externals: Mapping[str, str] = field(default_factory=dict)
     recogniser: str | None = None
     listen: int = 6
+    conditions: Sequence[Condition] = (PLAIN,)
 
     @property
     def all_metrics(self) -> list[str]:
@@ -71,8 +74,9 @@ def evaluate(
     settings = Settings(list(entries), skipped, metrics, _to_listen(clips, comparison.listen), notes)
     done = _prepare(out, settings, resume=resume)
     jobs = [
-        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser)
+        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser, condition)
         for clip in clips
+        for condition in dict.fromkeys(comparison.conditions)
         for name, entry in entries.items()
         for rate in rates[name]
     ]
@@ -110,7 +114,7 @@ def _moved(name: str, asked: Sequence[float], rates: Sequence[float | None]) -> 
     return f"{name} ran at {ran} kbps, what it has nearest to {wanted}"
 
 
-def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, str, float | None], Result]:
+def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[Key, Result]:
     """Make the folder; what it holds already, by key."""
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -122,11 +126,12 @@ def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, 
     return done
 
 
-def _is_done(job: Job, done: Mapping[tuple[str, str, float | None], Result]) -> bool:
+def _is_done(job: Job, done: Mapping[Key, Result]) -> bool:
     """Tell whether a result is of this file, by this version of the codec, and has its audio where that is kept."""
     name = name_of(job.entry)
-    result = done.get((name, job.clip.name, job.kbps))
+    wanted = Result(name, "", job.clip.name, job.kbps, condition=job.condition).key
+    result = done.get(wanted)
     now = (opened(job.entry).version, clip_hash(job.clip.path, job.clip.excerpt))
     if result is None or (result.version, result.clip_hash) != now:
         return False
-    return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name).exists()
+    return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name, job.condition).exists()

@@ -7,6 +7,7 @@ import click
 from typing_extensions import override
 
 from vqcodec.cli.common import echo, progress, require
+from vqcodec.cli.research.conditions import AskedConditions, condition_options
 from vqcodec.system.workers import usable_cores
 
 REPORT_PACKAGES = ("torch", "matplotlib", "jinja2")
@@ -70,6 +71,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--metrics", type=Names(), help="Which of those above. [default: pesq_wb,stoi,estoi,visqol,si_sdr]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
 @click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
+@condition_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that do the work. [default: one per core]")
 @click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")
 @click.option("--resume", is_flag=True, help="Go on: results that are there stay.")
@@ -84,6 +86,7 @@ def evaluate(
     metrics: list[str] | None,
     externals: tuple[tuple[str, str], ...],
     recogniser: str | None,
+    conditions: AskedConditions,
     workers: int | None,
     listen: int,
     resume: bool,
@@ -101,6 +104,7 @@ def evaluate(
     where installed; hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
     One that is not installed is skipped; one that does not have a rate runs at its nearest.
     Clips of several channels are mixed to one. Delays up to half a second are taken out.
+    With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.
 
     Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio,
     si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
@@ -128,6 +132,7 @@ def evaluate(
             externals=dict(externals),
             recogniser=recogniser,
             listen=listen,
+            conditions=conditions.each(),
         )
         with progress("evaluating") as show:
             run(sources, folder, comparison, workers=workers or usable_cores(), resume=resume, on_progress=show)

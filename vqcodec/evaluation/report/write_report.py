@@ -64,7 +64,9 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
 def _in_order(results: Sequence[Result], codecs: Sequence[str]) -> list[Result]:
     """Results in the order of `codecs`, rates and clips, however they came; of other codecs last."""
     ranks = {name: rank for rank, name in enumerate(codecs)}
-    return sorted(results, key=lambda r: (ranks.get(r.codec, len(ranks)), r.codec, r.kbps_asked or 0, r.clip))
+    return sorted(
+        results, key=lambda r: (ranks.get(r.codec, len(ranks)), r.codec, r.kbps_asked or 0, r.clip, r.condition.order)
+    )
 
 
 def _anchor(points: Sequence[Point], anchor: str | None) -> str:
@@ -90,9 +92,11 @@ def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[
             continue
         wave, rate_hz = read_audio(original_path(out, clip))
         length = _LISTEN_SECONDS * rate_hz
-        kept = [(r, take_path(out, r.codec, r.kbps_asked, clip)) for r in results if r.clip == clip and r.kbps]
+        kept = [
+            (r, take_path(out, r.codec, r.kbps_asked, clip, r.condition)) for r in results if r.clip == clip and r.kbps
+        ]
         takes = [
-            Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0][:length], dict(r.scores))
+            Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0][:length], dict(r.scores), r.condition)
             for r, path in kept
             if path.exists()
         ]
@@ -121,10 +125,7 @@ def _facts(
     groups: Mapping[str, Sequence[Point]],
     usages: Sequence[Usage],
 ) -> dict[str, Any]:
-    fronts = {
-        name: [{"codec": point.codec, "kbps": point.kbps.mean} for point in front_of(points, name)]
-        for name in settings.metrics
-    }
+    fronts = {name: [_on_front(point) for point in front_of(points, name)] for name in settings.metrics}
     return {
         "points": [asdict(point) for point in points],
         "comparisons": [asdict(comparison) for comparison in comparisons],
@@ -133,6 +134,10 @@ def _facts(
         "codebook_usage": [asdict(usage) for usage in usages],
         "skipped": dict(settings.skipped),
     }
+
+
+def _on_front(point: Point) -> dict[str, Any]:
+    return {"codec": point.codec, "kbps": point.kbps.mean, **point.condition.columns()}
 
 
 def _write_json(path: Path, facts: dict[str, Any]) -> None:

@@ -1,0 +1,60 @@
+"""Conditions of an evaluation: what happens to a clip beside one coding. They are columns of the results."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vqcodec.errors import ConfigError
+
+MOST_GENERATIONS = 100
+MOST_SHIFT_MS = 1000.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What happens to a clip; by default it is coded once, as it is.
+
+    generations: codings in a row: what was decoded is coded again, and the last is scored, against the clip
+    shift_ms:    silence in milliseconds that is put in front before each coding, and stays: the n-th coding sees the
+                 clip n times as much later, at other places in its frames
+
+    Raises ConfigError for values that cannot be.
+    """
+
+    generations: int = 1
+    shift_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if type(self.generations) is not int or not 1 <= self.generations <= MOST_GENERATIONS:
+            raise ConfigError(f"generations {self.generations!r:.40} is no count; give 1 to {MOST_GENERATIONS}")
+        _check_range("shift_ms", self.shift_ms, 0, MOST_SHIFT_MS)
+
+    @property
+    def label(self) -> str:
+        """Return what tables and pages call it; empty for one coding of the clip as it is."""
+        parts = [
+            f"{self.generations} generations" if self.generations > 1 else "",
+            f"shift {self.shift_ms:g} ms" if self.shift_ms else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Return what conditions are sorted by: the plain one first, then by what they do, generations rising."""
+        return self.shift_ms, self.generations
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of a result, by name: those that are not as by default."""
+        return {name: value for name, value in vars(self).items() if value != getattr(PLAIN, name)}
+
+
+def _check_range(name: str, value: object, least: float, most: float) -> None:
+    if type(value) not in (int, float) or not math.isfinite(value) or not least <= value <= most:  # type: ignore[arg-type,operator]
+        raise ConfigError(f"{name} {value!r:.40} cannot be; give {least:g} to {most:g}")
+
+
+PLAIN = Condition()
+"""One coding of the clip as it is."""
+CONDITION_COLUMNS = tuple(field.name for field in dataclasses.fields(Condition))
+"""Names of the columns."""
