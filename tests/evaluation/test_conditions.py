@@ -1,6 +1,7 @@
 """Conditions are columns of the results: each has rows, points and axes of its own, in one folder."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import soundfile
 
 from vqcodec.errors import ConfigError
 from vqcodec.evaluation.conditions import PLAIN, Condition
-from vqcodec.evaluation.folder import codes_path, take_path
+from vqcodec.evaluation.folder import codes_path, original_path, take_path
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve
 from vqcodec.evaluation.report.report_data import Interval, Point
@@ -44,6 +45,7 @@ def point(codec, kbps, score, condition=PLAIN):
         ({"shift_ms": -1.0}, "shift_ms -1.0 cannot be; give 0 to 1000"),
         ({"shift_ms": float("nan")}, "shift_ms nan cannot be"),
         ({"shift_ms": "4"}, "shift_ms '4' cannot be"),
+        ({"level_db": -101}, "level_db -101 cannot be; give -100 to 100"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(values, told):
@@ -147,6 +149,30 @@ def test_the_folder_of_several_conditions_is_presented_with_all_of_them(tmp_path
     assert [p["condition"]["generations"] for p in facts["points"]] == [1, 1, 2, 2]
     page = (out / "report.html").read_text()
     assert '"label": "mp3 32, 2 generations"' in page and '"label": "mp3 32"' in page
+
+
+def test_a_level_is_that_of_what_is_coded_and_compared_with(tmp_path, clip):
+    """A codec that keeps its input has the score of a copy; the original that is heard is the quiet one."""
+    out, quiet = tmp_path / "out", Condition(level_db=-20.0)
+    comparison = Comparison(["pcm"], [6], ["si_sdr", "loudness_difference"], listen=1, conditions=[PLAIN, quiet])
+    evaluate([clip], out, comparison)
+    _, result = read_results(out)
+    assert result.condition == quiet
+    assert result.scores["si_sdr"] > 50  # what rounding to 16 bits leaves at that level
+    assert result.scores["loudness_difference"] == pytest.approx(0, abs=0.01)
+    wave = soundfile.read(clip)[0]
+    for path in (original_path(out, "clip", quiet), take_path(out, "pcm", None, "clip", quiet)):
+        np.testing.assert_allclose(soundfile.read(path)[0], wave / 10, atol=1e-4)
+    np.testing.assert_allclose(soundfile.read(original_path(out, "clip"))[0], wave, atol=1e-4)
+    present(out)
+    page = (out / "report.html").read_text()
+    assert '"clip": "clip"' in page and '"clip": "clip, level -20 dB"' in page
+
+
+def test_a_level_at_which_the_clip_would_be_cut_is_an_error_of_that_clip(tmp_path, clip):
+    evaluate([clip], tmp_path / "out", Comparison(["pcm"], [6], ["si_sdr"], conditions=[Condition(level_db=60.0)]))
+    (result,) = read_results(tmp_path / "out")
+    assert re.fullmatch(r"at \+60 dB the peak of the clip is \S+, over 1; give \d+\.\d dB or less", result.error)
 
 
 def test_what_failed_is_told_with_its_condition(tmp_path, clip):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqcodec.arrays import Wave
+from vqcodec.errors import AudioError
 from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded
 from vqcodec.evaluation.conditions import Condition
@@ -24,6 +25,23 @@ class Rendering:
     coded: Coded
     coded_seconds: float
     delay_samples: int
+
+
+def under(wave: Wave, condition: Condition) -> Wave:
+    """Return the clip [T] that is coded and compared with, at the level that `condition` asks.
+
+    Raises AudioError where it would leave [-1, 1].
+    """
+    if not condition.level_db:
+        return wave
+    scaled: Wave = wave * np.float32(10 ** (condition.level_db / 20))
+    peak = float(np.abs(scaled).max(initial=0.0))
+    if peak > 1:
+        most = condition.level_db - 20 * np.log10(peak)
+        raise AudioError(
+            f"at {condition.level_db:+g} dB the peak of the clip is {peak:.3g}, over 1; give {most:.1f} dB or less"
+        )
+    return scaled
 
 
 def code(codec: CodecUnderTest, wave: Wave, rate_hz: int, kbps: float | None, condition: Condition) -> Rendering:

@@ -9,6 +9,7 @@ from vqcodec.errors import ConfigError
 
 MOST_GENERATIONS = 100
 MOST_SHIFT_MS = 1000.0
+MOST_LEVEL_DB = 100.0
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,20 @@ class Condition:
     generations: codings in a row: what was decoded is coded again, and the last is scored, against the clip
     shift_ms:    silence in milliseconds that is put in front before each coding, and stays: the n-th coding sees the
                  clip n times as much later, at other places in its frames
+    level_db:    gain of the clip in dB, before all else; what comes of it is the clip that is compared with
 
     Raises ConfigError for values that cannot be.
     """
 
     generations: int = 1
     shift_ms: float = 0.0
+    level_db: float = 0.0
 
     def __post_init__(self) -> None:
         if type(self.generations) is not int or not 1 <= self.generations <= MOST_GENERATIONS:
             raise ConfigError(f"generations {self.generations!r:.40} is no count; give 1 to {MOST_GENERATIONS}")
         _check_range("shift_ms", self.shift_ms, 0, MOST_SHIFT_MS)
+        _check_range("level_db", self.level_db, -MOST_LEVEL_DB, MOST_LEVEL_DB)
 
     @property
     def label(self) -> str:
@@ -36,13 +40,19 @@ class Condition:
         parts = [
             f"{self.generations} generations" if self.generations > 1 else "",
             f"shift {self.shift_ms:g} ms" if self.shift_ms else "",
+            f"level {self.level_db:+g} dB" if self.level_db else "",
         ]
         return ", ".join(part for part in parts if part)
 
     @property
     def order(self) -> tuple[Any, ...]:
         """Return what conditions are sorted by: the plain one first, then by what they do, generations rising."""
-        return self.shift_ms, self.generations
+        return self.level_db != 0, self.level_db, self.shift_ms, self.generations
+
+    @property
+    def of_clip(self) -> "Condition":
+        """Return what of it changes the clip that is compared with: the level."""
+        return Condition(level_db=self.level_db)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of a result, by name: those that are not as by default."""

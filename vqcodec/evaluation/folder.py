@@ -73,9 +73,9 @@ def audio_folder(out: Path) -> Path:
     return out / "audio"
 
 
-def original_path(out: Path, clip: str) -> Path:
-    """Tell where the original of a clip to listen to is kept, FLAC."""
-    return audio_folder(out) / "original" / f"{_file_name(clip)}.flac"
+def original_path(out: Path, clip: str, condition: Condition = PLAIN) -> Path:
+    """Tell where a clip to listen to is kept as it was before coding, FLAC."""
+    return audio_folder(out) / _point_name("original", None, condition.of_clip) / f"{_file_name(clip)}.flac"
 
 
 def take_path(out: Path, codec: str, kbps: float | None, clip: str, condition: Condition = PLAIN) -> Path:

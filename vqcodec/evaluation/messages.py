@@ -10,7 +10,7 @@ from vqcodec.arrays import Wave
 from vqcodec.errors import VqcodecError
 from vqcodec.evaluation.clips import EvaluationClip, clip_hash, read_clip
 from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, opened
-from vqcodec.evaluation.coding import Rendering, code
+from vqcodec.evaluation.coding import Rendering, code, under
 from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
 from vqcodec.evaluation.results import Result, said_of
@@ -108,6 +108,7 @@ def run_job(job: Job, *, on_step: Callable[[str], None] | None = None) -> Result
     result = _begun(job)
     try:
         wave, rate_hz = read_clip(job.clip.path, job.clip.excerpt)
+        wave = under(wave, job.condition)
         rendering = code(opened(job.entry), wave, rate_hz, job.kbps, job.condition)
     except VqcodecError as error:
         return replace(result, error=printable(str(error)))
@@ -122,7 +123,7 @@ def _keep(job: Job, codec: str, wave: Wave, rendering: Rendering, rate_hz: int) 
     """Write the audio to listen to, and the codes."""
     what = job.clip.name, job.condition
     if job.keeps_audio:
-        write_audio(original_path(job.out, job.clip.name), wave, rate_hz)
+        write_audio(original_path(job.out, *what), wave, rate_hz)
         write_audio(take_path(job.out, codec, job.kbps, *what), rendering.wave_hat, rate_hz)
     if rendering.coded.codes is not None:
         write_codes(codes_path(job.out, codec, job.kbps, *what), rendering.coded.codes)

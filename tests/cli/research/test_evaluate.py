@@ -96,6 +96,7 @@ def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips, in_process):
         (("clips", "--out", "out", "--generations", "2,x"), 2, "is no count"),
         (("clips", "--out", "out", "--generations", "0"), 1, "generations 0 is no count; give 1 to 100"),
         (("clips", "--out", "out", "--shift-ms", "-4"), 1, "shift_ms -4.0 cannot be; give 0 to 1000"),
+        (("clips", "--out", "out", "--level", "nan"), 1, "level_db nan cannot be; give -100 to 100"),
         (("absent", "--out", "out"), 1, "absent"),
         (("", "--out", "out"), 1, "source is empty"),
         (("--summary", "absent"), 1, "absent"),

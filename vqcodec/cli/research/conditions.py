@@ -18,12 +18,13 @@ class AskedConditions:
 
     generations: list[int]
     shift_ms: float
+    level: float
 
     def each(self) -> "list[Condition]":
         """Return the conditions: one for each number of generations. Raises ConfigError for values that cannot be."""
         from vqcodec.evaluation.conditions import Condition
 
-        return [Condition(generations=generations, shift_ms=self.shift_ms) for generations in self.generations]
+        return [Condition(count, shift_ms=self.shift_ms, level_db=self.level) for count in self.generations]
 
 
 class _Counts(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
@@ -49,6 +50,7 @@ _OPTIONS = (
     click.option(
         "--shift-ms", type=float, default=0.0, show_default=True, help="Silence put in front before each coding, in ms."
     ),
+    click.option("--level", type=float, default=0.0, show_default=True, help="Gain of clips in dB, before all else."),
 )
 
 
