@@ -9,6 +9,7 @@ from vqcodec.errors import AudioError
 from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded
 from vqcodec.evaluation.conditions import Condition
+from vqcodec.evaluation.noise import Noise, mixed
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Rendering:
     delay_samples: int
 
 
-def under(wave: Wave, condition: Condition) -> Wave:
-    """Return the clip [T] that is coded and compared with, at the level that `condition` asks.
+def under(wave: Wave, rate_hz: int, condition: Condition, noise: Noise | None) -> Wave:
+    """Return the clip [T] that is coded and compared with: with noise, and at the level that `condition` asks.
 
-    Raises AudioError where it would leave [-1, 1].
+    Raises AudioError where it would leave [-1, 1] at that level, and as `mixed`.
     """
+    if noise is not None and condition.snr_db is not None:
+        wave = mixed(wave, rate_hz, noise, condition.snr_db)
     if not condition.level_db:
         return wave
     scaled: Wave = wave * np.float32(10 ** (condition.level_db / 20))

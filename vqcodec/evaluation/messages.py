@@ -1,5 +1,6 @@
 """The jobs of an evaluation, a clip through a codec at a rate each: done here, or by processes that may die of one."""
 
+import hashlib
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -13,6 +14,7 @@ from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, opened
 from vqcodec.evaluation.coding import Rendering, code, under
 from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
+from vqcodec.evaluation.noise import Noise
 from vqcodec.evaluation.results import Result, said_of
 from vqcodec.metrics import METRICS, Measured, Metric, wer_by
 from vqcodec.system.workers import Pool, Work
@@ -44,7 +46,16 @@ class Job:
     keeps_audio: bool
     recogniser: str | None = None
     condition: Condition = PLAIN
+    noise: Noise | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def clip_hash(self) -> str | None:
+        """Return what tells from others what is coded: the clip, and its noise if there is any."""
+        hashed = clip_hash(self.clip.path, self.clip.excerpt)
+        if self.noise is None:
+            return hashed
+        return hashlib.sha256(f"{hashed} {self.noise.mark()}".encode()).hexdigest()[:16]
 
     @property
     def key(self) -> _Key:
@@ -108,7 +119,7 @@ def run_job(job: Job, *, on_step: Callable[[str], None] | None = None) -> Result
     result = _begun(job)
     try:
         wave, rate_hz = read_clip(job.clip.path, job.clip.excerpt)
-        wave = under(wave, job.condition)
+        wave = under(wave, rate_hz, job.condition, job.noise)
         rendering = code(opened(job.entry), wave, rate_hz, job.kbps, job.condition)
     except VqcodecError as error:
         return replace(result, error=printable(str(error)))
@@ -141,7 +152,7 @@ def _begun(job: Job) -> Result:
         codec.version,
         clip.name,
         job.kbps,
-        clip_hash=clip_hash(clip.path, clip.excerpt),
+        clip_hash=job.clip_hash,
         columns=dict(clip.columns),
         condition=job.condition,
     )

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.errors import ConfigError, OutputError
-from vqcodec.evaluation.clips import EvaluationClip, clip_hash, find_clips
+from vqcodec.evaluation.clips import EvaluationClip, find_clips
 from vqcodec.evaluation.codecs.codec_spec import name_of, open_all, opened, parse_entry
 from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_settings
 from vqcodec.evaluation.messages import Job, run_jobs
+from vqcodec.evaluation.noise import Noise, draw_noise
 from vqcodec.evaluation.results import RESULTS, Key, Result, ResultsFile, finished, read_results
 from vqcodec.metrics import METRICS, wer_by
 from vqcodec.output import output_errors
@@ -61,22 +63,24 @@ def evaluate(
     versions stays and only the rest is done. `workers` processes do the work: one that dies costs what it died of,
     which its result names. 0: this process does it.
 
-    Raises ConfigError for unknown names, AudioError for sources without audio, OutputError for a folder that has
-    results already, WorkerError if workers die while they start.
+    Raises ConfigError for unknown names, AudioError for sources (of clips or noise) without audio, OutputError for a
+    folder that has results already, WorkerError if workers die while they start.
     """
     metrics, recogniser, kbps = comparison.all_metrics, comparison.recogniser, comparison.kbps
     _check_metrics(metrics, recogniser)
     out_audio = audio_folder(out).resolve()
     clips = [clip for clip in find_clips(sources) if out_audio not in clip.path.resolve().parents]
+    noises = {condition.noise: find_audio([condition.noise]) for condition in comparison.conditions if condition.noise}
     entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
     rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
     notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
     settings = Settings(list(entries), skipped, metrics, _to_listen(clips, comparison.listen), notes)
     done = _prepare(out, settings, resume=resume)
     jobs = [
-        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser, condition)
+        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser, condition, noise)
         for clip in clips
         for condition in dict.fromkeys(comparison.conditions)
+        for noise in [_noise_of(clip, condition, noises)]
         for name, entry in entries.items()
         for rate in rates[name]
     ]
@@ -87,6 +91,11 @@ def evaluate(
             if on_progress is not None:
                 on_progress(count, len(jobs))
     return settings
+
+
+def _noise_of(clip: EvaluationClip, condition: Condition, noises: Mapping[str, Sequence[Clip]]) -> Noise | None:
+    """What is heard under a clip."""
+    return None if condition.noise is None else draw_noise(noises[condition.noise], clip.name, condition.noise_seed)
 
 
 def _check_metrics(metrics: Sequence[str], recogniser: str | None) -> None:
@@ -131,7 +140,7 @@ def _is_done(job: Job, done: Mapping[Key, Result]) -> bool:
     name = name_of(job.entry)
     wanted = Result(name, "", job.clip.name, job.kbps, condition=job.condition).key
     result = done.get(wanted)
-    now = (opened(job.entry).version, clip_hash(job.clip.path, job.clip.excerpt))
+    now = (opened(job.entry).version, job.clip_hash)
     if result is None or (result.version, result.clip_hash) != now:
         return False
     return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name, job.condition).exists()

@@ -19,12 +19,18 @@ class AskedConditions:
     generations: list[int]
     shift_ms: float
     level: float
+    noise: str | None
+    snr: float | None
+    noise_seed: int
 
     def each(self) -> "list[Condition]":
         """Return the conditions: one for each number of generations. Raises ConfigError for values that cannot be."""
         from vqcodec.evaluation.conditions import Condition
 
-        return [Condition(count, shift_ms=self.shift_ms, level_db=self.level) for count in self.generations]
+        if (self.noise is None) != (self.snr is None) or (self.noise is None and self.noise_seed):
+            raise click.UsageError("--noise FOLDER and --snr DB go together, and --noise-seed with them; give both")
+        noise = self.noise, self.snr, self.noise_seed
+        return [Condition(count, self.shift_ms, self.level, *noise) for count in self.generations]
 
 
 class _Counts(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
@@ -50,7 +56,10 @@ _OPTIONS = (
     click.option(
         "--shift-ms", type=float, default=0.0, show_default=True, help="Silence put in front before each coding, in ms."
     ),
-    click.option("--level", type=float, default=0.0, show_default=True, help="Gain of clips in dB, before all else."),
+    click.option("--level", type=float, default=0.0, show_default=True, help="Gain of clips and noise in dB."),
+    click.option("--noise", metavar="FOLDER", help="Recordings of noise, one of which is under each clip; with --snr."),
+    click.option("--snr", type=float, metavar="DB", help="By how many dB the power of noise is below the clip's."),
+    click.option("--noise-seed", type=int, default=0, show_default=True, help="Of the draw of what is heard of it."),
 )
 
 
