@@ -31,6 +31,13 @@ def read(path, excerpt):
         ({"offset": 0.25}, Excerpt(0.25)),
         ({"start": "", "offset": 1, "duration": None}, Excerpt(1.0)),
         ({"duration": "2e0"}, Excerpt(None, 2.0)),
+        ({"start": "0.5", "end": "1.25"}, Excerpt(0.5, 0.75)),
+        ({"offset": 0.5, "end": 1.25}, Excerpt(0.5, 0.75)),
+        ({"end": "1.5"}, Excerpt(0.0, 1.5)),
+        ({"start": 0.5, "duration": 0.76, "end": 1.25}, Excerpt(0.5, 0.75)),
+        ({"start": 0.5, "offset": "0.50"}, Excerpt(0.5)),
+        ({"channel": "1", "end": ""}, Excerpt(channel=1)),
+        ({"start": 1, "channel": 1.0}, Excerpt(1.0, channel=1)),
     ],
 )
 def test_columns_of_a_manifest_name_an_excerpt(values, expected):
@@ -47,6 +54,44 @@ def test_what_is_no_time_is_told_by_column_and_line(value):
 def test_a_duration_of_nothing_is_refused():
     with pytest.raises(AudioError, match="duration '0' leaves nothing"):
         excerpt_of({"duration": "0"}, "m.csv: line 2")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"start": "2", "end": "1.5"}, r"end '1.5' is not behind the start, 2; correct one"),
+        ({"end": 0}, r"end 0 is not behind the start, 0;"),
+        ({"start": 1, "duration": 1, "end": 3}, r"duration 1 from 1 on and end 3 contradict each other; keep one"),
+        ({"duration": 1, "end": 3}, r"duration 1 from 0 on and end 3 contradict"),
+        ({"start": 1, "offset": 2}, r"start 1 and offset 2 contradict each other; keep one"),
+        ({"end": "late"}, r"end 'late' is no length of time in seconds"),
+        ({"channel": "left"}, r"channel 'left' is no number of a channel; give 0, 1"),
+        ({"channel": True}, r"channel True is no number"),
+    ],
+)
+def test_columns_that_contradict_each_other_are_refused(values, told):
+    with pytest.raises(AudioError, match=rf"m\.csv: line 2: {told}") as caught:
+        excerpt_of(values, "m.csv: line 2")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_end_behind_that_of_the_file_is_refused(path):
+    """Unlike a duration alone, which is what a manifest says of the whole file."""
+    with pytest.raises(AudioError, match=r"is to end at 0:00:02\.50, but the audio is 0:00:02\.00 long"):
+        read(path, excerpt_of({"end": 2.5}, "m.csv: line 2"))
+
+
+def test_one_channel_is_read_or_told_that_it_is_not_there(tmp_path):
+    waves = np.stack([np.full(RATE_HZ, 0.25), np.linspace(0, 0.5, RATE_HZ)]).astype(np.float32)
+    soundfile.write(tmp_path / "stereo.wav", waves.T, RATE_HZ, subtype="FLOAT")
+    with AudioReader(tmp_path / "stereo.wav") as audio:
+        blocks = list(Excerpt(0.5, channel=1).read(audio, 1000, "the row"))
+        np.testing.assert_array_equal(np.concatenate(blocks, axis=1), waves[1:, 8000:])
+    with AudioReader(tmp_path / "stereo.wav") as audio:
+        with pytest.raises(AudioError, match=r"the row: has no channel 2; give 0 to 1"):
+            next(Excerpt(channel=2).read(audio, 1000, "the row"))
+        with pytest.raises(AudioError, match=r"has no channel 2"):
+            Excerpt(channel=2).span_in(audio)
 
 
 def test_an_excerpt_is_its_samples(path, speech):

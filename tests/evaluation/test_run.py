@@ -154,6 +154,23 @@ def test_the_part_of_a_file_that_a_manifest_names_is_scored_and_another_part_is_
         np.testing.assert_allclose(soundfile.read(original_path(out, "first"))[0], expected, atol=1e-4)
 
 
+def test_the_channel_and_the_end_that_a_manifest_names_are_scored_and_another_channel_is_done_again(tmp_path, speech):
+    waves = np.stack([speech[:24000], speech[24000:48000]])
+    soundfile.write(tmp_path / "two.wav", waves.T, 16000)
+    out, manifest = tmp_path / "out", tmp_path / "clips.csv"
+    comparison = Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"], listen=1)
+    for channel in (0, 1):
+        manifest.write_text(f"path,start,end,channel\ntwo.wav,0.25,1.25,{channel}\n")
+        evaluate([manifest], out, comparison, resume=channel > 0)
+        (result,) = read_results(out)
+        assert (result.seconds, result.error) == (1.0, None)
+        np.testing.assert_allclose(soundfile.read(original_path(out, "two"))[0], waves[channel, 4000:20000], atol=1e-4)
+    manifest.write_text("path,channel\ntwo.wav,2\n")
+    evaluate([manifest], out, comparison, resume=True)
+    (result,) = read_results(out)
+    assert "two.wav: has no channel 2; give 0 to 1" in result.error
+
+
 @pytest.mark.parametrize("start", [1.0, 2.0])
 def test_an_excerpt_that_the_file_does_not_hold_is_a_result_with_an_error(tmp_path, clips, start):
     (clips / "clips.jsonl").write_text(json.dumps({"path": "0.wav", "start": start, "duration": 1.0}))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.cli import main
-from vqcodec.errors import TrainingError
+from vqcodec.errors import AudioError, TrainingError
 from vqcodec.files.convert import compress, decompress
 from vqcodec.models.weights import load_weights, save_weights
 from vqcodec.training.entropy import EntropyFit, collect_codes, fit_entropy, measured_bits
@@ -59,6 +59,13 @@ def test_codes_are_of_the_part_that_a_manifest_names(tmp_path, toy_codec, speech
     )
     (wanted,) = collect_codes(toy_codec, [Clip(tmp_path / "part.wav")])
     np.testing.assert_array_equal(codes, wanted)
+    soundfile.write(tmp_path / "two.wav", np.stack([0 * wave, wave], axis=1), rate_hz, subtype="FLOAT")
+    (tmp_path / "list.csv").write_text("path,start,end,channel\ntwo.wav,1.5,1.9,1\n")
+    (codes,) = collect_codes(toy_codec, find_audio([tmp_path / "list.csv"]))
+    np.testing.assert_array_equal(codes, wanted)
+    (tmp_path / "list.csv").write_text("path,channel\ntwo.wav,2\n")
+    with pytest.raises(AudioError, match=r"two\.wav: has no channel 2; give 0 to 1"):
+        list(collect_codes(toy_codec, find_audio([tmp_path / "list.csv"])))
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Any
 
 import soundfile
 
-from vqcodec.audio.excerpt import START_COLUMNS, Excerpt, excerpt_of
+from vqcodec.audio.excerpt import CHANNEL_COLUMN, END_COLUMN, START_COLUMNS, Excerpt, excerpt_of
 from vqcodec.audio.walk import walk_files
 from vqcodec.errors import AudioError
 from vqcodec.output import check_length
@@ -41,11 +41,15 @@ class Clip:
 
     @property
     def is_excerpt(self) -> bool:
-        """Whether its row asks for what begins later, as tokenize reads the columns start and offset."""
-        return any(self.columns.get(name, "").strip("0.") for name in START_COLUMNS)
+        """Whether its row asks for less than the file: what begins later, has an end of its own, or is one channel.
+
+        A duration alone does not count: it is often what a manifest says of the whole file.
+        """
+        begins_later = any(self.columns.get(name, "").strip("0.") for name in START_COLUMNS)
+        return begins_later or any(self.columns.get(name, "").strip() for name in (END_COLUMN, CHANNEL_COLUMN))
 
     def excerpt(self) -> Excerpt:
-        """Return the part of the file that its row names. Raises AudioError for what is no time."""
+        """Return the part of the file that its row names. Raises AudioError as `excerpt_of`."""
         return excerpt_of(self.columns, self.where)
 
 

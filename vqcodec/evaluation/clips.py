@@ -32,7 +32,7 @@ class EvaluationClip:
 def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
     """Return the clips of files, folders, globs and manifests, named by column id, else by path below the folder.
 
-    Raises AudioError for a source without audio, for two clips of one name, and for times of excerpts that are none.
+    Raises AudioError for a source without audio, for two clips of one name, and for columns as `excerpt_of`.
     """
     clips: dict[str, EvaluationClip] = {}
     for source in sources:
@@ -57,14 +57,16 @@ def clip_hash(path: Path, excerpt: Excerpt = WHOLE) -> str | None:
     except OSError:
         return None
     if excerpt != WHOLE:
-        digest.update(repr((excerpt.start_seconds, excerpt.duration_seconds)).encode())
+        named = (excerpt.start_seconds, excerpt.duration_seconds)
+        digest.update(repr(named if excerpt.channel is None else (*named, excerpt.channel)).encode())
     return digest.hexdigest()[:16]
 
 
 def read_clip(path: Path, excerpt: Excerpt = WHOLE) -> tuple[Wave, int]:
-    """Return the samples float32 [T] of a file or its part, channels averaged, and their rate in Hz.
+    """Return the samples float32 [T] of a file or its part, and their rate in Hz; of all channels unless it names one.
 
-    Raises AudioError for what cannot be read, holds no samples, ends before the excerpt does or holds NaN.
+    Raises AudioError for what cannot be read, holds no samples or not that channel, ends before the excerpt does or
+    holds NaN.
     """
     downmix = Downmix(str(path))
     with AudioReader(path) as audio:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
 from vqcodec.errors import ConfigError
+from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.results import check_text_mapping, check_texts
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output, output_errors
@@ -72,19 +73,19 @@ def audio_folder(out: Path) -> Path:
     return out / "audio"
 
 
-def original_path(out: Path, clip: str) -> Path:
-    """Tell where the original of a clip to listen to is kept, FLAC."""
-    return audio_folder(out) / "original" / f"{_file_name(clip)}.flac"
+def original_path(out: Path, clip: str, condition: Condition = PLAIN) -> Path:
+    """Tell where a clip to listen to is kept as it was before coding, FLAC."""
+    return audio_folder(out) / _point_name("original", None, condition.of_clip) / f"{_file_name(clip)}.flac"
 
 
-def take_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
+def take_path(out: Path, codec: str, kbps: float | None, clip: str, condition: Condition = PLAIN) -> Path:
     """Tell where a rendering of a clip to listen to is kept, FLAC, aligned with the original."""
-    return audio_folder(out) / _point_name(codec, kbps) / f"{_file_name(clip)}.flac"
+    return audio_folder(out) / _point_name(codec, kbps, condition) / f"{_file_name(clip)}.flac"
 
 
-def codes_path(out: Path, codec: str, kbps: float | None, clip: str) -> Path:
-    """Tell where the codes [K, F] of a neural codec are kept, npy."""
-    return out / "codes" / _point_name(codec, kbps) / f"{_file_name(clip)}.npy"
+def codes_path(out: Path, codec: str, kbps: float | None, clip: str, condition: Condition = PLAIN) -> Path:
+    """Tell where the codes [K, F] of a neural codec are kept, npy: those of the last coding."""
+    return out / "codes" / _point_name(codec, kbps, condition) / f"{_file_name(clip)}.npy"
 
 
 def write_audio(path: Path, wave: Wave, rate_hz: int) -> None:
@@ -130,8 +131,9 @@ def _write(path: Path, data: bytes) -> None:
             temporary.write_bytes(data)
 
 
-def _point_name(codec: str, kbps: float | None) -> str:
-    return _file_name(codec if kbps is None else f"{codec}@{kbps:g}")
+def _point_name(codec: str, kbps: float | None, condition: Condition) -> str:
+    name = codec if kbps is None else f"{codec}@{kbps:g}"
+    return _file_name(name if condition == PLAIN else f"{name} ({condition.label})")
 
 
 def _file_name(name: str) -> str:

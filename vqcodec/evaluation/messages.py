@@ -1,5 +1,6 @@
 """The jobs of an evaluation, a clip through a codec at a rate each: done here, or by processes that may die of one."""
 
+import hashlib
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -8,12 +9,13 @@ from pathlib import Path
 
 from vqcodec.arrays import Wave
 from vqcodec.errors import VqcodecError
-from vqcodec.evaluation.alignment import align
 from vqcodec.evaluation.clips import EvaluationClip, clip_hash, read_clip
 from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, opened
-from vqcodec.evaluation.codecs.codec_under_test import Coded
+from vqcodec.evaluation.coding import Rendering, code, under
+from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
-from vqcodec.evaluation.results import Result
+from vqcodec.evaluation.noise import Noise
+from vqcodec.evaluation.results import Result, said_of
 from vqcodec.metrics import METRICS, Measured, Metric, wer_by
 from vqcodec.system.workers import Pool, Work
 from vqcodec.texts import printable
@@ -26,12 +28,12 @@ _CODING = "coding"
 
 _LONGEST_LINE = 200
 
-_Key = tuple[str, Entry, float | None]
+_Key = tuple[str, Entry, float | None, Condition]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One clip, one codec, one rate: all that another process needs.
+    """One clip, one codec, one rate, one condition: all that another process needs.
 
     failed: metrics that killed their process, and how; they are left out.
     """
@@ -43,12 +45,22 @@ class Job:
     out: Path
     keeps_audio: bool
     recogniser: str | None = None
+    condition: Condition = PLAIN
+    noise: Noise | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def clip_hash(self) -> str | None:
+        """Return what tells from others what is coded: the clip, and its noise if there is any."""
+        hashed = clip_hash(self.clip.path, self.clip.excerpt)
+        if self.noise is None:
+            return hashed
+        return hashlib.sha256(f"{hashed} {self.noise.mark()}".encode()).hexdigest()[:16]
 
     @property
     def key(self) -> _Key:
         """Return what tells jobs of an evaluation apart."""
-        return self.clip.name, self.entry, self.kbps
+        return self.clip.name, self.entry, self.kbps, self.condition
 
 
 def run_jobs(jobs: Sequence[Job], *, workers: int) -> Generator[Result]:
@@ -107,19 +119,25 @@ def run_job(job: Job, *, on_step: Callable[[str], None] | None = None) -> Result
     result = _begun(job)
     try:
         wave, rate_hz = read_clip(job.clip.path, job.clip.excerpt)
-        coded = opened(job.entry).run(wave, rate_hz, job.kbps)
+        wave = under(wave, rate_hz, job.condition, job.noise)
+        rendering = code(opened(job.entry), wave, rate_hz, job.kbps, job.condition)
     except VqcodecError as error:
         return replace(result, error=printable(str(error)))
     except Exception as error:  # whatever a library raises of an odd clip: the others go on
         return replace(result, error=f"{_point(job)}: {_told(error)}")
-    aligned = align(wave, coded.wave_hat, rate_hz)
+    _keep(job, result.codec, wave, rendering, rate_hz)
+    result = _with_rates(result, rendering, rate_hz)
+    return _with_scores(result, job, wave, rendering.wave_hat, on_step)
+
+
+def _keep(job: Job, codec: str, wave: Wave, rendering: Rendering, rate_hz: int) -> None:
+    """Write the audio to listen to, and the codes."""
+    what = job.clip.name, job.condition
     if job.keeps_audio:
-        write_audio(original_path(job.out, job.clip.name), wave, rate_hz)
-        write_audio(take_path(job.out, result.codec, job.kbps, job.clip.name), aligned.wave_hat, rate_hz)
-    if coded.codes is not None:
-        write_codes(codes_path(job.out, result.codec, job.kbps, job.clip.name), coded.codes)
-    result = replace(_with_rates(result, coded, len(wave), rate_hz), delay_samples=aligned.delay_samples)
-    return _with_scores(result, job, wave, aligned.wave_hat, on_step)
+        write_audio(original_path(job.out, *what), wave, rate_hz)
+        write_audio(take_path(job.out, codec, job.kbps, *what), rendering.wave_hat, rate_hz)
+    if rendering.coded.codes is not None:
+        write_codes(codes_path(job.out, codec, job.kbps, *what), rendering.coded.codes)
 
 
 def _make() -> Work:
@@ -134,13 +152,14 @@ def _begun(job: Job) -> Result:
         codec.version,
         clip.name,
         job.kbps,
-        clip_hash=clip_hash(clip.path, clip.excerpt),
+        clip_hash=job.clip_hash,
         columns=dict(clip.columns),
+        condition=job.condition,
     )
 
 
-def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int) -> Result:
-    seconds = length_samples / rate_hz
+def _with_rates(result: Result, rendering: Rendering, rate_hz: int) -> Result:
+    coded, seconds = rendering.coded, rendering.coded_seconds
     payload = coded.payload_bytes
     return replace(
         result,
@@ -150,6 +169,7 @@ def _with_rates(result: Result, coded: Coded, length_samples: int, rate_hz: int)
         payload_kbps=None if payload is None else 8 * payload / seconds / 1000,
         encode_seconds=coded.encode_seconds,
         decode_seconds=coded.decode_seconds,
+        delay_samples=rendering.delay_samples,
         codebook_size=coded.codebook_size,
     )
 
@@ -186,8 +206,8 @@ def _metric(name: str, job: Job) -> Metric:
 
 
 def _point(job: Job) -> str:
-    """The codec and its rate."""
-    return name_of(job.entry) + ("" if job.kbps is None else f" at {job.kbps:g} kbps")
+    """The codec, its rate and the condition."""
+    return name_of(job.entry) + said_of(job.kbps, job.condition)
 
 
 def _told(error: Exception) -> str:

@@ -1,4 +1,7 @@
-"""Results on disk: JSON lines, one per clip, codec and rate, appended as they come; the last of its kind counts."""
+"""Results on disk: JSON lines, one per clip, codec, rate and condition, appended as they come.
+
+The last of its kind counts.
+"""
 
 import dataclasses
 import json
@@ -10,19 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import ConfigError
+from vqcodec.evaluation.conditions import CONDITION_COLUMNS, PLAIN, Condition
 from vqcodec.output import output_errors
 from vqcodec.texts import MOST_LIST_BYTES, parse_object, read_limited
 
 RESULTS = "results.jsonl"
 
+Key = tuple[str, str, float | None, *tuple[Condition, ...]]
+"""Codec, clip and rate asked, and the condition unless it is the plain one."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """One clip through one codec at one rate. With an `error`, the numbers are None and there are no scores.
+    """One clip through one codec at one rate under one condition. With an `error`, numbers are None, without scores.
 
     clip_hash tells clips of one name apart: the first digits of the SHA-256 of the file, and of its part.
-    kbps is 8 times the bytes of the coded file over the seconds of the clip; payload_kbps leaves headers out (None
-    where the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
+    kbps is 8 times the bytes of the last coded file over the seconds in it; payload_kbps leaves headers out (None where
+    the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
     `undefined` says why, by metric; so is one whose computation broke off, and `failed` says how.
     """
 
@@ -44,18 +51,26 @@ class Result:
     failed: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    condition: Condition = PLAIN
 
     @property
-    def key(self) -> tuple[str, str, float | None]:
+    def key(self) -> Key:
         """What a later result of the same replaces."""
-        return self.codec, self.clip, self.kbps_asked
+        plain = self.codec, self.clip, self.kbps_asked
+        return plain if self.condition == PLAIN else (*plain, self.condition)
 
     @property
     def failures(self) -> list[str]:
         """Tell what went wrong, a line each: the whole of it, or some metrics."""
-        at = "" if self.kbps_asked is None else f" at {self.kbps_asked:g} kbps"
+        at = said_of(self.kbps_asked, self.condition)
         lines = [f"{self.clip}: {metric} of {self.codec}{at}: {how}" for metric, how in self.failed.items()]
         return lines if self.error is None else [f"{self.clip}: {self.error}"]
+
+
+def said_of(kbps: float | None, condition: Condition) -> str:
+    """Return what messages say behind the name of a codec: the rate that was asked, if any, and the condition."""
+    at = "" if kbps is None else f" at {kbps:g} kbps"
+    return f"{at} ({condition.label})" if condition.label else at
 
 
 _REST = ("undefined", "failed", "columns", "error")
@@ -65,12 +80,16 @@ _NUMBERS = (
 )
 _MOST_CODES = 1 << 16
 """Codes of a codebook: what is counted of it is held in memory."""
-_FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", *_REST))
+_FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("scores", "condition", *_REST))
 
 
 def to_json(result: Result) -> str:
-    """Write one line: facts, then every score by its name (null: not defined), then why, columns and error if any."""
+    """Write one line: facts, the condition, every score by its name (null: not defined), why, columns and error.
+
+    Of the condition there is what is not as by default.
+    """
     row: dict[str, Any] = {name: _rounded(getattr(result, name)) for name in _FACTS}
+    row |= result.condition.columns()
     row |= {name: None if math.isnan(score) else _rounded(score) for name, score in result.scores.items()}
     row |= {name: value for name in _REST if (value := getattr(result, name))}
     return json.dumps(row, ensure_ascii=False, default=dict)
@@ -81,8 +100,13 @@ def from_json(line: str) -> Result:
     row = parse_object(line)
     check_texts(row)
     facts = {name: row.pop(name) for name in (*_FACTS, *_REST) if name in row}
+    asked = {name: row.pop(name) for name in CONDITION_COLUMNS if name in row}
     scores = {name: math.nan if score is None else _number(score) for name, score in row.items()}
-    return _checked(Result(**facts, scores=scores))
+    try:
+        condition = Condition(**asked)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return _checked(Result(**facts, scores=scores, condition=condition))
 
 
 def _checked(result: Result) -> Result:
@@ -125,7 +149,7 @@ def _number(value: Any) -> float:
 
 
 def read_results(path: Path) -> list[Result]:
-    """Return the results of a file or of the folder of an evaluation, the last of each clip, codec and rate, in order.
+    """Return the results of a file or of the folder of an evaluation, the last of each key, in order.
 
     A last line that was cut, as a kill leaves it, does not count. Raises ConfigError for a missing file or one that is
     of something else.
@@ -138,7 +162,7 @@ def read_results(path: Path) -> list[Result]:
     except ValueError as error:
         raise ConfigError(f"{path}: no results ({error}); give the folder of an evaluation") from None
     lines = text.split("\n")[:-1]  # what follows the last newline is empty or cut
-    results: dict[tuple[str, str, float | None], Result] = {}
+    results: dict[Key, Result] = {}
     for line_number, line in enumerate(lines, start=1):
         try:
             result = from_json(line)
@@ -170,7 +194,7 @@ class ResultsFile:
         self._file.close()
 
 
-def finished(results: Iterable[Result], metrics: Iterable[str]) -> dict[tuple[str, str, float | None], Result]:
+def finished(results: Iterable[Result], metrics: Iterable[str]) -> dict[Key, Result]:
     """Select those without a failure that have every one of `metrics`, by key."""
     wanted = set(metrics)
     return {r.key: r for r in results if not r.failures and wanted <= r.scores.keys()}

@@ -1,16 +1,19 @@
-"""An evaluation: every clip through every codec at every rate, scored, over processes, resumable."""
+"""An evaluation: every clip through every codec at every rate and condition, scored, over processes, resumable."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.errors import ConfigError, OutputError
-from vqcodec.evaluation.clips import EvaluationClip, clip_hash, find_clips
+from vqcodec.evaluation.clips import EvaluationClip, find_clips
 from vqcodec.evaluation.codecs.codec_spec import name_of, open_all, opened, parse_entry
+from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_settings
 from vqcodec.evaluation.messages import Job, run_jobs
-from vqcodec.evaluation.results import RESULTS, Result, ResultsFile, finished, read_results
+from vqcodec.evaluation.noise import Noise, draw_noise
+from vqcodec.evaluation.results import RESULTS, Key, Result, ResultsFile, finished, read_results
 from vqcodec.metrics import METRICS, wer_by
 from vqcodec.output import output_errors
 
@@ -32,6 +35,7 @@ class Comparison:
     recogniser: a command with {wav} that prints what is said: wer is measured as well, against the column text of the
                 manifest if there is one
     listen:     clips whose audio is kept
+    conditions: what happens to clips; each is compared
     """
 
     codecs: Sequence[str]
@@ -40,6 +44,7 @@ class Comparison:
     externals: Mapping[str, str] = field(default_factory=dict)
     recogniser: str | None = None
     listen: int = 6
+    conditions: Sequence[Condition] = (PLAIN,)
 
     @property
     def all_metrics(self) -> list[str]:
@@ -62,21 +67,24 @@ def evaluate(
     versions stays and only the rest is done. `workers` processes do the work: one that dies costs what it died of,
     which its result names. 0: this process does it.
 
-    Raises ConfigError for unknown names, AudioError for sources without audio, OutputError for a folder that has
-    results already, WorkerError if workers die while they start.
+    Raises ConfigError for unknown names, AudioError for sources (of clips or noise) without audio, OutputError for a
+    folder that has results already, WorkerError if workers die while they start.
     """
     metrics, recogniser, kbps = comparison.all_metrics, comparison.recogniser, comparison.kbps
     _check_metrics(metrics, recogniser)
     out_audio = audio_folder(out).resolve()
     clips = [clip for clip in find_clips(sources) if out_audio not in clip.path.resolve().parents]
+    noises = {condition.noise: find_audio([condition.noise]) for condition in comparison.conditions if condition.noise}
     entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
     rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
     notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
     settings = Settings(list(entries), skipped, metrics, _to_listen(clips, comparison.listen), notes)
     done = _prepare(out, settings, resume=resume)
     jobs = [
-        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser)
+        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser, condition, noise)
         for clip in clips
+        for condition in dict.fromkeys(comparison.conditions)
+        for noise in [_noise_of(clip, condition, noises)]
         for name, entry in entries.items()
         for rate in rates[name]
     ]
@@ -87,6 +95,11 @@ def evaluate(
             if on_progress is not None:
                 on_progress(count, len(jobs))
     return settings
+
+
+def _noise_of(clip: EvaluationClip, condition: Condition, noises: Mapping[str, Sequence[Clip]]) -> Noise | None:
+    """What is heard under a clip."""
+    return None if condition.noise is None else draw_noise(noises[condition.noise], clip.name, condition.noise_seed)
 
 
 def _check_metrics(metrics: Sequence[str], recogniser: str | None) -> None:
@@ -114,7 +127,7 @@ def _moved(name: str, asked: Sequence[float], rates: Sequence[float | None]) -> 
     return f"{name} ran at {ran} kbps, what it has nearest to {wanted}"
 
 
-def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, str, float | None], Result]:
+def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[Key, Result]:
     """Make the folder; what it holds already, by key."""
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -126,11 +139,12 @@ def _prepare(out: Path, settings: Settings, *, resume: bool) -> dict[tuple[str, 
     return done
 
 
-def _is_done(job: Job, done: Mapping[tuple[str, str, float | None], Result]) -> bool:
+def _is_done(job: Job, done: Mapping[Key, Result]) -> bool:
     """Tell whether a result is of this file, by this version of the codec, and has its audio where that is kept."""
     name = name_of(job.entry)
-    result = done.get((name, job.clip.name, job.kbps))
-    now = (opened(job.entry).version, clip_hash(job.clip.path, job.clip.excerpt))
+    wanted = Result(name, "", job.clip.name, job.kbps, condition=job.condition).key
+    result = done.get(wanted)
+    now = (opened(job.entry).version, job.clip_hash)
     if result is None or (result.version, result.clip_hash) != now:
         return False
-    return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name).exists()
+    return not job.keeps_audio or take_path(job.out, name, job.kbps, job.clip.name, job.condition).exists()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.evaluation.bdrate import Curve, bd_quality, bd_rate
+from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.report.report_data import Interval, Point
 from vqcodec.evaluation.results import Result
 
@@ -17,19 +18,22 @@ Floats = NDArray[np.float64]
 
 
 def summarise(results: Iterable[Result], metrics: Sequence[str]) -> list[Point]:
-    """Make one point per codec and rate, in order of codec and kbps, over the clips without an error.
+    """Make one point per codec, rate and condition, over the clips without an error.
+
+    They are in the order of the condition, the codec and kbps.
 
     kbps is that of all clips together, bytes over seconds. Intervals hold 95 % of the means of 2,000 resamples of the
     clips (percentile bootstrap, Efron 1979, with percentiles expanded by Student's t for few clips, Hesterberg 2015);
     the same resamples for all codecs, so that equal results look equal.
     """
-    groups: dict[tuple[str, float | None], list[Result]] = {}
+    groups: dict[tuple[Condition, str, float | None], list[Result]] = {}
     for result in results:
         if result.error is None:
-            groups.setdefault((result.codec, result.kbps_asked), []).append(result)
-    points = [_point(codec, asked, rows, metrics) for (codec, asked), rows in groups.items()]
-    order = {codec: rank for rank, (codec, _) in reversed(list(enumerate(groups)))}
-    return sorted(points, key=lambda point: (order[point.codec], point.kbps.mean))
+            groups.setdefault((result.condition, result.codec, result.kbps_asked), []).append(result)
+    points = [_point(rows, metrics) for rows in groups.values()]
+    conditions = sorted({condition for condition, _, _ in groups}, key=lambda condition: condition.order)
+    order = {codec: rank for rank, (_, codec, _) in reversed(list(enumerate(groups)))}
+    return sorted(points, key=lambda p: (conditions.index(p.condition), order[p.codec], p.kbps.mean))
 
 
 def group_by(results: Iterable[Result], column: str) -> dict[str, list[Result]]:
@@ -49,18 +53,29 @@ class CurveComparison:
     metric: str
     bd_rate: float
     bd_quality: float
+    condition: Condition = PLAIN
 
 
 def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[CurveComparison]:
-    """Compare every other codec with `anchor`."""
+    """Compare every other codec with `anchor`, under each condition."""
     codecs = [codec for codec in dict.fromkeys(point.codec for point in points) if codec != anchor]
     comparisons = []
-    for metric in metrics:
-        base = curve_of(points, anchor, metric)
-        for codec in codecs:
-            curve = curve_of(points, codec, metric)
-            comparisons.append(CurveComparison(codec, anchor, metric, bd_rate(base, curve), bd_quality(base, curve)))
+    for condition, alike in by_condition(points).items():
+        for metric in metrics:
+            base = curve_of(alike, anchor, metric)
+            for codec in codecs:
+                curve = curve_of(alike, codec, metric)
+                saved = bd_rate(base, curve), bd_quality(base, curve)
+                comparisons.append(CurveComparison(codec, anchor, metric, *saved, condition))
     return comparisons
+
+
+def by_condition(points: Iterable[Point]) -> dict[Condition, list[Point]]:
+    """Sort points by their condition, in order."""
+    groups: dict[Condition, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.condition, []).append(point)
+    return groups
 
 
 def curve_of(points: Sequence[Point], codec: str, metric: str) -> Curve:
@@ -82,13 +97,14 @@ def pareto_front(points: Sequence[Point], metric: str, *, higher_is_better: bool
     return front
 
 
-def _point(codec: str, asked: float | None, rows: list[Result], metrics: Sequence[str]) -> Point:
+def _point(rows: list[Result], metrics: Sequence[str]) -> Point:
+    """The point of results that differ in their clip only."""
     rows = sorted(rows, key=lambda row: row.clip)
     seconds = np.array([row.seconds for row in rows], dtype=np.float64)
     payload = np.array([row.payload_kbps for row in rows], dtype=np.float64)
     return Point(
-        codec=codec,
-        kbps_asked=asked,
+        codec=rows[0].codec,
+        kbps_asked=rows[0].kbps_asked,
         kbps=_interval(np.array([row.kbps for row in rows], dtype=np.float64), seconds),
         payload_kbps=None if np.isnan(payload).any() else _interval(payload, seconds),
         scores={
@@ -96,6 +112,7 @@ def _point(codec: str, asked: float | None, rows: list[Result], metrics: Sequenc
             for metric in metrics
             if all(metric in row.scores for row in rows)
         },
+        condition=rows[0].condition,
     )
 
 

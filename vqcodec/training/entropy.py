@@ -48,14 +48,16 @@ class EntropyFit:
 
 
 def collect_codes(codec: Codec, clips: Iterable[Clip], *, shifts: Sequence[float] = (0.0,)) -> Iterator[StoredCodes]:
-    """Yield the codes uint16 [K, F] of every channel of every clip, once per shift of its start, in frames.
+    """Yield the codes uint16 [K, F] of every clip, once per shift of its start, in frames.
 
-    Raises AudioError for a clip that cannot be read, holds no samples, or ends before its excerpt does.
+    Of every channel, or of the one that its row names. Raises AudioError for a clip that cannot be read, holds no
+    samples or not that channel, or ends before its excerpt does.
     """
     for clip in clips:
         with AudioReader(clip.path) as audio:
-            resampler = Resampler(audio.rate_hz, codec.sample_rate_hz, audio.channels)
-            blocks = clip.excerpt().read(audio, audio.rate_hz, str(clip.path))
+            excerpt, name = clip.excerpt(), str(clip.path)
+            resampler = Resampler(audio.rate_hz, codec.sample_rate_hz, excerpt.channels_in(audio, name))
+            blocks = excerpt.read(audio, audio.rate_hz, name)
             parts = [resampler.push(block) for block in blocks]
             wave = np.concatenate([*parts, resampler.flush()], axis=1)
         for shift in shifts:

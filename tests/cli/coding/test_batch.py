@@ -269,6 +269,15 @@ def test_encoding_tells_that_excerpts_of_a_manifest_are_not_cut(run, tmp_path, s
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+@pytest.mark.parametrize(("column", "value"), [("end", 1.0), ("channel", 0)])
+def test_encoding_tells_that_ends_and_channels_of_a_manifest_are_not_obeyed(
+    run, tmp_path, speech_path, toy_weights, column, value
+):
+    (tmp_path / "m.csv").write_text(f"path,{column}\n{speech_path},{value}\n")
+    result = run("encode", tmp_path / "m.csv", "--out-dir", tmp_path / "out", "--model", toy_weights)
+    assert "1 of 1 rows name excerpts, yet whole files are encoded, each once" in result.stderr
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_import_takes_folders(run, tmp_path, workers):
     old, new = tmp_path / "old", tmp_path / "new"

@@ -60,6 +60,17 @@ def test_external_codecs_and_recognisers_are_commands(tmp_path, clips, in_proces
     assert again.exit_code == 0, again.output
 
 
+def test_each_number_of_generations_is_a_row_of_its_own(tmp_path, clips, in_process):
+    done = run(
+        *("evaluate", clips / "0.wav", "--out", tmp_path / "out", "--workers", 1, "--metrics", "si_sdr"),
+        *("--codecs", "mp3@32", "--generations", "1,3", "--shift-ms", "2.5"),
+    )
+    assert done.exit_code == 0, done.output
+    rows = [line.split("|")[1:3] for line in done.stdout.splitlines() if line.startswith("| mp3")]
+    conditions = [condition.strip() for _, condition in rows]
+    assert conditions[:2] == ["shift 2.5 ms", "3 generations, shift 2.5 ms"]
+
+
 def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips, in_process):
     arguments = ("evaluate", clips, "--codecs", "pcm", "--metrics", "stoi", "--workers", 1, "--out", tmp_path / "out")
     done = run(*arguments, "--anchor", "lyra")
@@ -83,6 +94,13 @@ def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips, in_process):
         (("clips", "--out", "out", "--external", "a@b=x {in} {bits}; y {bits} {out}"), 2, "a name without @"),
         (("clips", "--out", "out", "--external", "x=one", "--codecs", "x"), 1, "two commands"),
         (("clips", "--out", "out", "--metrics", "wer"), 1, "recogniser"),
+        (("clips", "--out", "out", "--generations", "2,x"), 2, "is no count"),
+        (("clips", "--out", "out", "--generations", "0"), 1, "generations 0 is no count; give 1 to 100"),
+        (("clips", "--out", "out", "--shift-ms", "-4"), 1, "shift_ms -4.0 cannot be; give 0 to 1000"),
+        (("clips", "--out", "out", "--level", "nan"), 1, "level_db nan cannot be; give -100 to 100"),
+        (("clips", "--out", "out", "--noise", "clips"), 2, "--noise FOLDER and --snr DB go together"),
+        (("clips", "--out", "out", "--snr", "10"), 2, "--noise FOLDER and --snr DB go together"),
+        (("clips", "--out", "out", "--codecs", "pcm", "--noise", "x", "--snr", "10"), 1, "x: no audio found"),
         (("absent", "--out", "out"), 1, "absent"),
         (("", "--out", "out"), 1, "source is empty"),
         (("--summary", "absent"), 1, "absent"),

@@ -123,6 +123,15 @@ def test_lists_and_archives_of_other_kinds_are_no_audio(tmp_path, name, remedy):
         found(tmp_path / name)
 
 
+def test_an_end_is_that_of_the_excerpt_and_is_not_carried(tmp_path):
+    (tmp_path / "m.csv").write_text("path,start,end,speaker\na.wav,0.5,1.25,Ada\n")
+    (one,) = found(tmp_path / "m.csv")
+    assert (one.start_seconds, one.duration_seconds, one.columns) == (0.5, 0.75, {"speaker": "Ada"})
+    (tmp_path / "m.csv").write_text("path,start,duration,end\na.wav,0.5,0.5,1.25\n")
+    with pytest.raises(AudioError, match=r"m\.csv: line 2: duration '0.5' from 0.5 on and end '1.25' contradict"):
+        found(tmp_path / "m.csv")
+
+
 def test_whole_floats_are_channels_and_null_is_nothing(tmp_path):
     (tmp_path / "m.csv").write_text("path,channel\na.wav,1.0\nb.wav,\n")
     assert [one.channel for one in found(tmp_path / "m.csv")] == [1, None]

@@ -66,6 +66,34 @@ def test_only_the_part_of_a_file_that_a_manifest_names_is_trained_on(tmp_path, c
         Segments(DataConfig(train=[str(tmp_path / "m.csv")], **plain), 16000, seed=0)
 
 
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_only_the_channel_and_the_part_up_to_the_end_that_a_manifest_names_are_trained_on(tmp_path, cache_mb):
+    """The rows name what is 0.1 and 0.2; all around it is 0.9."""
+    waves = np.full((2, 48000), 0.9, np.float32)
+    waves[1, 16000:24000], waves[0, 24000:32000] = 0.1, 0.2
+    soundfile.write(tmp_path / "a.wav", waves.T, 16000)
+    plain = {"segment_seconds": 0.4, "speed_share": 0, "filter_share": 0, "noise_share": 0, "cache_mb": cache_mb}
+    plain["gain_db"] = (0, 0)
+    (tmp_path / "m.csv").write_text("path,start,end,channel\na.wav,1.0,1.5,1\na.wav,1.5,2.0,0\na.wav,1.5,2.0,\n")
+    segments = Segments(DataConfig(train=[str(tmp_path / "m.csv")], **plain), 16000, seed=0)
+    assert segments.hours == pytest.approx(1.5 / 3600)
+    levels = {round(float(sample), 3) for index in range(30) for sample in segments[index][0]}
+    assert levels == {0.1, 0.2}
+    (tmp_path / "m.csv").write_text("path,channel\na.wav,2\n")
+    with pytest.raises(TrainingError, match=r"has no channel 2; give 0 to 1"):
+        Segments(DataConfig(train=[str(tmp_path / "m.csv")], **plain), 16000, seed=0)
+
+
+@pytest.mark.parametrize("section", ["noises", "rooms"])
+def test_noises_and_rooms_are_of_the_channel_and_part_that_a_manifest_names(tmp_path, config, section):
+    waves = np.stack([np.full(16000, 0.9), np.linspace(0, 0.5, 16000)]).astype(np.float32)
+    soundfile.write(tmp_path / "around.wav", waves.T, 16000, subtype="FLOAT")
+    (tmp_path / "m.csv").write_text("path,end,channel\naround.wav,0.5,1\n")
+    asked = config.model_copy(update={section: [str(tmp_path / "m.csv")]})
+    (recording,) = getattr(Segments(asked, 16000, seed=0)._around, section)
+    np.testing.assert_array_equal(recording, waves[1, :8000])
+
+
 def test_long_clips_are_drawn_in_proportion(config):
     """5.1 s and 3.1 s: 62 % of the segments come from the first."""
     segments = Segments(config, 8000, seed=0)

@@ -14,6 +14,11 @@ def test_clips_are_the_parts_that_a_manifest_names(tmp_path, speech_path):
     part, whole = load_clips(DataConfig(train=["none"], valid=[str(manifest)]), rate_hz)
     np.testing.assert_array_equal(part.wave, wave[round(1.5 * rate_hz) :][: round(0.4 * rate_hz)])
     np.testing.assert_array_equal(whole.wave, wave)
+    soundfile.write(tmp_path / "two.wav", np.stack([0 * wave, wave], axis=1), rate_hz, subtype="FLOAT")
+    manifest.write_text("path,start,end,channel\ntwo.wav,1.5,1.9,1\ntwo.wav,,,\n")
+    part, first = load_clips(DataConfig(train=["none"], valid=[str(manifest)]), rate_hz)
+    np.testing.assert_array_equal(part.wave, wave[round(1.5 * rate_hz) :][: round(0.4 * rate_hz)])
+    np.testing.assert_array_equal(first.wave, 0 * wave)
     manifest.write_text(f"path,start,duration\n{speech_path},1.5,400\n")
     with pytest.raises(AudioError, match="is to end at 0:06:41.50"):
         load_clips(DataConfig(train=["none"], valid=[str(manifest)]), rate_hz)

@@ -7,6 +7,7 @@ import click
 from typing_extensions import override
 
 from vqcodec.cli.common import echo, progress, require
+from vqcodec.cli.research.conditions import AskedConditions, condition_options
 from vqcodec.system.workers import usable_cores
 
 REPORT_PACKAGES = ("torch", "matplotlib", "jinja2")
@@ -70,6 +71,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--metrics", type=Names(), help="Which of those above. [default: see above]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
 @click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
+@condition_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that do the work. [default: one per core]")
 @click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")
 @click.option("--resume", is_flag=True, help="Go on: results that are there stay.")
@@ -84,6 +86,7 @@ def evaluate(
     metrics: list[str] | None,
     externals: tuple[tuple[str, str], ...],
     recogniser: str | None,
+    conditions: AskedConditions,
     workers: int | None,
     listen: int,
     resume: bool,
@@ -97,17 +100,17 @@ def evaluate(
     and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
     is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
 
-    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
-    where installed; hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
-    One that is not installed is skipped; one that does not have a rate runs at its nearest.
-    Clips of several channels are mixed to one. Delays up to half a second are taken out.
+    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
+    hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
+    skipped; one that does not have a rate runs at its nearest. Clips of several channels are mixed to one. Delays up to
+    half a second are taken out. With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside
+    those of other conditions.
 
-    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
-    pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
-    pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
-    level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
-    si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
-    By default: pesq_wb, stoi, estoi, visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
+    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos, pulse_depth_1_2khz, pulse_depth_2_4khz,
+    pulse_depth_4_7khz, pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz,
+    grid_100hz, level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
+    si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer. By default: pesq_wb, stoi, estoi,
+    visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
 
     \b
     vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
@@ -119,11 +122,7 @@ def evaluate(
     from vqcodec.evaluation.run import DEFAULT_METRICS, Comparison
     from vqcodec.evaluation.run import evaluate as run
 
-    if (summary is None) == (not sources):
-        raise click.UsageError("give SOURCES, or --summary DIR alone")
-    folder = summary or out
-    if folder is None:
-        raise click.UsageError("give --out, a folder for the results")
+    folder = _folder_of(sources, out, summary)
     if summary is None:
         comparison = Comparison(
             _with_externals(codecs, dict(externals)),
@@ -132,10 +131,21 @@ def evaluate(
             externals=dict(externals),
             recogniser=recogniser,
             listen=listen,
+            conditions=conditions.each(),
         )
         with progress("evaluating") as show:
             run(sources, folder, comparison, workers=workers or usable_cores(), resume=resume, on_progress=show)
     _present(folder, by=by, anchor=anchor, is_new=summary is None)
+
+
+def _folder_of(sources: tuple[str, ...], out: Path | None, summary: Path | None) -> Path:
+    """The folder of the results, which is to be written or summarised."""
+    if (summary is None) == (not sources):
+        raise click.UsageError("give SOURCES, or --summary DIR alone")
+    folder = summary or out
+    if folder is None:
+        raise click.UsageError("give --out, a folder for the results")
+    return folder
 
 
 def _present(folder: Path, *, by: str | None, anchor: str | None, is_new: bool) -> None:

@@ -19,7 +19,7 @@ import soundfile
 from vqcodec.arrays import Wave
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
 from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
-from vqcodec.evaluation.report.tables import Rows
+from vqcodec.evaluation.report.tables import Rows, has_conditions
 from vqcodec.frames import clock
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output
@@ -49,13 +49,14 @@ def write_report(
     template = jinja2.Environment(autoescape=True).from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     script = "\n" + (folder / "page.js").read_text(encoding="utf-8")
     metrics = list(dict.fromkeys(name for point in points for name in point.scores))
+    shown = ["condition"] if has_conditions(point.condition for point in points) else []
     page = template.render(
         title=title,
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        columns=["codec", "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
-        rows=[_row(point, metrics) for point in points],
+        columns=["codec", *shown, "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
+        rows=[_row(point, metrics, conditions=bool(shown)) for point in points],
         curves=[{"title": METRICS[name].title, "svg": _base64(svg_of(f).encode())} for name, f in curves.items()],
         tables=tables or {},
         notes=notes,
@@ -72,10 +73,11 @@ def _head(name: str) -> str:
     return f"{metric.title}{f', {metric.unit}' if metric.unit not in ('', 'MOS') else ''}{better}"
 
 
-def _row(point: Point, metrics: Sequence[str]) -> list[dict[str, Any]]:
+def _row(point: Point, metrics: Sequence[str], *, conditions: bool) -> list[dict[str, Any]]:
     """Cells with what to show and what to sort by."""
     return [
         {"text": point.codec, "value": point.codec},
+        *([_plain(point.condition.label)] if conditions else []),
         {"text": "", "value": ""} if point.kbps_asked is None else _plain(f"{point.kbps_asked:g}"),
         _cell(point.kbps, 2),
         _cell(point.payload_kbps, 2),
@@ -117,9 +119,11 @@ def _take(take: Take, rate_hz: int, top_db: float) -> dict[str, Any]:
     levels = spectrogram_levels(take.wave_hat, rate_hz)
     scores = [f"{METRICS[n].title} {v:.3g} {_unit(n)}".strip() for n, v in take.scores.items() if math.isfinite(v)]
     rate = f"{take.kbps:.2f} kbps" if math.isfinite(take.kbps) else ""
+    name = take.codec if take.kbps_asked is None else f"{take.codec} {take.kbps_asked:g}"
     return {
-        "label": take.codec if take.kbps_asked is None else f"{take.codec} {take.kbps_asked:g}",
+        "label": f"{name}, {take.condition.label}" if take.condition.label else name,
         "codec": take.codec,
+        "condition": take.condition.label,
         "kbps_asked": take.kbps_asked,
         "kbps": take.kbps if math.isfinite(take.kbps) else None,
         "facts": " · ".join(part for part in (rate, *scores) if part),

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
+from vqcodec.evaluation.conditions import PLAIN
 from vqcodec.evaluation.report.report_data import Point
+from vqcodec.frames import ceil_div
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output, output_errors
 
@@ -26,21 +28,48 @@ _RANGE_DB = 70.0
 """Below the loudest point of the original: what a spectrogram shows."""
 
 _MELS = 96
+_FACETS_PER_ROW = 3
 
 _PICTURE_COLORS = 64
 """Colours of a spectrogram: a third of the bytes of a picture in full colour."""
 
 
 def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
-    """Draw the mean of `metric` over kbps of the files, a line per codec, with the 95 % intervals of both."""
+    """Draw the mean of `metric` over kbps of the files, a line per codec, with the 95 % intervals of both.
+
+    Each condition has axes of its own, to the same scale.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
-    axes = figure.add_subplot()
     codecs = list(dict.fromkeys(point.codec for point in points))
     shown = [p for p in points if metric in p.scores and np.isfinite(p.scores[metric].mean)]
-    for index, codec in enumerate(codecs):
-        mine = [point for point in shown if point.codec == codec]
+    facets = sorted(dict.fromkeys(point.condition for point in points), key=lambda c: c.order) or [PLAIN]
+    columns = min(len(facets), _FACETS_PER_ROW)
+    rows = ceil_div(len(facets), columns)
+    figure = Figure(figsize=(8 + 5 * (columns - 1), 4.8 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    unit = f", {METRICS[metric].unit}" if METRICS[metric].unit else ""
+    for axes, condition in zip(grid.flat, facets, strict=False):
+        _draw_lines(axes, [point for point in shown if point.condition == condition], codecs, metric)
+        axes.set(xscale="log", xlabel="kbps of the files", ylabel=f"{METRICS[metric].title}{unit}")
+        if len(facets) > 1:
+            axes.set_title(condition.label or "coded once, as it is", fontsize="medium")
+        _set_ticks(axes, [point.kbps.mean for point in shown])
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid.flat[len(facets) :]:
+        axes.remove()
+    drawn = {line.get_label(): line for axes in figure.axes for line in axes.containers}
+    if drawn:
+        legend = [drawn[codec] for codec in codecs if codec in drawn]
+        figure.legend(handles=legend, loc="outside right upper", frameon=False)
+    return figure
+
+
+def _draw_lines(axes: "Axes", points: Sequence[Point], codecs: Sequence[str], metric: str) -> None:
+    """A line for each of `codecs` that has points, in the colour of its rank."""
+    for rank, codec in enumerate(codecs):
+        mine = [point for point in points if point.codec == codec]
         if not mine:
             continue
         rates, scores = [p.kbps for p in mine], [p.scores[metric] for p in mine]
@@ -50,21 +79,13 @@ def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
             xerr=np.abs([[r.mean - r.low for r in rates], [r.high - r.mean for r in rates]]),
             yerr=np.abs([[s.mean - s.low for s in scores], [s.high - s.mean for s in scores]]),
             label=codec,
-            color=_COLORS[index % len(_COLORS)],
-            marker=_MARKERS[index % len(_MARKERS)],
-            linestyle="-" if index < len(_COLORS) else "--",
+            color=_COLORS[rank % len(_COLORS)],
+            marker=_MARKERS[rank % len(_MARKERS)],
+            linestyle="-" if rank < len(_COLORS) else "--",
             capsize=2,
             linewidth=1.6,
             elinewidth=1,
         )
-    unit = f", {METRICS[metric].unit}" if METRICS[metric].unit else ""
-    axes.set(xscale="log", xlabel="kbps of the files", ylabel=f"{METRICS[metric].title}{unit}")
-    _set_ticks(axes, [point.kbps.mean for point in shown])
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    if shown:
-        figure.legend(loc="outside right upper", frameon=False)
-    return figure
 
 
 def svg_of(figure: "Figure") -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vqcodec.arrays import Wave
+from vqcodec.evaluation.conditions import PLAIN, Condition
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Point:
-    """A codec at one rate. kbps is that of files, bytes over seconds of all clips; scores by name of metric."""
+    """A codec at one rate, under one condition. kbps: of files, bytes over seconds of all clips; scores by metric."""
 
     codec: str
     kbps_asked: float | None
     kbps: Interval
     payload_kbps: Interval | None
     scores: dict[str, Interval]
+    condition: Condition = PLAIN
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Take:
     kbps: float
     wave_hat: Wave
     scores: dict[str, float] = field(default_factory=dict)
+    condition: Condition = PLAIN
 
 
 @dataclass(frozen=True)

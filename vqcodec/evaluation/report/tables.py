@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.report.report_data import Interval, Point
 from vqcodec.evaluation.results import Result
-from vqcodec.evaluation.summary import CurveComparison, pareto_front
+from vqcodec.evaluation.summary import CurveComparison, by_condition, pareto_front
 from vqcodec.evaluation.usage import Usage
 from vqcodec.metrics import METRICS
 
@@ -16,13 +17,23 @@ Rows = list[list[str]]
 def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
     """Return a row per point: kbps of files and of payload, and every metric as mean ± half of its 95 % interval.
 
-    * marks what is on the Pareto front: no other point is as small and better.
+    * marks what is on the Pareto front: no other point of its condition is as small and better. A column has the
+    condition where there is any but the plain one.
     """
     fronts = {name: front_of(points, name) for name in metrics}
-    head = ["codec", "kbps", "payload", *(METRICS[name].title for name in metrics), "clips"]
+    shown = has_conditions(point.condition for point in points)
+    head = [
+        "codec",
+        *_where(shown, "condition"),
+        "kbps",
+        "payload",
+        *(METRICS[name].title for name in metrics),
+        "clips",
+    ]
     rows = [
         [
             point.codec,
+            *_where(shown, point.condition.label),
             _number(point.kbps.mean, 2),
             "" if point.payload_kbps is None else _number(point.payload_kbps.mean, 2),
             *(_score(point.scores.get(name)) + ("*" if point in fronts[name] else "") for name in metrics),
@@ -35,13 +46,20 @@ def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
 
 def comparisons_rows(comparisons: Sequence[CurveComparison]) -> Rows:
     """Return BD-rate and BD-quality of codecs against an anchor, of those whose curves overlap with its."""
+    shown = has_conditions(c.condition for c in comparisons)
     rows = [
-        [c.codec, METRICS[c.metric].title, _number(c.bd_rate, 1, sign="+"), _number(c.bd_quality, 3, sign="+")]
+        [
+            c.codec,
+            *_where(shown, c.condition.label),
+            METRICS[c.metric].title,
+            _number(c.bd_rate, 1, sign="+"),
+            _number(c.bd_quality, 3, sign="+"),
+        ]
         for c in comparisons
         if math.isfinite(c.bd_rate) or math.isfinite(c.bd_quality)
     ]
     anchor = comparisons[0].anchor if comparisons else ""
-    return [[f"against {anchor}", "metric", "BD-rate, %", "BD-quality"], *rows]
+    return [[f"against {anchor}", *_where(shown, "condition"), "metric", "BD-rate, %", "BD-quality"], *rows]
 
 
 def speeds_rows(results: Sequence[Result]) -> Rows:
@@ -57,15 +75,20 @@ def speeds_rows(results: Sequence[Result]) -> Rows:
 
 def usage_rows(usages: Sequence[Usage]) -> Rows:
     """Return the perplexity of each codebook, and the share of codes that occur in the least used one."""
+    shown = has_conditions(usage.condition for usage in usages)
     rows = [
         [
             usage.codec if usage.kbps_asked is None else f"{usage.codec} @ {usage.kbps_asked:g}",
+            *_where(shown, usage.condition.label),
             " ".join(f"{value:.0f}" for value in usage.perplexity),
             f"{min(usage.used_share):.0%}",
         ]
         for usage in usages
     ]
-    return [["codec", "perplexity of each codebook", "share of codes that occur, least"], *rows]
+    return [
+        ["codec", *_where(shown, "condition"), "perplexity of each codebook", "share of codes that occur, least"],
+        *rows,
+    ]
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:
@@ -79,9 +102,22 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
 
 
 def front_of(points: Sequence[Point], metric: str) -> list[Point]:
-    """Return the Pareto front; empty for a metric that is best at 0."""
-    higher_is_better = METRICS[metric].higher_is_better
-    return [] if higher_is_better is None else pareto_front(points, metric, higher_is_better=higher_is_better)
+    """Return the Pareto front of each condition; empty for a metric that is best at 0."""
+    better = METRICS[metric].higher_is_better
+    if better is None:
+        return []
+    groups = by_condition(points).values()
+    return [point for alike in groups for point in pareto_front(alike, metric, higher_is_better=better)]
+
+
+def has_conditions(conditions: Iterable[Condition]) -> bool:
+    """Tell whether a table needs a column for them: whether there is any but the plain one."""
+    return any(condition != PLAIN for condition in conditions)
+
+
+def _where(shown: bool, cell: str) -> list[str]:
+    """The cell of a column that is not always there."""
+    return [cell] if shown else []
 
 
 def _score(score: Interval | None) -> str:

@@ -64,7 +64,9 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
 def _in_order(results: Sequence[Result], codecs: Sequence[str]) -> list[Result]:
     """Results in the order of `codecs`, rates and clips, however they came; of other codecs last."""
     ranks = {name: rank for rank, name in enumerate(codecs)}
-    return sorted(results, key=lambda r: (ranks.get(r.codec, len(ranks)), r.codec, r.kbps_asked or 0, r.clip))
+    return sorted(
+        results, key=lambda r: (ranks.get(r.codec, len(ranks)), r.codec, r.kbps_asked or 0, r.clip, r.condition.order)
+    )
 
 
 def _anchor(points: Sequence[Point], anchor: str | None) -> str:
@@ -83,21 +85,29 @@ def _groups(results: Sequence[Result], metrics: Sequence[str], by: str) -> dict[
 
 
 def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[Exhibit]:
-    """The clips to listen to, with what is kept of each."""
+    """The clips to listen to, at each level that they were coded at, with what is kept of each."""
+    levels = sorted({result.condition.of_clip for result in results}, key=lambda condition: condition.order)
     exhibits = []
     for clip in settings.listen:
-        if not original_path(out, clip).exists():
-            continue
-        wave, rate_hz = read_audio(original_path(out, clip))
-        length = _LISTEN_SECONDS * rate_hz
-        kept = [(r, take_path(out, r.codec, r.kbps_asked, clip)) for r in results if r.clip == clip and r.kbps]
-        takes = [
-            Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0][:length], dict(r.scores))
-            for r, path in kept
-            if path.exists()
-        ]
-        exhibits.append(Exhibit(clip, rate_hz, wave[:length], takes, len(wave) / rate_hz))
+        for level in levels:
+            if not original_path(out, clip, level).exists():
+                continue
+            wave, rate_hz = read_audio(original_path(out, clip, level))
+            length = _LISTEN_SECONDS * rate_hz
+            takes = _takes(out, [r for r in results if r.clip == clip and r.condition.of_clip == level], length)
+            title = f"{clip}, {level.label}" if level.label else clip
+            exhibits.append(Exhibit(title, rate_hz, wave[:length], takes, len(wave) / rate_hz))
     return exhibits
+
+
+def _takes(out: Path, results: Sequence[Result], length: int) -> list[Take]:
+    """The first `length` samples of what is kept of results."""
+    kept = [(r, take_path(out, r.codec, r.kbps_asked, r.clip, r.condition)) for r in results if r.kbps]
+    return [
+        Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0][:length], dict(r.scores), r.condition)
+        for r, path in kept
+        if path.exists()
+    ]
 
 
 def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point]) -> list[str]:
@@ -121,10 +131,7 @@ def _facts(
     groups: Mapping[str, Sequence[Point]],
     usages: Sequence[Usage],
 ) -> dict[str, Any]:
-    fronts = {
-        name: [{"codec": point.codec, "kbps": point.kbps.mean} for point in front_of(points, name)]
-        for name in settings.metrics
-    }
+    fronts = {name: [_on_front(point) for point in front_of(points, name)] for name in settings.metrics}
     return {
         "points": [asdict(point) for point in points],
         "comparisons": [asdict(comparison) for comparison in comparisons],
@@ -133,6 +140,10 @@ def _facts(
         "codebook_usage": [asdict(usage) for usage in usages],
         "skipped": dict(settings.skipped),
     }
+
+
+def _on_front(point: Point) -> dict[str, Any]:
+    return {"codec": point.codec, "kbps": point.kbps.mean, **point.condition.columns()}
 
 
 def _write_json(path: Path, facts: dict[str, Any]) -> None:

@@ -7,13 +7,12 @@ its turn comes.
 import glob
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vqcodec.audio.discover import MANIFESTS, Row, is_audio, read_manifest, walk_audio
-from vqcodec.audio.excerpt import DURATION_COLUMN, START_COLUMNS, excerpt_of
+from vqcodec.audio.excerpt import EXCERPT_COLUMNS, excerpt_of
 from vqcodec.errors import AudioError
 from vqcodec.texts import printable
 from vqcodec.tokens.sources import huggingface, kaldi, tar
@@ -27,7 +26,7 @@ _UNREAD = {
     **dict.fromkeys((".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"), "unpack it"),
 }
 """Suffixes of what people keep lists and archives in, and what to do."""
-_OURS = ("id", *START_COLUMNS, DURATION_COLUMN, "channel")
+_OURS = ("id", *EXCERPT_COLUMNS)
 """Columns in which an empty text is nothing; in others it is carried."""
 
 
@@ -146,15 +145,14 @@ def _of_row(row: Row, folder: Path, root: Path) -> Utterance:
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
     utterance_id = values.pop("id", None)
     excerpt = excerpt_of(values, row.where)
-    start = next((column for column in START_COLUMNS if column in values), "")
-    carried = {name: value for name, value in values.items() if name not in (start, DURATION_COLUMN, "channel")}
+    carried = {name: value for name, value in values.items() if name not in EXCERPT_COLUMNS}
     return Utterance(
         id=id_of_path(inside) if utterance_id is None else str(utterance_id),
         path=str(path),
         source=printable(given),
         start_seconds=excerpt.start_seconds,
         duration_seconds=excerpt.duration_seconds,
-        channel=_channel(values.get("channel"), row.where),
+        channel=excerpt.channel,
         columns={name: _column_value(value) for name, value in carried.items()},
     )
 
@@ -167,16 +165,6 @@ def _path_text(value: Any, where: str) -> str:
     except (TypeError, ValueError):
         raise AudioError(f"{where}: {value!r} is no path that a file can have; correct it") from None
     return str(value)
-
-
-def _channel(value: Any, where: str) -> int | None:
-    """Also 1.0, as pandas writes a column in which some are missing."""
-    if value is None:
-        return None
-    whole = re.fullmatch(r"(\d{1,9})(\.0*)?", str(value).strip(), re.ASCII)
-    if whole is None:
-        raise AudioError(f"{where}: channel {value!r:.40} is no number of a channel; give 0, 1 ...")
-    return int(whole[1])
 
 
 def _column_value(value: Any) -> ColumnValue:

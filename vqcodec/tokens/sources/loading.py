@@ -51,22 +51,12 @@ def _blocks(
     resampler = Resampler(audio.rate_hz, sample_rate_hz, channels=1)
     downmix = Downmix(utterance.source)
     with audio:
-        excerpt = Excerpt(utterance.start_seconds, utterance.duration_seconds)
+        excerpt = Excerpt(utterance.start_seconds, utterance.duration_seconds, utterance.channel)
         for wave in excerpt.read(audio, block_samples, utterance.source):
             loaded.samples += wave.shape[1]
-            yield resampler.push(_mono(wave, utterance, downmix))
+            yield resampler.push(downmix.push(wave))
         downmix.check()
     yield resampler.flush()
-
-
-def _mono(wave: Wave, utterance: Utterance, downmix: Downmix) -> Wave:
-    """The channel that is asked for, or the mean of all, [1, n]."""
-    if utterance.channel is None:
-        return downmix.push(wave)
-    if utterance.channel >= wave.shape[0]:
-        there = "0, or none" if wave.shape[0] == 1 else f"0 to {wave.shape[0] - 1}"
-        raise AudioError(f"{utterance.source}: has no channel {utterance.channel}; give {there}")
-    return wave[utterance.channel : utterance.channel + 1]
 
 
 def _source_of(utterance: Utterance) -> Path | BinaryIO:

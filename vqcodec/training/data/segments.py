@@ -28,12 +28,13 @@ _BLOCK_SAMPLES = 1 << 20
 
 @dataclass(frozen=True)
 class _Clip:
-    """A file, or the part of it that a manifest names."""
+    """One channel of a file, or the part of it that a manifest names."""
 
     path: str
     rate_hz: int
     length_samples: int
     start_samples: int = 0
+    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Segments(Dataset[tuple[Tensor, str]]):
         self.hours = float(seconds.sum()) / 3600
         self._around = Surroundings(*(_recordings(sources, rate_hz) for sources in (config.noises, config.rooms)))
         self._cumulative = np.cumsum(seconds) / seconds.sum()
-        self._cache: dict[str, NDArray[np.int16]] = {}
+        self._cache: dict[tuple[str, int], NDArray[np.int16]] = {}
         self._cached_bytes = 0
 
     @override
@@ -74,36 +75,38 @@ class Segments(Dataset[tuple[Tensor, str]]):
         return torch.from_numpy(samples), clip.path
 
     def _read(self, clip: _Clip, start: int, count: int) -> NDArray[np.float32]:
-        """`count` samples (fewer at the end) of the first channel."""
-        if clip.path in self._cache:
-            return self._cache[clip.path][start : start + count].astype(np.float32) / np.float32(32768)
+        """`count` samples (fewer at the end) of the channel of the clip."""
+        key = clip.path, clip.channel
+        if key in self._cache:
+            return self._cache[key][start : start + count].astype(np.float32) / np.float32(32768)
         if self._cached_bytes < self.config.cache_mb * 1_000_000:
-            samples, _ = read_first_channel(clip.path)
-            self._cache[clip.path] = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-            self._cached_bytes += self._cache[clip.path].nbytes
+            samples, _ = read_one_channel(clip.path, Excerpt(channel=clip.channel))
+            self._cache[key] = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+            self._cached_bytes += self._cache[key].nbytes
             return self._read(clip, start, count)
         with AudioReader(clip.path) as reader:
-            return _first_channel(reader.excerpt(count, start_samples=start, length_samples=count))
+            return _joined(reader.excerpt(count, start_samples=start, length_samples=count), clip.channel)
 
 
-def read_first_channel(path: str, excerpt: Excerpt = WHOLE) -> tuple[NDArray[np.float32], int]:
-    """Read the samples [T] of the first channel of an audio file, or a part of it, and their rate in Hz.
+def read_one_channel(path: str, excerpt: Excerpt = WHOLE) -> tuple[NDArray[np.float32], int]:
+    """Read the samples [T] of an audio file, or a part of it, and their rate in Hz.
 
-    Raises AudioError for what cannot be read, holds no samples, or ends before the excerpt does.
+    Of the channel that the excerpt names, by default the first. Raises AudioError for what cannot be read, holds no
+    samples or not that channel, or ends before the excerpt does.
     """
     with AudioReader(path) as reader:
-        return _first_channel(excerpt.read(reader, _BLOCK_SAMPLES, path)), reader.rate_hz
+        return _joined(excerpt.read(reader, _BLOCK_SAMPLES, path), 0), reader.rate_hz
 
 
-def _first_channel(blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.concatenate([np.zeros(0, np.float32), *(block[0] for block in blocks)])
+def _joined(blocks: Iterable[NDArray[np.float32]], channel: int) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros(0, np.float32), *(block[channel] for block in blocks)])
 
 
 def _recordings(sources: list[str], rate_hz: int) -> list[NDArray[np.float32]]:
-    """First channels, [T] each at `rate_hz`, of the audio files of `sources`. Raises AudioError, TrainingError."""
+    """One channel, [T] at `rate_hz`, of each audio file of `sources`. Raises AudioError, TrainingError."""
     recordings = []
     for found in find_audio(sources) if sources else ():
-        samples, own_hz = read_first_channel(str(found.path), found.excerpt())
+        samples, own_hz = read_one_channel(str(found.path), found.excerpt())
         samples = soxr.resample(samples, own_hz, rate_hz) if own_hz != rate_hz else samples
         if not np.any(samples):
             raise TrainingError(f"{found.path}: nothing but silence; leave it out of data.noises and data.rooms")
@@ -139,8 +142,9 @@ def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
         try:
             with AudioReader(found.path) as reader:
                 reader.check_whole()
-                start, length = found.excerpt().span_in(reader)
-                clip = _Clip(str(found.path), reader.rate_hz, length, start)
+                excerpt = found.excerpt()
+                start, length = excerpt.span_in(reader)
+                clip = _Clip(str(found.path), reader.rate_hz, length, start, excerpt.channel or 0)
         except AudioError as error:
             failures.append(str(error))
             continue

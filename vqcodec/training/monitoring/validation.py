@@ -13,7 +13,7 @@ from vqcodec.frames import codebook_kbps
 from vqcodec.metrics import estoi, pesq_wb, si_sdr
 from vqcodec.models.codec import Codec
 from vqcodec.training.config import DataConfig
-from vqcodec.training.data.segments import read_first_channel
+from vqcodec.training.data.segments import read_one_channel
 from vqcodec.training.monitoring.run_log import NoLog, RunLog
 
 
@@ -35,7 +35,7 @@ def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
         chosen = found
     clips = []
     for clip in chosen:
-        samples, original_hz = read_first_channel(str(clip.path), clip.excerpt())
+        samples, original_hz = read_one_channel(str(clip.path), clip.excerpt())
         clips.append(ValidationClip(clip.path.stem, resample(samples[None], original_hz, rate_hz)[0]))
     return clips
 

@@ -282,8 +282,8 @@ function reveal(player) {
 
 function scoresAsJson() {
   const scores = Player.all.flatMap((player) => blindItems(player).slice(1).map(({ label, take }) => {
-    const { codec, kbps_asked, kbps } = player.exhibit.takes[take];
-    return { clip: player.exhibit.clip, letter: label, codec, kbps_asked, kbps, score: player.scores.get(take) ?? null };
+    const { codec, condition, kbps_asked, kbps } = player.exhibit.takes[take];
+    return { clip: player.exhibit.clip, letter: label, codec, condition, kbps_asked, kbps, score: player.scores.get(take) ?? null };
   }));
   return JSON.stringify({ title: data.title, method: "MUSHRA", seed: test.seed, time: new Date().toISOString(), scores }, null, 1);
 }
