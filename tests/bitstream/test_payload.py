@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqcodec.bitstream import Header, VqcWriter, spec
+from vqcodec.bitstream import Header, VqcReader, VqcWriter, spec
 from vqcodec.bitstream.payload import (
+    VariedLayer,
     join_layers,
     join_varied,
     layer_bytes,
@@ -16,7 +17,10 @@ from vqcodec.bitstream.payload import (
     split_varied,
     unpack_codes,
     unpack_varied,
+    varied_layer_bytes,
 )
+from vqcodec.bitstream.records import checksum, chunk_head
+from vqcodec.bitstream.thin import thin
 from vqcodec.errors import BitstreamError, ModelError
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), st.integers(1, 16), st.integers(0, 99))
@@ -108,7 +112,7 @@ def test_codes_of_varied_depth_come_back_and_fewer_layers_are_a_prefix(entropy, 
     bits, model = (5, entropy) if modelled else (shape[3], None)
     codes = varied_codes(shape, 1 << bits)
     channels, num_codebooks, frames = codes.shape
-    layers = split_varied(pack_varied(codes, bits, model), num_codebooks)
+    layers = split_varied(pack_varied(codes, bits, model), num_codebooks, varied_layer_bytes(channels * frames, bits))
     assert model is None or any(layer.is_modelled for layer in layers) or codes.size < 40
     for depth in range(1, num_codebooks + 1):
         size = {"channels": channels, "frames": frames, "entropy": model}
@@ -120,7 +124,7 @@ def test_codes_of_varied_depth_come_back_and_fewer_layers_are_a_prefix(entropy, 
 def test_layers_that_no_frame_reaches_have_no_bytes_and_flags_hardly_any():
     codes = np.full((1, 12, 256), -1, np.int32)
     codes[:, 0] = 7
-    first, second, *others = split_varied(pack_varied(codes, 10), 12)
+    first, second, *others = split_varied(pack_varied(codes, 10), 12, 1000)
     assert not any(layer.data for layer in others)
     assert len(first.data) + len(second.data) <= 320 + 8
 
@@ -136,14 +140,16 @@ def test_the_deepest_leaps_stay_within_the_bound_of_the_format():
         assert len(pack_varied(codes, 1)) <= header.varied_bytes(900)
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x80", b"\x80\x00", b"\xff\xff\xff\x00", b"\x04a", b"\x02ab"])
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x80", b"\x80\x00", b"\xff\xff\xff\x00", b"\x04a", b"\x02ab", b"\x16" + bytes(11)]
+)
 def test_sizes_of_varied_layers_that_cannot_be_are_refused(payload):
     with pytest.raises(BitstreamError):
-        split_varied(payload, 1)
+        split_varied(payload, 1, 10)
 
 
 def test_a_modelled_layer_without_its_model_is_refused(entropy):
-    layers = split_varied(pack_varied(varied_codes((1, 2, 60, 5, 0), 32), 5, entropy), 2)
+    layers = split_varied(pack_varied(varied_codes((1, 2, 60, 5, 0), 32), 5, entropy), 2, 200)
     assert layers[0].is_modelled
     assert join_varied(layers) == pack_varied(varied_codes((1, 2, 60, 5, 0), 32), 5, entropy)
     with pytest.raises(ModelError, match="tables"):
@@ -172,3 +178,40 @@ def test_chunks_where_all_frames_have_all_layers_are_as_without_depths(entropy):
         writer.write(codes)
         writer.close()
     assert files[0].getvalue() == files[1].getvalue()
+
+
+def test_a_thinned_file_of_layers_as_long_as_can_be_is_read():
+    """What thinning writes is within the bounds that a reader has: each layer has one of its own."""
+    header = Header(b"test", 16000, 320, 16000, 1, 32000, 12, 1024)
+    for size in (varied_layer_bytes(100, 10), varied_layer_bytes(100, 10) + 1):
+        layers = [VariedLayer(bytes(size), is_modelled=False), *[VariedLayer(b"", is_modelled=False)] * 11]
+        body = join_varied(layers)
+        head = chunk_head(spec.CODING_DEPTHS, 100, len(body), is_last=False)
+        data = header.to_bytes() + head.to_bytes() + body + checksum(head, body, position=0)
+        thinned = io.BytesIO()
+        if size == varied_layer_bytes(100, 10):
+            thin(VqcReader(io.BytesIO(data)), thinned, 1)
+            wanted = [chunk.codes[:, :1] for chunk in VqcReader(io.BytesIO(data)).chunks()]
+            got = [chunk.codes for chunk in VqcReader(io.BytesIO(thinned.getvalue())).chunks()]
+            assert np.array_equal(got, wanted)
+        else:
+            with pytest.raises(BitstreamError, match="over"):
+                thin(VqcReader(io.BytesIO(data)), thinned, 1)
+
+
+def test_a_chunk_of_few_bytes_tells_of_a_million_codes_at_most():
+    """More than that are two chunks for a writer, and no chunk for a reader."""
+    header = Header(b"test", 16000, 320, 16000, 127, None, 1, 2)
+    assert header.varied_bytes(spec.MAX_VARIED_CODES // 127) > 0
+    body = bytes(1)
+    head = chunk_head(spec.CODING_DEPTHS, spec.MAX_VARIED_CODES // 127 + 1, len(body), is_last=False)
+    data = header.to_bytes() + head.to_bytes() + body + checksum(head, body, position=0)
+    with pytest.raises(BitstreamError, match="cannot be"):
+        list(VqcReader(io.BytesIO(data)).chunks())
+    frames = spec.MAX_VARIED_CODES // 127 + 2
+    file = io.BytesIO()
+    writer = VqcWriter(file, header, frames_per_chunk=frames, varied=True)
+    writer.write(np.full((127, 1, frames), -1))
+    writer.close()
+    reader = VqcReader(io.BytesIO(file.getvalue()))
+    assert (reader.scan().chunks, reader.scan().frames) == (2, frames)

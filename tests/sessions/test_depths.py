@@ -83,7 +83,6 @@ def test_a_frame_keeps_the_codes_that_are_worth_their_price():
     assert choose_depths(codes, vectors, even, 1.1).tolist() == [2] * 5
     assert choose_depths(codes, vectors, even, 8.1).tolist() == [1] * 5
     assert choose_depths(codes, vectors, np.array([1, 1, 0.01, 0.01, 0.01]), 1.1).tolist() == [2, 2, 1, 1, 1]
-    assert choose_depths(codes, vectors, np.array([1, 1, 0.01, 1, 1]), 1.1).tolist() == [2] * 5, "no single frame"
     assert choose_depths(codes[:, :0], vectors, even[:0], 1.0).shape == (0,)
     assert price_of(5, vectors) / price_of(10, vectors) == pytest.approx(8)
 
@@ -125,17 +124,22 @@ def test_pauses_cost_little_and_silence_nearly_nothing(codec, speech):
     assert depths[0, border + 10 :].mean() < depths[0, :border].mean() / 3
 
 
-def test_any_split_gives_the_same_frames_but_for_what_lies_ahead(toy_codec, noise):
-    wave = noise(2, 4000)
-    encoder = VariedEncoder(toy_codec, 5, num_codebooks=2, batch=2)
-    whole = np.concatenate((encoder.push(wave), encoder.flush()), axis=2)
-    encoder = VariedEncoder(toy_codec, 5, num_codebooks=2, batch=2)
-    pieces = [encoder.push(wave[:, start : start + 333]) for start in range(0, 4000, 333)]
-    joined = np.concatenate([*pieces, encoder.flush()], axis=2)
-    assert joined.shape == whole.shape
-    both = (joined >= 0) & (whole >= 0)
-    assert both[:, 0].all()
-    assert np.array_equal(joined[both], whole[both])
+@pytest.mark.parametrize("piece_samples", [160, 333, 5000, 20_000])
+def test_any_split_gives_the_same_depths(toy_codec, speech, piece_samples):
+    """Speech, a pause, and softer speech, in one channel; in the other, what is not to matter."""
+    first = np.concatenate((speech[:24000], np.zeros(8000, np.float32), 0.05 * speech[:24000]))
+    wave = np.stack((first, first[::-1]))
+
+    def encoded(some, size):
+        encoder = VariedEncoder(toy_codec, 4, num_codebooks=3, batch=len(some))
+        pieces = [encoder.push(some[:, start : start + size]) for start in range(0, some.shape[1], size)]
+        return np.concatenate([*pieces, encoder.flush()], axis=2)
+
+    whole = encoded(wave, wave.shape[1])
+    assert whole.shape == (2, 3, 350)
+    assert len(set((whole[0] >= 0).sum(axis=0).tolist())) > 1
+    assert np.array_equal(encoded(wave, piece_samples), whole)
+    assert np.array_equal(encoded(wave[:1], piece_samples), whole[:1])
 
 
 def test_excerpts_thinned_files_and_damage_are_as_of_any_file(codec, speech, tmp_path):
@@ -171,9 +175,18 @@ def _wav(folder, wave):
     return folder / "in.wav"
 
 
+def test_what_several_channels_cost_is_told_as_the_most(toy_codec, noise, tmp_path):
+    soundfile.write(tmp_path / "in.wav", noise(2, 4000).T, 16000)
+    told = []
+    encode_file(
+        tmp_path / "in.wav", tmp_path / "a.vqc", model=toy_codec, vbr=5, on_remark=lambda _, text: told.append(text)
+    )
+    assert any("each coded by itself: at most 2 x " in text for text in told)
+
+
 def test_what_cannot_have_depths_says_so(toy_codec, noise, tmp_path, monkeypatch):
     wave = noise(1, 4000)
-    for bad in (-0.1, 10.5, float("nan")):
+    for bad in (-0.1, 10.5, float("nan"), "5", True):
         with pytest.raises(ConfigError, match=r"vbr .* is not in 0\.\.10"):
             compress(wave, 16000, model=toy_codec, vbr=bad)
     with pytest.raises(ConfigError, match="live stream"):

@@ -74,9 +74,11 @@ class Header:
         return layers * payload.layer_bytes(self.channels * frames, self.bits_per_code)
 
     def varied_bytes(self, frames: int) -> int:
-        """Count the most bytes that a payload of varied depth of `frames` frames has."""
-        bits = self.channels * frames * self.num_codebooks * (self.bits_per_code + 8)
-        return ceil_div(bits, 8) + 11 * self.num_codebooks
+        """Count the most bytes that a payload of varied depth of `frames` frames has; 0 where there may be none."""
+        if self.channels * frames * self.num_codebooks > spec.MAX_VARIED_CODES:
+            return 0
+        layer_bytes = payload.varied_layer_bytes(self.channels * frames, self.bits_per_code)
+        return min(self.num_codebooks * (layer_bytes + spec.MAX_VARINT_BYTES), spec.MAX_PAYLOAD_BYTES)
 
     def to_bytes(self) -> bytes:
         """Return the header as it stands in a file, 16 to 27 bytes."""

@@ -118,11 +118,18 @@ def join_varied(layers: list[VariedLayer]) -> bytes:
     )
 
 
-def split_varied(payload: bytes, num_codebooks: int) -> list[VariedLayer]:
-    """Return the layers of a payload of varied depth. Raises BitstreamError if they misfit."""
+def varied_layer_bytes(codes_per_layer: int, bits: int) -> int:
+    """Count the most bytes of a layer of varied depth; codes_per_layer = channels * frames."""
+    return layer_bytes(codes_per_layer, bits + 8) + 8
+
+
+def split_varied(payload: bytes, num_codebooks: int, most_bytes: int) -> list[VariedLayer]:
+    """Return the layers of a payload of varied depth, each of at most `most_bytes`; raises BitstreamError otherwise."""
     sizes, position = [], 0
     for _ in range(num_codebooks):
         size, position = _read_varint(payload, position)
+        if size // 2 > most_bytes:
+            raise BitstreamError(f"a layer of {size // 2} bytes is over {most_bytes}, what its frames can need")
         sizes.append(size)
     layers = []
     for size in sizes:
@@ -224,6 +231,8 @@ def _encode_varied(codes: NDArray[Any], index: int, bits: int, entropy: EntropyM
 
 def _decode_flags(coder: RangeDecoder, reached: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which of the frames [F] that this layer has `reached` go on."""
+    if not reached.any():
+        return reached.copy()
     flags = _Flags(reached)
     all_on = []
     for frame, is_reached in enumerate(reached.tolist()):

@@ -12,7 +12,7 @@ from vqcodec.bitstream import spec
 from vqcodec.bitstream.binary import ByteSource, bytes_to_uint
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import read_header
-from vqcodec.bitstream.payload import split_layers, split_varied, unpack_codes, unpack_varied
+from vqcodec.bitstream.payload import split_layers, split_varied, unpack_codes, unpack_varied, varied_layer_bytes
 from vqcodec.bitstream.records import (
     Head,
     checksum,
@@ -322,7 +322,8 @@ class VqcReader:
         if record.head is not None and record.body is not None:
             payload = record.body[spec.MAX_SAMPLES_BYTES if record.head.is_last else 0 :]
             if record.head.coding == spec.CODING_DEPTHS:
-                varied = split_varied(payload, header.num_codebooks)[:depth]
+                most = varied_layer_bytes(channels * frames, bits)
+                varied = split_varied(payload, header.num_codebooks, most)[:depth]
                 codes = unpack_varied(varied, bits, channels=channels, frames=frames, until=last, entropy=entropy)
             else:
                 size = header.payload_bytes(frames, 1)

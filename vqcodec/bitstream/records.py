@@ -76,9 +76,9 @@ class Head:
             return fixed + end
         most = fixed + spec.MAX_VARINT_BYTES * header.num_codebooks
         if self.coding == spec.CODING_DEPTHS:
-            most = min(header.varied_bytes(self.value), spec.MAX_PAYLOAD_BYTES)
+            most = header.varied_bytes(self.value)
         if not end <= self.size <= most + end:
-            raise BitstreamError(f"an entropy-coded chunk of {self.size} bytes cannot be")
+            raise BitstreamError(f"a chunk of {self.value} frames in {self.size} bytes cannot be")
         return self.size
 
     def to_bytes(self) -> bytes:

@@ -67,11 +67,12 @@ the layers. A layer that saves 0 bytes is fixed-width. Every other one is range-
 the fixed-width layer. Fewer codebooks are a prefix of the sizes and a prefix of the layers: no layer needs one above.
 
 Payload of varied depth. Each frame of a channel has a depth d, 0 to K: it has codes in the first d layers and none
-above. First, for each codebook, 2 * n + m in LEB128: n is the number of bytes of its layer; m is 1 where the weights
-of its codes are the model's, 0 where each of the 2 ** bits codes weighs 1. Then the layers, all of them range-coded.
-Layer k holds for channel c = 0 .. C - 1: for each frame of depth k or more, in order, whether it goes on (its depth is
-above k), and then the codes of those that do, in order. Fewer codebooks are a prefix, as above; the depths end there.
-The body has at most C * F * K * (bits + 8) / 8 + 11 * K bytes, rounded up, and at most 1048576.
+above. First, for each codebook, 2 * n + m in LEB128, as above: n is the number of bytes of its layer; m is 1 where the
+weights of its codes are the model's, 0 where each of the 2 ** bits codes weighs 1. Then the layers, all of them
+range-coded. Layer k holds for channel c = 0 .. C - 1: for each frame of depth k or more, in order, whether it goes on
+(its depth is above k), and then the codes of those that do, in order. Fewer codebooks are a prefix, as above; the
+depths end there. A layer has at most C * F * (bits + 8) / 8 + 8 bytes, rounded up; C * F * K is at most 1048576, and so
+are the bytes of the payload.
 
 Whether frame f goes on is one of two symbols, "yes" first, of weights p[i] and 4096 - p[i]. i = 2 * b + a: b is 0
 where f is the chunk's first frame or frame f - 1 has a depth below k, 1 where it has k, 2 where it goes on; a is 1
@@ -112,9 +113,9 @@ After that only skippable records may follow. Anything else after the end of the
 
 Bounds. A reader's work is in proportion to the bytes. A head claims no more than a chunk of 1048576 bytes. A record of
 8 + K bytes can hold 65535 frames (an entropy-coded layer may have no bytes), and who needs fewer decodes no more than
-those, beside the depths of one chunk. Lost frames: the whole chunk behind them says how many there were, its head, its
-checksum and the head after it being right; in all at most 65536 and one for every bit of the file before it. Where no
-chunk follows, at most 256 and one for every bit that is left.
+those of the last channel, beside all depths of a chunk. Lost frames: the whole chunk behind them says how many there
+were, its head, its checksum and the head after it being right; in all at most 65536 and one for every bit of the file
+before it. Where no chunk follows, at most 256 and one for every bit that is left.
 
 Example. Fingerprint 01 23 45 67, model 16000 Hz, hop 320, original 16000 Hz, 1 channel, 900 samples (3 frames), 2
 codebooks of 1024; codes of codebook 0: 1, 2, 3; of codebook 1: 1023, 0, 512.
@@ -150,6 +151,8 @@ MAX_SAMPLES_BYTES = 5
 MAX_SAMPLES = 256**MAX_SAMPLES_BYTES - 1
 MAX_CHUNK_FRAMES = 65535
 MAX_PAYLOAD_BYTES = 1 << 20
+MAX_VARIED_CODES = 1 << 20
+"""Places for codes in a chunk of varied depth, of which as few bytes as there are layers can tell."""
 MAX_LOST_FRAMES = 1 << 16
 """Frames that may be lost beside one for every bit of the file before the next whole chunk."""
 

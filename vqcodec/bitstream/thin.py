@@ -5,7 +5,7 @@ from typing import IO
 
 from vqcodec.bitstream import spec
 from vqcodec.bitstream.header import Header
-from vqcodec.bitstream.payload import join_layers, join_varied, split_layers, split_varied
+from vqcodec.bitstream.payload import join_layers, join_varied, split_layers, split_varied, varied_layer_bytes
 from vqcodec.bitstream.reader import VqcReader
 from vqcodec.bitstream.records import checksum, chunk_head
 from vqcodec.system.pipes import write_all
@@ -35,7 +35,8 @@ def thin(reader: VqcReader, file: IO[bytes], num_codebooks: int) -> None:
 def _thinned(coding: int, payload: bytes, header: Header, frames: int, num_codebooks: int) -> tuple[int, bytes]:
     """The coding and the payload of the first layers of a chunk."""
     if coding == spec.CODING_DEPTHS:
-        return coding, join_varied(split_varied(payload, header.num_codebooks)[:num_codebooks])
+        most = varied_layer_bytes(header.channels * frames, header.bits_per_code)
+        return coding, join_varied(split_varied(payload, header.num_codebooks, most)[:num_codebooks])
     layer_bytes = header.payload_bytes(frames, 1)
     layers = split_layers(payload, coding, header.num_codebooks, layer_bytes)[:num_codebooks]
     if all(len(layer) == layer_bytes for layer in layers):

@@ -142,8 +142,9 @@ class VqcWriter:
         """Write a chunk; `end`, the number of samples, makes it the last one."""
         bits = self._header.bits_per_code
         if codes.min(initial=0) < 0:
-            coding, payload = spec.CODING_DEPTHS, pack_varied(codes, bits, self._entropy)
-            if len(payload) > spec.MAX_PAYLOAD_BYTES:  # where codes have few bits, depths that leap may have more
+            most = self._header.varied_bytes(codes.shape[2])
+            coding, payload = spec.CODING_DEPTHS, pack_varied(codes, bits, self._entropy) if most else b""
+            if not 0 < len(payload) <= most:
                 half = codes.shape[2] // 2
                 self._write_chunk(codes[:, :, :half])
                 self._write_chunk(codes[:, :, half:], end=end)

@@ -46,9 +46,10 @@ def of_channels(name: str, request: EncodeRequest, facts: "Engine | zoo.ModelCar
     """Tell what several channels cost, each at the rate of one."""
     count = codebooks_for(facts, kbps=request.kbps_of(channels), num_codebooks=request.num_codebooks)
     kbps = count * codebook_kbps(facts.sample_rate_hz, facts.hop_length, facts.codebook_size)
+    most = "" if request.vbr is None else "at most "
     return (
-        f"{name}: {channels} channels, each coded by itself: {channels} x {kbps:g} = {channels * kbps:g} kbps in all; "
-        "--mono mean codes one, --total-kbps is the rate of all together"
+        f"{name}: {channels} channels, each coded by itself: {most}{channels} x {kbps:g} = {channels * kbps:g} kbps in "
+        "all; --mono mean codes one, --total-kbps is the rate of all together"
     )
 
 

@@ -100,17 +100,18 @@ def evaluate(
     and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
     is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
 
-    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb where installed;
-    hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name. One that is not installed is
-    skipped; one that does not have a rate runs at its nearest. Clips of several channels are mixed to one. Delays up to
-    half a second are taken out. With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside
-    those of other conditions.
+    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
+    where installed; hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
+    One that is not installed is skipped; one that does not have a rate runs at its nearest.
+    Clips of several channels are mixed to one. Delays up to half a second are taken out.
+    With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.
 
-    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos, pulse_depth_1_2khz, pulse_depth_2_4khz,
-    pulse_depth_4_7khz, pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz,
-    grid_100hz, level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
-    si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer. By default: pesq_wb, stoi, estoi,
-    visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
+    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
+    pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
+    pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
+    level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
+    si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
+    By default: pesq_wb, stoi, estoi, visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
 
     \b
     vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
