@@ -75,12 +75,10 @@ class VariedEncoder:
             return channel.codes[:, :0]
         seen = min(known, ready + 1)  # the next one's depth is looked at, so that none stands alone
         weights, loudest = _weights(channel, self._decay_db, seen)
-        depths = [
-            choose_depths(channel.codes[:, start:end], self._vectors, weights[start:end], self._price)
-            for start in range(0, seen, _BLOCK_FRAMES)
-            for end in [min(seen, start + _BLOCK_FRAMES)]
-        ]
-        joined = np.concatenate(depths)
+        blocks = [slice(start, min(seen, start + _BLOCK_FRAMES)) for start in range(0, seen, _BLOCK_FRAMES)]
+        joined = np.concatenate(
+            [choose_depths(channel.codes[:, block], self._vectors, weights[block], self._price) for block in blocks]
+        )
         smooth = _without_single(joined, channel.last_depth)[:ready]
         rows = channel.codes[:, :ready].copy()
         rows[np.arange(len(rows))[:, None] >= smooth] = NO_CODE
