@@ -65,7 +65,7 @@ def test_a_rate_that_the_model_does_not_have_is_told(tmp_path, run, speech_path,
 
 def test_info_tells_every_fact(run, coded, codec, speech):
     facts = json.loads(run("info", coded, "--json").output)
-    kbps = facts.pop("kbps")
+    kbps, curve, peak = facts.pop("kbps"), facts.pop("kbps_over_time"), facts.pop("peak_kbps")
     assert facts == {
         "path": str(coded),
         "version": 1,
@@ -88,6 +88,24 @@ def test_info_tells_every_fact(run, coded, codec, speech):
     assert kbps == pytest.approx(8 * coded.stat().st_size * 16 / len(speech), abs=1e-4)
     text = run("info", coded).output
     assert re.search(r"^num_codebooks +6$", text, re.MULTILINE)
+    # A chunk of 256 frames, 5.12 s, and one of a single frame, which costs more than it holds
+    assert [span["start_seconds"] for span in curve] == [0, 5.12]
+    assert peak == curve[1]["kbps"] > curve[0]["kbps"]
+    bits = curve[0]["kbps"] * 5120 + curve[1]["kbps"] * 20
+    assert coded.stat().st_size - 64 < bits / 8 < coded.stat().st_size  # all but the header
+    assert re.search("^kbps_over_time +[▁▂▃▄▅▆▇]█$", text, re.MULTILINE)
+
+
+def test_info_shows_where_the_rate_is_low(tmp_path, run, speech):
+    """Silence between speech, of varied depth; in chunks of a live stream, by the second."""
+    soundfile.write(tmp_path / "a.wav", np.concatenate((speech, np.zeros(82_000), speech)), 16000)
+    run("encode", tmp_path / "a.wav", tmp_path / "a.vqc", "--vbr", 3)
+    curve = [span["kbps"] for span in json.loads(run("info", tmp_path / "a.vqc", "--json").output)["kbps_over_time"]]
+    assert len(curve) == 4  # 5.12 s each, the last but 0.02
+    assert curve[1] < 0.3 * min(curve[0], curve[2])
+    run("encode", "--live", tmp_path / "a.wav", tmp_path / "live.vqc")
+    spans = json.loads(run("info", tmp_path / "live.vqc", "--json").output)["kbps_over_time"]
+    assert [span["start_seconds"] for span in spans[:3]] == pytest.approx([0, 1.04, 2.08])
 
 
 def test_info_of_an_empty_file_has_no_rate(tmp_path, run):

@@ -23,7 +23,7 @@ from vqcodec.bitstream.records import (
 from vqcodec.bitstream.resync import SHORTEST_RECORD_BYTES, find_whole_chunks
 from vqcodec.bitstream.tags import parse_tags
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
-from vqcodec.frames import clock
+from vqcodec.frames import ceil_div, clock
 
 _BEYOND_ANY_FRAME = 1 << 63
 _MOST_REPAIR_BYTES = 1 << 26
@@ -47,12 +47,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Scan:
-    """What the heads of all chunks tell. `samples`: per channel at the original rate."""
+    """What the heads of all chunks tell.
+
+    samples: per channel at the original rate
+    spans:   (frames, bytes) of the chunks in order, joined to spans of a second or more
+    """
 
     chunks: int
     entropy_coded_chunks: int
     frames: int
     samples: int
+    spans: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -131,13 +136,17 @@ class VqcReader:
         """
         self._source.rewind()
         chunks = coded = frames = 0
+        spans: list[tuple[int, int]] = []
+        second = ceil_div(self.header.sample_rate_hz, self.header.hop_length)
         for record in self._records(_BEYOND_ANY_FRAME, None, on_damage=None):
             if record.frames and record.head is not None:
                 chunks += 1
                 coded += record.head.coding != spec.CODING_FIXED
                 frames += record.frames
+                before = spans.pop() if spans and spans[-1][0] < second else (0, 0)
+                spans.append((before[0] + record.frames, before[1] + self._source.position - self._record_at))
         assert self.samples is not None
-        return Scan(chunks=chunks, entropy_coded_chunks=coded, frames=frames, samples=self.samples)
+        return Scan(chunks=chunks, entropy_coded_chunks=coded, frames=frames, samples=self.samples, spans=tuple(spans))
 
     def _records(self, start_frame: int, end: int | None, *, on_damage: OnDamage | None) -> Iterator[Record]:
         """Records up to frame `end`; the bodies of chunks that end at or before `start_frame` are passed over."""

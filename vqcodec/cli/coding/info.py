@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vqcodec.bitstream.open_vqc import open_vqc
+from vqcodec.bitstream.reader import Scan
 from vqcodec.bitstream.spec import VERSION
 from vqcodec.cli.coding.batch import Batch, Outcome, Say, Work
 from vqcodec.cli.coding.jobs import STANDARD, Job, coded_jobs
@@ -15,6 +16,9 @@ from vqcodec.frames import clock
 from vqcodec.models.weightsfile import find_beside
 from vqcodec.models.zoo import find
 
+_BARS = "▁▂▃▄▅▆▇█"
+_MOST_BARS = 60
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...")
@@ -22,7 +26,8 @@ from vqcodec.models.zoo import find
 def info(paths: tuple[str, ...], as_json: bool) -> None:
     """Tell what .vqc files hold, without decoding them.
 
-    FILE may be a folder or a glob. The model is named if it is bundled, or if its weights file lies beside.
+    FILE may be a folder or a glob. The model is named if it is bundled, or if its weights file lies beside. The rate
+    over time is that of each chunk, some 5 s, or of each second where chunks are shorter; its bars begin at 0.
 
     \b
     vqcodec info speech.vqc
@@ -47,10 +52,34 @@ def _lines(facts: dict[str, Any], is_headed: bool) -> list[str]:
     """Facts as people read them."""
     width = max(map(len, facts))
     shown = {name: value for name, value in facts.items() if name not in ("path", "tags")}
+    shown["kbps_over_time"] = _bars(facts["kbps_over_time"]) or None
     shown["duration_seconds"] = f"{facts['duration_seconds']}  ({clock(facts['duration_seconds'])})"
     lines = [f"{name:{width}}  {'unknown' if value is None else value}" for name, value in shown.items()]
     lines += [f"{name:{width}}  {json.dumps(text, ensure_ascii=False)}" for name, text in facts["tags"].items()]
     return [f"{facts['path']}:", *lines, ""] if is_headed else lines
+
+
+def _bars(curve: list[dict[str, float]]) -> str:
+    """A bar for each span of a rate over time, or for each of `_MOST_BARS` parts of it; the highest is the peak."""
+    if not curve:
+        return ""
+    peak = max(span["kbps"] for span in curve)
+    parts = min(len(curve), _MOST_BARS)
+    highest = [
+        max(span["kbps"] for span in curve[part * len(curve) // parts : (part + 1) * len(curve) // parts])
+        for part in range(parts)
+    ]
+    return "".join(_BARS[min(len(_BARS) - 1, int(kbps / peak * len(_BARS)))] for kbps in highest)
+
+
+def _rates(scan: Scan, frame_rate: float) -> list[dict[str, float]]:
+    """The rate over time: where each span begins, and its kbps with its share of the container."""
+    curve, frame = [], 0
+    for frames, size_bytes in scan.spans:
+        seconds, kbps = round(frame / frame_rate, 3), round(8 * size_bytes * frame_rate / frames / 1000, 4)
+        curve.append({"start_seconds": seconds, "kbps": kbps})
+        frame += frames
+    return curve
 
 
 def _facts(path: str) -> dict[str, Any]:
@@ -59,6 +88,7 @@ def _facts(path: str) -> dict[str, Any]:
         header, tags, scan, file_bytes = reader.header, reader.tags, reader.scan(), reader.file_bytes
         channels = reader.decoded_channels
     duration_seconds = scan.samples / header.original_rate_hz
+    curve = _rates(scan, header.sample_rate_hz / header.hop_length)
     return {
         "path": path,
         "version": VERSION,
@@ -77,6 +107,8 @@ def _facts(path: str) -> dict[str, Any]:
         "entropy_coded_chunks": scan.entropy_coded_chunks,
         "file_bytes": file_bytes,
         "kbps": round(8 * file_bytes / duration_seconds / 1000, 4) if duration_seconds and file_bytes else None,
+        "peak_kbps": max((span["kbps"] for span in curve), default=None),
+        "kbps_over_time": curve,
         "tags": dict(tags),
     }
 
