@@ -1,7 +1,7 @@
 """A codec under test: what every codec of an evaluation does, be it ours, a library's or a program's."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +44,18 @@ class CodecUnderTest(Protocol):
 
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """Code and decode `wave` float32 [T] in [-1, 1]. Raises VqcodecError for what it cannot code."""
+
+
+@runtime_checkable
+class PacketCodec(Protocol):
+    """A codec under test whose coded audio can also be sent in packets, of which a network loses some."""
+
+    @property
+    def has_packets(self) -> bool:
+        """Tell whether it can in this case: a model may code whole clips only."""
+
+    def run_over(self, wave: Wave, rate_hz: int, kbps: float | None, lost_slots: NDArray[np.bool_]) -> Coded:
+        """Do as `run`, without the packets that begin in a lost slot of 20 ms, bool [S]; `data` is all that was sent.
+
+        Gaps are concealed as the codec does it.
+        """
