@@ -155,6 +155,7 @@ def _begun(job: Job) -> Result:
         clip_hash=job.clip_hash,
         columns=dict(clip.columns),
         condition=job.condition,
+        trained_on=tuple(codec.trained_on),
     )
 
 

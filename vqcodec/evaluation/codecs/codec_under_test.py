@@ -1,5 +1,6 @@
 """A codec under test: what every codec of an evaluation does, be it ours, a library's or a program's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,10 +35,12 @@ class CodecUnderTest(Protocol):
     name:    what tables and curves call it
     version: what its results depend on beside the rate, such as the hash of weights or the version of a library;
              results of another version are not reused
+    trained_on: names of metrics that a loss of its training is a model of, which flatter it
     """
 
     name: str
     version: str
+    trained_on: Sequence[str] = ()
 
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         """Tell what it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""

@@ -17,6 +17,7 @@ from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded, Pa
 from vqcodec.evaluation.codecs.over_packets import heard_over
 from vqcodec.evaluation.codecs.payloads import flac_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
+from vqcodec.evaluation.codecs.trained import trained_on
 from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
 from vqcodec.files.convert import compress, decompress
 from vqcodec.frames import codebook_kbps
@@ -40,7 +41,9 @@ class NeuralCodec(CodecUnderTest, PacketCodec):
         if model.startswith(PREFIX):
             self.name = Path(model.removeprefix(PREFIX)).resolve().name
         self._engine = zoo.load_engine(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
-        self.version = (self._engine.fingerprint or b"").hex()[:16]
+        sha256 = (self._engine.fingerprint or b"").hex()
+        self.version = sha256[:16]
+        self.trained_on = trained_on(None if model.startswith(PREFIX) else path, sha256)
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None
 
