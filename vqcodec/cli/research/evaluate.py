@@ -107,6 +107,7 @@ def evaluate(
     With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.
 
     Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
+    dnsmos_p808, dnsmos_sig, dnsmos_bak, dnsmos_ovrl, speaker_similarity,
     pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
     pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
     level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
