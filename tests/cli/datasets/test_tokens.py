@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 
 import pytest
 import soundfile
@@ -153,3 +154,10 @@ def test_what_cannot_be_judged_is_one_line(tmp_path, run, speech, toy_weights, a
     done = run("tokens", "judge", *given, *([] if "--model" in given else ["--model", toy_weights]), code=1)
     assert message in done.stderr
     assert done.stderr.strip().count("\n") == 0
+
+
+def test_judge_without_scipy_names_the_extra(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    done = run("tokens", "judge", "clip.wav", code=1)
+    assert "tokens judge needs scipy" in done.stderr and "'.[eval]'" in done.stderr
+    assert done.stderr.count("\n") == 1

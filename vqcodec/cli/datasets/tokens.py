@@ -119,7 +119,9 @@ def judge(
     vqcodec tokens judge clips/
     vqcodec tokens judge clips/ --model runs/mine/model.safetensors --kbps 3 --json
     """
-    require("torch", "scipy")
+    require("torch")
+    if find_spec("scipy") is None:
+        raise ConfigError(f"tokens judge needs scipy: {how_to_install('eval')}")
     limit_threads()
     from vqcodec.audio.discover import find_audio
     from vqcodec.models import zoo
