@@ -21,14 +21,19 @@ from vqcodec.metrics import (
     stoi,
     visqol,
 )
+from vqcodec.metrics.dnsmos import DNSMOS_METRICS
 from vqcodec.metrics.levels import LEVEL_METRICS
 from vqcodec.metrics.pulses import PULSE_METRICS
 
-FAST = [name for name in METRICS if "visqol" not in name and name not in ("wer", "distill_mos")]
+JUDGES = {"distill_mos": "distillmos", "speaker_similarity": "resemblyzer"} | {
+    metric.name: "speechmos" for metric in DNSMOS_METRICS
+}
+"""By a network each, and the package that it comes in."""
+FAST = [name for name in METRICS if "visqol" not in name and name not in ("wer", *JUDGES)]
 ALL = [
     pytest.param(name, marks=pytest.mark.skipif(needs is not None and find_spec(needs) is None, reason=f"no {needs}"))
     for name in METRICS
-    for needs in [{"distill_mos": "distillmos"}.get(name)]
+    for needs in [JUDGES.get(name)]
 ]
 OVER_4_KHZ = ("_4_7khz", "grid_50hz", "grid_100hz")
 """Endings of the names of metrics that a clip at 8 kHz has no band for."""

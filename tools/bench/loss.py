@@ -9,6 +9,7 @@ import soundfile
 from measure import CLIP, table
 
 import vqcodec
+from vqcodec.evaluation.packet_loss import BURST_PACKETS, PacketLoss
 from vqcodec.metrics import estoi
 from vqcodec.models.engine import Engine
 
@@ -16,8 +17,6 @@ _LEAST_SECONDS = 2.0
 """What ESTOI needs, with something to lose."""
 _KBPS = 3
 _SHARES = (0.05, 0.1, 0.2, 0.3)
-_BURST_PACKETS = 3
-"""Lost in a row, in the mean (Gilbert's model)."""
 _SCHEMES = ((0, 1), *((frames, layers) for layers in (1, 2, 3) for frames in (1, 2, 3)))
 """Frames and layers that packets repeat."""
 
@@ -45,7 +44,7 @@ def loss(draws: int, seconds: float) -> str:
         clips.append(_Clip(wave, codes[:, :, : len(wave) // codec.hop_length]))
     whole = np.mean([score for clip in clips for score in _scores(codec, clip, [list(_frames(clip.codes))])])
     rows: list[list[object]] = [["none", "", "", f"{whole:.3f}", *[""] * (len(_SHARES) - 1)]]
-    for kind, burst_packets in (("at random", None), ("in bursts", _BURST_PACKETS)):
+    for kind, burst_packets in (("at random", None), ("in bursts", BURST_PACKETS)):
         lost = [_lost(share, draws, burst_packets) for share in _SHARES]
         repeated = np.mean([_of_schemes(codec, clip, lost) for clip in clips], axis=0)
         for (redundancy, layers), scores in zip(_SCHEMES, repeated, strict=True):
@@ -59,16 +58,7 @@ def loss(draws: int, seconds: float) -> str:
 
 def _lost(share: float, draws: int, burst_packets: float | None) -> list[np.ndarray]:
     """Which packets are lost, more of them than any clip has, for each draw: each by itself, or in bursts."""
-    ends = 1 / burst_packets if burst_packets else 1 - share
-    begins = share * ends / (1 - share)
-    patterns = []
-    for seed in range(draws):
-        chances = np.random.default_rng(seed).random(1000)
-        lost = [bool(chances[0] < share)]
-        for chance in chances[1:]:
-            lost.append(bool(chance >= ends if lost[-1] else chance < begins))
-        patterns.append(np.array(lost))
-    return patterns
+    return [PacketLoss(share, burst_packets).draw(1000, np.random.default_rng(seed)) for seed in range(draws)]
 
 
 def _of_schemes(codec: Engine, clip: _Clip, lost: list[list[np.ndarray]]) -> np.ndarray:

@@ -75,6 +75,12 @@ def read_clip(path: Path, excerpt: Excerpt = WHOLE) -> tuple[Wave, int]:
     return np.concatenate(blocks), audio.rate_hz
 
 
+def random_of(clip: str, *seeds: int) -> np.random.Generator:
+    """Make the generator of what is drawn for the clip of that name: the same for all codecs and rates."""
+    named = hashlib.sha256(clip.encode()).digest()
+    return np.random.default_rng([*seeds, int.from_bytes(named[:8])])
+
+
 def _name(path: Path, source: Path) -> str:
     relative = path.relative_to(source) if source.is_dir() else Path(path.name)
     return relative.with_suffix("").as_posix()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vqcodec.errors import ConfigError
+from vqcodec.evaluation.packet_loss import parse_loss
 
 MOST_GENERATIONS = 100
 MOST_SHIFT_MS = 1000.0
@@ -23,6 +24,8 @@ class Condition:
     noise, snr_db: a folder, file, glob or manifest of noise, and by how many dB its power is below the clip's
     noise_seed:  of the draw of what is heard of it, for each clip another
     level_db:    gain in dB, of the noise too; what comes of noise and gain is the clip that is compared with
+    loss:        of packets in each coding, as `packet_loss.parse_loss` reads it
+    loss_seed:   of the draw of which are lost, for each clip others
 
     Raises ConfigError for values that cannot be.
     """
@@ -33,6 +36,8 @@ class Condition:
     noise: str | None = None
     snr_db: float | None = None
     noise_seed: int = 0
+    loss: str | None = None
+    loss_seed: int = 0
 
     def __post_init__(self) -> None:
         if type(self.generations) is not int or not 1 <= self.generations <= MOST_GENERATIONS:
@@ -46,8 +51,14 @@ class Condition:
             raise ConfigError(f"{told} do not go together; give noise and its ratio in dB, or nothing of it")
         if self.snr_db is not None:
             _check_range("snr_db", self.snr_db, -MOST_LEVEL_DB, MOST_LEVEL_DB)
-        if type(self.noise_seed) is not int or not 0 <= self.noise_seed <= MOST_SEED:
-            raise ConfigError(f"noise_seed {self.noise_seed!r:.40} cannot be; give 0 to {MOST_SEED}")
+        if self.loss is not None:
+            parse_loss(self.loss)
+        elif self.loss_seed != 0:
+            raise ConfigError(f"loss_seed {self.loss_seed!r:.40} is of no loss; give both, or nothing of it")
+        for name in ("noise_seed", "loss_seed"):
+            seed = getattr(self, name)
+            if type(seed) is not int or not 0 <= seed <= MOST_SEED:
+                raise ConfigError(f"{name} {seed!r:.40} cannot be; give 0 to {MOST_SEED}")
 
     @property
     def label(self) -> str:
@@ -58,6 +69,8 @@ class Condition:
             f"level {self.level_db:+g} dB" if self.level_db else "",
             f"noise {self.noise} at {self.snr_db:g} dB" if self.snr_db is not None else "",
             f"seed {self.noise_seed}" if self.noise_seed else "",
+            f"loss {self.loss}" if self.loss is not None else "",
+            f"loss seed {self.loss_seed}" if self.loss_seed else "",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -65,12 +78,13 @@ class Condition:
     def order(self) -> tuple[Any, ...]:
         """Return what conditions are sorted by: the plain one first, then by what they do, generations rising."""
         noise = self.noise or "", self.snr_db or 0.0, self.noise_seed
-        return (*noise, self.level_db != 0, self.level_db, self.shift_ms, self.generations)
+        loss = self.loss or "", self.loss_seed
+        return (*noise, *loss, self.level_db != 0, self.level_db, self.shift_ms, self.generations)
 
     @property
     def of_clip(self) -> "Condition":
         """Return what of it changes the clip that is compared with: noise and level."""
-        return dataclasses.replace(self, generations=1, shift_ms=0.0)
+        return dataclasses.replace(self, generations=1, shift_ms=0.0, loss=None, loss_seed=0)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of a result, by name: those that are not as by default."""

@@ -120,7 +120,7 @@ def run_job(job: Job, *, on_step: Callable[[str], None] | None = None) -> Result
     try:
         wave, rate_hz = read_clip(job.clip.path, job.clip.excerpt)
         wave = under(wave, rate_hz, job.condition, job.noise)
-        rendering = code(opened(job.entry), wave, rate_hz, job.kbps, job.condition)
+        rendering = code(opened(job.entry), wave, rate_hz, job.kbps, job.condition, clip=job.clip.name)
     except VqcodecError as error:
         return replace(result, error=printable(str(error)))
     except Exception as error:  # whatever a library raises of an odd clip: the others go on
@@ -155,6 +155,7 @@ def _begun(job: Job) -> Result:
         clip_hash=job.clip_hash,
         columns=dict(clip.columns),
         condition=job.condition,
+        trained_on=tuple(codec.trained_on),
     )
 
 

@@ -1,6 +1,5 @@
 """Noise under the clips of an evaluation: which recording and from where on, drawn by seed and name of the clip."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from vqcodec.audio.discover import Clip
 from vqcodec.audio.excerpt import Excerpt
 from vqcodec.audio.resample import resample
 from vqcodec.errors import AudioError
-from vqcodec.evaluation.clips import clip_hash, read_clip
+from vqcodec.evaluation.clips import clip_hash, random_of, read_clip
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,7 @@ class Noise:
 
 def draw_noise(recordings: Sequence[Clip], clip: str, seed: int) -> Noise:
     """Draw the noise of the clip of that name: the same for the same recordings and seed, for all codecs and rates."""
-    named = hashlib.sha256(clip.encode()).digest()
-    random = np.random.default_rng([seed, int.from_bytes(named[:8])])
+    random = random_of(clip, seed)
     chosen = recordings[int(random.integers(len(recordings)))]
     return Noise(chosen.path, chosen.excerpt(), float(random.random()))
 

@@ -30,7 +30,8 @@ class Result:
     clip_hash tells clips of one name apart: the first digits of the SHA-256 of the file, and of its part.
     kbps is 8 times the bytes of the last coded file over the seconds in it; payload_kbps leaves headers out (None where
     the codec does not tell). delay_samples was taken out before scoring. A score that is not defined is NaN, and
-    `undefined` says why, by metric; so is one whose computation broke off, and `failed` says how.
+    `undefined` says why, by metric; so is one whose computation broke off, and `failed` says how. trained_on names
+    metrics that a loss of the codec's training is a model of.
     """
 
     codec: str
@@ -52,6 +53,7 @@ class Result:
     columns: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
     condition: Condition = PLAIN
+    trained_on: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -73,7 +75,7 @@ def said_of(kbps: float | None, condition: Condition) -> str:
     return f"{at} ({condition.label})" if condition.label else at
 
 
-_REST = ("undefined", "failed", "columns", "error")
+_REST = ("undefined", "failed", "columns", "error", "trained_on")
 _NUMBERS = (
     *("kbps_asked", "rate_hz", "seconds", "kbps", "payload_kbps", "encode_seconds", "decode_seconds"),
     *("delay_samples", "codebook_size"),
@@ -84,7 +86,7 @@ _FACTS = tuple(f.name for f in dataclasses.fields(Result) if f.name not in ("sco
 
 
 def to_json(result: Result) -> str:
-    """Write one line: facts, the condition, every score by its name (null: not defined), why, columns and error.
+    """Write one line: facts, the condition, every score by its name (null: not defined), why, columns, error and such.
 
     Of the condition there is what is not as by default.
     """
@@ -106,7 +108,14 @@ def from_json(line: str) -> Result:
         condition = Condition(**asked)
     except ConfigError as error:
         raise ValueError(str(error)) from None
+    facts["trained_on"] = tuple(_texts(facts.get("trained_on", [])))
     return _checked(Result(**facts, scores=scores, condition=condition))
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError(f"{value!r:.60} is no list of texts")
+    return value
 
 
 def _checked(result: Result) -> Result:

@@ -9,6 +9,7 @@ from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.errors import ConfigError, OutputError
 from vqcodec.evaluation.clips import EvaluationClip, find_clips
 from vqcodec.evaluation.codecs.codec_spec import name_of, open_all, opened, parse_entry
+from vqcodec.evaluation.coding import packets_of
 from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_settings
 from vqcodec.evaluation.messages import Job, run_jobs
@@ -67,8 +68,9 @@ def evaluate(
     versions stays and only the rest is done. `workers` processes do the work: one that dies costs what it died of,
     which its result names. 0: this process does it.
 
-    Raises ConfigError for unknown names, AudioError for sources (of clips or noise) without audio, OutputError for a
-    folder that has results already, WorkerError if workers die while they start.
+    Raises ConfigError for unknown names and for codecs without packets where some are lost, AudioError for sources (of
+    clips or noise) without audio, OutputError for a folder that has results already, WorkerError if workers die while
+    they start.
     """
     metrics, recogniser, kbps = comparison.all_metrics, comparison.recogniser, comparison.kbps
     _check_metrics(metrics, recogniser)
@@ -76,6 +78,9 @@ def evaluate(
     clips = [clip for clip in find_clips(sources) if out_audio not in clip.path.resolve().parents]
     noises = {condition.noise: find_audio([condition.noise]) for condition in comparison.conditions if condition.noise}
     entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
+    if any(condition.loss is not None for condition in comparison.conditions):
+        for entry in entries.values():
+            packets_of(opened(entry))
     rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
     notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
     settings = Settings(list(entries), skipped, metrics, _to_listen(clips, comparison.listen), notes)

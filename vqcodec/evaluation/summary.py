@@ -46,7 +46,10 @@ def group_by(results: Iterable[Result], column: str) -> dict[str, list[Result]]:
 
 @dataclass(frozen=True)
 class CurveComparison:
-    """`codec` against `anchor` by one metric: rate in per cent, quality in the metric's unit; NaN: no overlap."""
+    """`codec` against `anchor` by one metric: rate in per cent, quality in the metric's unit; NaN: no overlap.
+
+    is_flattered: one of the two was trained on the metric
+    """
 
     codec: str
     anchor: str
@@ -54,6 +57,7 @@ class CurveComparison:
     bd_rate: float
     bd_quality: float
     condition: Condition = PLAIN
+    is_flattered: bool = False
 
 
 def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str]) -> list[CurveComparison]:
@@ -66,7 +70,8 @@ def compare_curves(points: Sequence[Point], anchor: str, metrics: Sequence[str])
             for codec in codecs:
                 curve = curve_of(alike, codec, metric)
                 saved = bd_rate(base, curve), bd_quality(base, curve)
-                comparisons.append(CurveComparison(codec, anchor, metric, *saved, condition))
+                is_flattered = any(metric in p.trained_on for p in alike if p.codec in (codec, anchor))
+                comparisons.append(CurveComparison(codec, anchor, metric, *saved, condition, is_flattered))
     return comparisons
 
 
@@ -113,6 +118,7 @@ def _point(rows: list[Result], metrics: Sequence[str]) -> Point:
             if all(metric in row.scores for row in rows)
         },
         condition=rows[0].condition,
+        trained_on=tuple(sorted({metric for row in rows for metric in row.trained_on})),
     )
 
 

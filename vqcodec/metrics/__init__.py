@@ -1,11 +1,12 @@
 """Quality of `wave_hat` against `wave`: functions of two waves [T] at `rate_hz`. Needs an extra.
 
-That is `eval`; `train` for PESQ and STOI alone, `judges` for Distill-MOS.
+That is `eval`; `train` for PESQ and STOI alone, `judges` for Distill-MOS, DNSMOS and the similarity of speakers.
 
 A metric that is not defined on a clip (silence, too short) is NaN; `measure` says why.
 """
 
 from vqcodec.arrays import Wave
+from vqcodec.metrics.dnsmos import DNSMOS_METRICS
 from vqcodec.metrics.grid import grid_50hz, grid_100hz, grid_lines
 from vqcodec.metrics.intelligibility import estoi, stoi
 from vqcodec.metrics.judges import distill_mos
@@ -16,6 +17,7 @@ from vqcodec.metrics.pitch import f0_correlation, f0_rmse, voicing_error
 from vqcodec.metrics.pulses import PULSE_METRICS
 from vqcodec.metrics.recognition import wer, wer_by
 from vqcodec.metrics.signal import loudness_difference, lsd, mel_distance, si_sdr
+from vqcodec.metrics.speaker import speaker_similarity
 from vqcodec.system.plugins import PluginTable
 
 METRICS: PluginTable[Metric] = PluginTable(
@@ -23,7 +25,7 @@ METRICS: PluginTable[Metric] = PluginTable(
         metric.name: metric
         for metric in (
             *(pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio),
-            distill_mos,
+            *(distill_mos, *DNSMOS_METRICS, speaker_similarity),
             *(*PULSE_METRICS, grid_50hz, grid_100hz, *LEVEL_METRICS, f0_correlation),
             *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
         )
@@ -55,6 +57,7 @@ __all__ = [
     "pesq_nb",
     "pesq_wb",
     "si_sdr",
+    "speaker_similarity",
     "stoi",
     "visqol",
     "visqol_audio",

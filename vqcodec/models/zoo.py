@@ -35,6 +35,7 @@ class ModelCard:
 
     is_scaled, inputs_per_model: as those of an `Engine`
     is_searched: beams are searched for its codes (see `effort`)
+    losses: names of what its training made small, as recipes have them
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelCard:
     is_scaled: bool = False
     is_searched: bool = True
     inputs_per_model: int = 1
+    losses: tuple[str, ...] = ()
 
     @property
     def model_name(self) -> str:
@@ -70,6 +72,7 @@ MODELS: dict[str, ModelCard] = {
             hop_length=320,
             total_codebooks=12,
             codebook_size=1024,
+            losses=("mel", "complex", "compressed", "level", "loudness", "grid", "perceptual"),
         ),
     ]
 }

@@ -48,6 +48,8 @@ NUMBERS = 1 << 16
 _HEAD_BYTES = 4
 _REDUNDANT_HEAD_BYTES = 6
 _CRC_BYTES = 2
+OVERHEAD_BYTES = _HEAD_BYTES + _CRC_BYTES
+"""Bytes beside its codes, of a packet that repeats nothing."""
 
 
 @dataclass(frozen=True)

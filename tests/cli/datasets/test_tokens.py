@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 
 import pytest
 import soundfile
@@ -22,7 +23,7 @@ def tokens(tmp_path_factory, speech, toy_weights):
     return folder / "out"
 
 
-@pytest.mark.parametrize("name", ["info", "merge"])
+@pytest.mark.parametrize("name", ["info", "merge", "judge"])
 def test_subcommands_have_help_with_an_example(run, name):
     assert run("tokens", name, "--help").output.count(f"vqcodec tokens {name}") >= 2
 
@@ -120,3 +121,43 @@ def test_bad_input_is_one_line_and_no_file(tmp_path, monkeypatch, run, tokens, a
     assert message in lines[-1]
     assert len(lines) == 1 or code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_judge_tells_every_fact_in_tables_and_as_json(tmp_path, run, speech, toy_weights):
+    soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)
+    arguments = ("tokens", "judge", tmp_path / "clip.wav", "--model", toy_weights, "--kbps", "0.4")
+    done = run(*arguments, "--json")
+    facts = json.loads(done.stdout)
+    assert done.stderr == "50 frames are few: entropies are too low below 0.053 minutes of audio\n"
+    assert (facts["model"], facts["clips"], facts["frames"], facts["frame_rate"]) == ("toy", 1, 50, 50.0)
+    for name in ("entropy_bits", "perplexity", "used_share", "kbps", "mel_distance", "si_sdr"):
+        assert len(facts[name]) == 2, name
+    assert facts["mutual_information_bits"][0][0] == pytest.approx(facts["entropy_bits"][0], abs=1e-3)
+    text = run(*arguments).stdout
+    for name, shares in facts["same_share"].items():
+        assert name in text and f"{shares[0]:.1%}" in text, name
+    assert f"{facts['mel_distance'][1]:.3f}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("absent",), "absent"),
+        (("{clip}", "--kbps", "1", "--codebooks", "1"), "give kbps or num_codebooks, not both"),
+        (("{clip}", "--codebooks", "9"), "num_codebooks 9 is not in 1..3"),
+        (("{clip}", "--model", "absent.safetensors"), "absent.safetensors"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(tmp_path, run, speech, toy_weights, arguments, message):
+    soundfile.write(tmp_path / "clip.wav", speech[:16000], 16000)
+    given = [argument.format(clip=tmp_path / "clip.wav") for argument in arguments]
+    done = run("tokens", "judge", *given, *([] if "--model" in given else ["--model", toy_weights]), code=1)
+    assert message in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+
+
+def test_judge_without_scipy_names_the_extra(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    done = run("tokens", "judge", "clip.wav", code=1)
+    assert "tokens judge needs scipy" in done.stderr and "'.[eval]'" in done.stderr
+    assert done.stderr.count("\n") == 1

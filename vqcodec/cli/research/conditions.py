@@ -22,6 +22,8 @@ class AskedConditions:
     noise: str | None
     snr: float | None
     noise_seed: int
+    loss: str | None
+    loss_seed: int
 
     def each(self) -> "list[Condition]":
         """Return the conditions: one for each number of generations. Raises ConfigError for values that cannot be."""
@@ -29,8 +31,10 @@ class AskedConditions:
 
         if (self.noise is None) != (self.snr is None) or (self.noise is None and self.noise_seed):
             raise click.UsageError("--noise FOLDER and --snr DB go together, and --noise-seed with them; give both")
-        noise = self.noise, self.snr, self.noise_seed
-        return [Condition(count, self.shift_ms, self.level, *noise) for count in self.generations]
+        if self.loss is None and self.loss_seed:
+            raise click.UsageError("--loss-seed is of --loss; give both")
+        more = self.noise, self.snr, self.noise_seed, self.loss, self.loss_seed
+        return [Condition(count, self.shift_ms, self.level, *more) for count in self.generations]
 
 
 class _Counts(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
@@ -60,6 +64,10 @@ _OPTIONS = (
     click.option("--noise", metavar="FOLDER", help="Recordings of noise, one of which is under each clip; with --snr."),
     click.option("--snr", type=float, metavar="DB", help="By how many dB the power of noise is below the clip's."),
     click.option("--noise-seed", type=int, default=0, show_default=True, help="Of the draw of what is heard of it."),
+    click.option(
+        "--loss", metavar="KIND:PERCENT", help="Packets lost: random:10, or burst:20, 3 in a row in the mean."
+    ),
+    click.option("--loss-seed", type=int, default=0, show_default=True, help="Of the draw of which are lost."),
 )
 
 

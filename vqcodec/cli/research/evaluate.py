@@ -101,12 +101,13 @@ def evaluate(
     is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
 
     A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
-    where installed; hf:FOLDER with transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
+    or opusenc-wb where installed; hf:FOLDER of transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
     One that is not installed is skipped; one that does not have a rate runs at its nearest.
     Clips of several channels are mixed to one. Delays up to half a second are taken out.
     With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.
 
     Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
+    dnsmos_p808, dnsmos_sig, dnsmos_bak, dnsmos_ovrl, speaker_similarity,
     pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
     pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
     level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,

@@ -1,7 +1,8 @@
 """A codec under test: what every codec of an evaluation does, be it ours, a library's or a program's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,30 @@ class CodecUnderTest(Protocol):
     name:    what tables and curves call it
     version: what its results depend on beside the rate, such as the hash of weights or the version of a library;
              results of another version are not reused
+    trained_on: names of metrics that a loss of its training is a model of, which flatter it
     """
 
     name: str
     version: str
+    trained_on: Sequence[str] = ()
 
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         """Tell what it is run at for the rates `asked`: its nearest ones, each once; [None] where it has no rates."""
 
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
         """Code and decode `wave` float32 [T] in [-1, 1]. Raises VqcodecError for what it cannot code."""
+
+
+@runtime_checkable
+class PacketCodec(Protocol):
+    """A codec under test whose coded audio can also be sent in packets, of which a network loses some."""
+
+    @property
+    def has_packets(self) -> bool:
+        """Tell whether it can in this case: a model may code whole clips only."""
+
+    def run_over(self, wave: Wave, rate_hz: int, kbps: float | None, lost_slots: NDArray[np.bool_]) -> Coded:
+        """Do as `run`, without the packets that begin in a lost slot of 20 ms, bool [S]; `data` is all that was sent.
+
+        Gaps are concealed as the codec does it.
+        """

@@ -13,17 +13,20 @@ from typing_extensions import override
 from vqcodec.arrays import Wave
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, UnavailableError
-from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded
+from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded, PacketCodec
+from vqcodec.evaluation.codecs.over_packets import heard_over
 from vqcodec.evaluation.codecs.payloads import flac_payload_bytes, ogg_payload_bytes
 from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
+from vqcodec.evaluation.codecs.trained import trained_on
 from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
 from vqcodec.files.convert import compress, decompress
 from vqcodec.frames import codebook_kbps
 from vqcodec.models import zoo
+from vqcodec.models.engine import StreamEngine
 from vqcodec.models.hub import PREFIX
 
 
-class NeuralCodec(CodecUnderTest):
+class NeuralCodec(CodecUnderTest, PacketCodec):
     """A neural model: a bundled one by name, a weights file, a folder with a model.safetensors, one of a hub (`hf:`).
 
     With `fixed_width`, files are written without entropy coding, which shows what it saves.
@@ -38,7 +41,9 @@ class NeuralCodec(CodecUnderTest):
         if model.startswith(PREFIX):
             self.name = Path(model.removeprefix(PREFIX)).resolve().name
         self._engine = zoo.load_engine(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
-        self.version = (self._engine.fingerprint or b"").hex()[:16]
+        sha256 = (self._engine.fingerprint or b"").hex()
+        self.version = sha256[:16]
+        self.trained_on = trained_on(None if model.startswith(PREFIX) else path, sha256)
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None
 
@@ -61,6 +66,29 @@ class NeuralCodec(CodecUnderTest):
         payload_bytes, codes = self._contents(data)
         return Coded(
             wave_hat[0], data, encoded - start, decoded - encoded, payload_bytes, codes, self._engine.codebook_size
+        )
+
+    @property
+    @override
+    def has_packets(self) -> bool:
+        return isinstance(self._engine, StreamEngine)
+
+    @override
+    def run_over(self, wave: Wave, rate_hz: int, kbps: float | None, lost_slots: NDArray[np.bool_]) -> Coded:
+        check_wave(wave)
+        engine = self._engine
+        engine.prepare("encoder")
+        engine.prepare("decoder")
+        given = resampled(wave, rate_hz, engine.sample_rate_hz)
+        heard = heard_over(engine, given, settled(self, kbps), lost_slots)
+        return Coded(
+            resampled(heard.wave_hat, engine.sample_rate_hz, rate_hz),
+            b"".join(heard.packets),
+            heard.encode_seconds,
+            heard.decode_seconds,
+            heard.payload_bytes,
+            heard.codes.astype(np.uint16),
+            engine.codebook_size,
         )
 
     def _contents(self, data: bytes) -> tuple[int, NDArray[np.uint16]]:

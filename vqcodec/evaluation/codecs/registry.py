@@ -1,6 +1,6 @@
 """Codecs by what a user calls them: a name of the table, a weights file, `hf:FOLDER`, or an external's name.
 
-`fixed:` before one of our models leaves entropy coding out.
+`fixed:` before one of our models leaves entropy coding out; `opus-lace:` stands before a folder of npm.
 """
 
 import math
@@ -12,7 +12,8 @@ from vqcodec.errors import ConfigError, ModelError, UnavailableError
 from vqcodec.evaluation.codecs.amrwb import AmrWbCodec
 from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest
 from vqcodec.evaluation.codecs.library import FlacCodec, Mp3Codec, NeuralCodec, OpusCodec, PcmCodec
-from vqcodec.evaluation.codecs.programs import CODEC2, LC3, OPUSENC, SPEEX, Program, ProgramCodec
+from vqcodec.evaluation.codecs.opus_ml import ENHANCERS, open_enhanced
+from vqcodec.evaluation.codecs.programs import CODEC2, LC3, OPUSENC, OPUSENC_WB, SPEEX, Program, ProgramCodec
 from vqcodec.models.hub import PREFIX
 from vqcodec.models.zoo import MODELS
 from vqcodec.system.plugins import PluginTable
@@ -25,6 +26,7 @@ CODECS: PluginTable[Callable[[], CodecUnderTest]] = PluginTable(
         "flac": FlacCodec,
         "pcm": PcmCodec,
         "opusenc": partial(ProgramCodec, OPUSENC),
+        "opusenc-wb": partial(ProgramCodec, OPUSENC_WB),
         "codec2": partial(ProgramCodec, CODEC2),
         "speex": partial(ProgramCodec, SPEEX),
         "lc3": partial(ProgramCodec, LC3),
@@ -49,13 +51,15 @@ def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUn
         return ProgramCodec(Program(name=spec, template=externals[spec]))
     if spec in CODECS:
         return CODECS[spec]()
+    if spec.partition(":")[0] in ENHANCERS:
+        return open_enhanced(spec)
     if spec.startswith(PREFIX):
         return _of_a_hub(spec)
     if spec.startswith(_FIXED_WIDTH) and _is_ours(spec.removeprefix(_FIXED_WIDTH)):
         return NeuralCodec(spec.removeprefix(_FIXED_WIDTH), fixed_width=True)
     if _is_ours(spec):
         return NeuralCodec(spec)
-    names = ", ".join([*CODECS, *externals])
+    names = ", ".join([*CODECS, *(f"{name}:FOLDER" for name in ENHANCERS), *externals])
     raise ConfigError(f"{spec!r} is no codec: give one of {names}, a weights file or {PREFIX}FOLDER")
 
 

@@ -18,7 +18,7 @@ import soundfile
 
 from vqcodec.arrays import Wave
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
-from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
+from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Interval, Point, Take, has_marks
 from vqcodec.evaluation.report.tables import Rows, has_conditions
 from vqcodec.frames import clock
 from vqcodec.metrics import METRICS
@@ -59,7 +59,7 @@ def write_report(
         rows=[_row(point, metrics, conditions=bool(shown)) for point in points],
         curves=[{"title": METRICS[name].title, "svg": _base64(svg_of(f).encode())} for name, f in curves.items()],
         tables=tables or {},
-        notes=notes,
+        notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
         has_exhibits=bool(exhibits),
         data=_json({"title": title, "exhibits": [_exhibit(exhibit) for exhibit in exhibits]}),
     )
@@ -81,7 +81,7 @@ def _row(point: Point, metrics: Sequence[str], *, conditions: bool) -> list[dict
         {"text": "", "value": ""} if point.kbps_asked is None else _plain(f"{point.kbps_asked:g}"),
         _cell(point.kbps, 2),
         _cell(point.payload_kbps, 2),
-        *(_cell(point.scores.get(name), 3) for name in metrics),
+        *(_cell(point.scores.get(name), 3, point.mark(name)) for name in metrics),
         _plain(str(point.kbps.clips)),
     ]
 
@@ -90,12 +90,12 @@ def _plain(text: str) -> dict[str, Any]:
     return {"text": text, "value": text}
 
 
-def _cell(interval: Interval | None, digits: int) -> dict[str, Any]:
+def _cell(interval: Interval | None, digits: int, mark: str = "") -> dict[str, Any]:
     if interval is None or not math.isfinite(interval.mean):
         return {"text": "-", "value": ""}
     undefined = f" ({interval.undefined} undefined)" if interval.undefined else ""
     half = f" ± {(interval.high - interval.low) / 2:.{digits}f}" if interval.clips > 1 else ""
-    return {"text": f"{interval.mean:.{digits}f}{half}{undefined}", "value": f"{interval.mean:.9g}"}
+    return {"text": f"{interval.mean:.{digits}f}{half}{undefined}{mark}", "value": f"{interval.mean:.9g}"}
 
 
 def _exhibit(exhibit: Exhibit) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vqcodec.arrays import Wave
 from vqcodec.evaluation.conditions import PLAIN
-from vqcodec.evaluation.report.report_data import Point
+from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Point
 from vqcodec.frames import ceil_div
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output, output_errors
@@ -61,8 +61,12 @@ def rate_quality_curve(points: Sequence[Point], metric: str) -> "Figure":
         axes.remove()
     drawn = {line.get_label(): line for axes in figure.axes for line in axes.containers}
     if drawn:
+        marks = {point.codec: point.mark(metric) for point in shown}
         legend = [drawn[codec] for codec in codecs if codec in drawn]
-        figure.legend(handles=legend, loc="outside right upper", frameon=False)
+        labels = [f"{codec} {marks[codec]}".strip() for codec in codecs if codec in drawn]
+        figure.legend(handles=legend, labels=labels, loc="outside right upper", frameon=False)
+        if any(marks.values()):
+            figure.supxlabel(TRAINED_LEGEND, fontsize="small")
     return figure
 
 

@@ -1,9 +1,14 @@
 """What curves, tables and the report are made of: means with intervals, and clips to listen to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vqcodec.arrays import Wave
 from vqcodec.evaluation.conditions import PLAIN, Condition
+
+TRAINED = "†"
+"""The mark of a score by a metric that the codec was trained on."""
+TRAINED_LEGEND = f"{TRAINED}: a loss of the codec's training is a model of this metric, which flatters it"
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Point:
-    """A codec at one rate, under one condition. kbps: of files, bytes over seconds of all clips; scores by metric."""
+    """A codec at one rate, under one condition. kbps: of files, bytes over seconds of all clips; scores by metric.
+
+    trained_on: metrics that a loss of its training is a model of
+    """
 
     codec: str
     kbps_asked: float | None
@@ -27,6 +35,16 @@ class Point:
     payload_kbps: Interval | None
     scores: dict[str, Interval]
     condition: Condition = PLAIN
+    trained_on: tuple[str, ...] = ()
+
+    def mark(self, metric: str) -> str:
+        """Return the mark of its score by `metric`, empty where it was not trained on that."""
+        return TRAINED if metric in self.trained_on else ""
+
+
+def has_marks(points: Iterable[Point]) -> bool:
+    """Tell whether any score of `points` has a mark, which a legend must then explain."""
+    return any(point.mark(metric) for point in points for metric in point.scores)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from vqcodec.evaluation.conditions import PLAIN, Condition
-from vqcodec.evaluation.report.report_data import Interval, Point
+from vqcodec.evaluation.report.report_data import TRAINED, Interval, Point
 from vqcodec.evaluation.results import Result
 from vqcodec.evaluation.summary import CurveComparison, by_condition, pareto_front
 from vqcodec.evaluation.usage import Usage
@@ -17,8 +17,8 @@ Rows = list[list[str]]
 def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
     """Return a row per point: kbps of files and of payload, and every metric as mean ± half of its 95 % interval.
 
-    * marks what is on the Pareto front: no other point of its condition is as small and better. A column has the
-    condition where there is any but the plain one.
+    * marks what is on the Pareto front: no other point of its condition is as small and better. † marks scores by
+    metrics that the codec was trained on. A column has the condition where there is any but the plain one.
     """
     fronts = {name: front_of(points, name) for name in metrics}
     shown = has_conditions(point.condition for point in points)
@@ -36,7 +36,7 @@ def points_rows(points: Sequence[Point], metrics: Sequence[str]) -> Rows:
             *_where(shown, point.condition.label),
             _number(point.kbps.mean, 2),
             "" if point.payload_kbps is None else _number(point.payload_kbps.mean, 2),
-            *(_score(point.scores.get(name)) + ("*" if point in fronts[name] else "") for name in metrics),
+            *(_marked(point, name) + ("*" if point in fronts[name] else "") for name in metrics),
             str(point.kbps.clips),
         ]
         for point in points
@@ -51,7 +51,7 @@ def comparisons_rows(comparisons: Sequence[CurveComparison]) -> Rows:
         [
             c.codec,
             *_where(shown, c.condition.label),
-            METRICS[c.metric].title,
+            METRICS[c.metric].title + (TRAINED if c.is_flattered else ""),
             _number(c.bd_rate, 1, sign="+"),
             _number(c.bd_quality, 3, sign="+"),
         ]
@@ -120,9 +120,14 @@ def _where(shown: bool, cell: str) -> list[str]:
     return [cell] if shown else []
 
 
-def _score(score: Interval | None) -> str:
+def _marked(point: Point, metric: str) -> str:
+    score = point.scores.get(metric)
     if score is None:
         return ""
+    return _score(score) + (point.mark(metric) if math.isfinite(score.mean) else "")
+
+
+def _score(score: Interval) -> str:
     undefined = f" ({score.undefined} undefined)" if score.undefined else ""
     half = f" ± {_number((score.high - score.low) / 2, 3)}" if score.clips > 1 else ""
     return f"{_number(score.mean, 3)}{half}{undefined}"

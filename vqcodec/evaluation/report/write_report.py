@@ -11,7 +11,7 @@ from vqcodec.errors import ConfigError
 from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
-from vqcodec.evaluation.report.report_data import Exhibit, Point, Take
+from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Point, Take, has_marks
 from vqcodec.evaluation.report.tables import comparisons_rows, front_of, markdown, points_rows, speeds_rows, usage_rows
 from vqcodec.evaluation.results import Result, read_results
 from vqcodec.evaluation.summary import CurveComparison, compare_curves, group_by, summarise
@@ -56,7 +56,8 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
         tables=tables,
         notes=notes,
     )
-    texts = [markdown(points_rows(points, settings.metrics)), _LEGEND]
+    legend = f"{_LEGEND} {TRAINED_LEGEND}." if has_marks(points) else _LEGEND
+    texts = [markdown(points_rows(points, settings.metrics)), legend]
     texts += [f"{title}:\n\n{markdown(rows)}" for title, rows in tables.items()]
     return "\n\n".join([*texts, *(["\n".join(notes)] if notes else []), f"listen: {out / 'report.html'}"])
 
