@@ -156,6 +156,7 @@ def compress(
     vbr: float | None = None,
     engine: zoo.EngineName | None = None,
     effort: Effort | None = None,
+    enhance: zoo.Enhance = False,
 ) -> bytes:
     """Make the .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
@@ -163,7 +164,9 @@ def compress(
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave, rate_hz = _checked_wave(wave, rate_hz), int(rate_hz)
-    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, vbr=vbr)
+    request = EncodeRequest(
+        model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, enhance=enhance, vbr=vbr
+    )
     codec = request.codec()
     tags = {}
     if len(wave) > 1 and codec.inputs_per_model == 1 and (wave == wave[:1]).all():

@@ -15,6 +15,8 @@ from vqcodec.cli.common import (
     echo,
     effort_option,
     engine_option,
+    enhance_option,
+    enhancer_option,
     force_option,
     imports_of,
     limit_threads,
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 @batch_options
 @live_encode_options
 @on_truncated_option
+@enhance_option
+@enhancer_option
 @effort_option
 @engine_option
 @device_option
@@ -69,6 +73,8 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     on_truncated: "OnTruncated",
+    enhance: bool,
+    enhancer: str | None,
     effort: Effort,
     engine: EngineName | None,
     device: str,
@@ -100,7 +106,7 @@ def encode(
     limit_threads(workers)
     from vqcodec.files.request import Engines
 
-    engines = Engines(engine, device, effort)
+    engines = Engines(engine, device, effort, enhancer or enhance)
     options: EncodeOptions = {
         "model": model,
         "kbps": kbps,
