@@ -15,8 +15,8 @@ def enhance_file(
     """Write the speech in an audio file, without noise, echo and clipping and with all bands that the model has.
 
     It is encoded with an enhancer and decoded. `rate_hz`: of the output; without it that of the input, and at least
-    the model's. `options` as in `EncodeOptions`, where `enhance` is True without being said. Raises as `encode_file` and
-    `decode_file`; a failing call leaves no file.
+    the model's. `options` as in `EncodeOptions`, where `enhance` is True without being said. Raises as `encode_file`
+    and `decode_file`; a failing call leaves no file.
     """
     options["enhance"] = options.get("enhance") or True
     request = EncodeRequest(**options)

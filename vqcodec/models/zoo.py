@@ -190,9 +190,9 @@ def load(
     `enhance`: it encodes speech without the noise around it, by the enhancer beside its weights (see `enhancer_of`) or
     in the file that is given, on torch only; any decoder plays that.
 
-    Raises ModelError if there is no such model or enhancer or its weights are damaged, ConfigError for impossible values in its
-    config, for an unusable device, for an engine that is none or not installed, and for an effort that the model does
-    not have.
+    Raises ModelError if there is no such model or enhancer or its weights are damaged, ConfigError for impossible
+    values in its config, for an unusable device, for an engine that is none or not installed, and for an effort that
+    the model does not have.
     """
     found = open_model(model)
     # What torch computes is a Codec or an Adapter, which have more than an Engine.

@@ -1,9 +1,9 @@
 """An encoder that hears clean, full-band speech in what is noisy, reverberant, clipped or of a telephone.
 
-A net in front of a trained encoder sees the magnitudes of its compressed spectrum, longer into the past than the encoder
-does. It gives a factor per bin (a mask, as in Braun and Tashev 2021) before the encoder, and a correction of the latent
-after it, for what no mask can bring back, such as a missing upper band. Both begin as nothing: mask 1, correction 0. So
-the whole is the trained encoder at first, and what is clean can stay as it is.
+A net in front of a trained encoder sees the magnitudes of its compressed spectrum, longer into the past than the
+encoder does. It gives a factor per bin (a mask, as in Braun and Tashev 2021) before the encoder, and a correction of
+the latent after it, for what no mask can bring back, such as a missing upper band. Both begin as nothing: mask 1,
+correction 0. So the whole is the trained encoder at first, and what is clean can stay as it is.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ class EnhancingEncoder(nn.Module):
         ends = 1, 1 + len(self.layers)
         pasts = [None] * 3 if state is None else [state[: ends[0]], state[ends[0] : ends[1]], state[ends[1] :]]
         spectrum, past = run_layers(first, wave, pasts[0])
-        parts = spectrum.unflatten(-1, (-1, 2))
+        parts = spectrum.view(*spectrum.shape[:2], -1, 2)
         magnitudes = (parts.square().sum(-1) + 1e-6).sqrt()
         hidden, net_past = run_layers(self.layers, magnitudes, pasts[1])
         hidden = self.norm(hidden)

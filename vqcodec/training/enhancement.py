@@ -1,4 +1,4 @@
-"""What a run has that trains an enhancer: the encoder that hears the clean sound, and what the other one lacks of it."""
+"""What a run that trains an enhancer has: the encoder that hears the clean sound, and what the other lacks of it."""
 
 import copy
 from pathlib import Path
@@ -54,7 +54,8 @@ class Enhancement:
             clean, _ = self.clean_encoder(self.codec.padded(wave))
             variance = clean.float().var((0, 1), correction=0).sum() + 1.0
         error = (clean - output.latent).float().square().sum(-1).mean(1)
-        return (error / variance + 1e-4).sqrt().mean()
+        roots: Tensor = (error / variance + 1e-4).sqrt()
+        return roots.mean()
 
     def save(self, values: dict[str, Tensor], path: Path) -> None:
         """Export the averaged `values` of the whole codec as an enhancer."""

@@ -75,9 +75,9 @@ def degraded_pair(
             heard = _clip(heard, random)
         if random.random() < config.telephone_share:
             heard = _telephone(heard, rate_hz, random)
-    gain = 10 ** (random.uniform(*config.gain_db) / 20)
+    wanted = 10 ** (random.uniform(*config.gain_db) / 20)
     peak = max(float(np.abs(wave).max(initial=0.0)) for wave in (samples, heard))
-    gain = np.float32(gain / max(1.0, gain * peak))
+    gain = np.float32(wanted / max(1.0, wanted * peak))
     return samples * gain, heard * gain
 
 
