@@ -113,7 +113,7 @@ class EncodeOptions(TypedDict, total=False):
     engine:        "torch" or "onnx", for a model given by name; without it torch, or onnx where torch is missing
     device:        that the model computes on, for a model given by name
     effort:        how long it searches for codes, "fast", "normal" or "best", for a model given by name
-    enhance:       speech without the noise around it, by the bundled enhancer or the one in the file that is given
+    enhance:       speech without the noise around it, by the enhancer beside the weights or in the file that is given
     engines:       instead of these four: where models are loaded and kept for other files
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
     total_kbps:    instead of `kbps`: the rate of all channels together
