@@ -77,11 +77,11 @@ def load_enhancer(codec: Codec, path: str | Path, *, of_others: bool = False) ->
         raise ModelError(f"{path}: cannot read the enhancer ({error.strerror}); give a file that there is") from None
     except (SafetensorError, ValueError, KeyError, TypeError):
         raise ModelError(f"{path}: not an enhancer; give one that vqcodec train made of recipes/enhance.yaml") from None
-    own = b"" if codec.fingerprint is None else codec.fingerprint
-    if serves != own.hex() and not of_others:
+    wanted = b"" if codec.fingerprint is None else codec.fingerprint
+    if serves != wanted.hex() and not of_others:
         raise ModelError(
             f"{path}: an enhancer for {str(model)[:40]} (fingerprint {str(serves)[:8]}), not for {codec.model_name} "
-            f"(fingerprint {own.hex()[:8]}); give that model, or fit the enhancer anew (enhancer.start in a recipe)"
+            f"(fingerprint {wanted.hex()[:8]}); give that model, or fit the enhancer anew (enhancer.start in a recipe)"
         )
     original = codec.encoder.state_dict()
     add_enhancer(codec, channels=channels, kernels=kernels)

@@ -269,7 +269,7 @@ def engine_for(
 
 
 def enhancer_of(found: "WeightsFile | Adapter", enhance: Enhance = True) -> Path:
-    """Name the file of an enhancer: `enhance` itself, or NAME.enhancer.safetensors beside NAME.safetensors of a model.
+    """Find the file of an enhancer: `enhance` itself, or NAME.enhancer.safetensors beside NAME.safetensors of a model.
 
     Raises ModelError for none.
     """

@@ -58,7 +58,7 @@ class Enhancement:
         return roots.mean()
 
     def save(self, values: dict[str, Tensor], path: Path) -> None:
-        """Export the averaged `values` of the whole codec as an enhancer."""
+        """Write the averaged `values` of the whole codec as an enhancer."""
         encoder = {
             name.removeprefix("encoder."): value for name, value in values.items() if name.startswith("encoder.")
         }

@@ -104,9 +104,7 @@ def encode(
     check_skipping(skip_existing, force)
     jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
     limit_threads(workers)
-    from vqcodec.files.request import Engines
-
-    engines = Engines(engine, device, effort, enhancer or enhance)
+    engines = _engines(engine, device, effort, enhancer or enhance)
     options: EncodeOptions = {
         "model": model,
         "kbps": kbps,
@@ -125,6 +123,12 @@ def encode(
         return
     batch = Batch(jobs, workers, skip_existing, out_dir is not None, is_coded_last=True, imports=imports_of(engine))
     batch.run(make_encoder, engines, options)
+
+
+def _engines(engine: EngineName | None, device: str, effort: Effort, enhance: str | bool) -> "Engines":
+    from vqcodec.files.request import Engines
+
+    return Engines(engine, device, effort, enhance)
 
 
 def _check_stream(live: LiveEncodeOptions, vbr: float | None, *, is_batch: bool) -> None:
