@@ -156,7 +156,6 @@ def compress(
     vbr: float | None = None,
     engine: zoo.EngineName | None = None,
     effort: Effort | None = None,
-    enhance: zoo.Enhance = False,
 ) -> bytes:
     """Make the .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
