@@ -163,9 +163,7 @@ def compress(
     Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave, rate_hz = _checked_wave(wave, rate_hz), int(rate_hz)
-    request = EncodeRequest(
-        model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, enhance=enhance, vbr=vbr
-    )
+    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, vbr=vbr)
     codec = request.codec()
     tags = {}
     if len(wave) > 1 and codec.inputs_per_model == 1 and (wave == wave[:1]).all():
