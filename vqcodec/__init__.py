@@ -10,6 +10,7 @@ from vqcodec.errors import VqcodecError
 
 if TYPE_CHECKING:
     from vqcodec.files.convert import compress, decode_file, decompress, encode_file
+    from vqcodec.files.enhance import enhance_file
     from vqcodec.files.foreign.importing import import_codes
     from vqcodec.files.live import decode_live, encode_live
     from vqcodec.models.codec import Codec
@@ -35,6 +36,7 @@ __all__ = [
     "depacketize",
     "encode_file",
     "encode_live",
+    "enhance_file",
     "import_codes",
     "load",
     "load_onnx",
@@ -54,6 +56,7 @@ _HOMES = {
     "depacketize": "vqcodec.sessions.depacketizer",
     "encode_file": "vqcodec.files.convert",
     "encode_live": "vqcodec.files.live",
+    "enhance_file": "vqcodec.files.enhance",
     "import_codes": "vqcodec.files.foreign.importing",
     "load": "vqcodec.models.zoo",
     "load_onnx": "vqcodec.models.zoo",

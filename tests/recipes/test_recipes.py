@@ -43,7 +43,7 @@ def test_a_recipe_loads_and_trains(recipe, tmp_path, speech_path):
         change = {"start_step": 2, "warmup_steps": 1, "channels": 4}
         stage = config.discriminator.model_copy(update=change)
         config = config.model_copy(update={"discriminator": stage})
-    if config.freeze:  # parts of weights that are there already
+    if config.freeze or config.enhancer.channels:  # parts of weights that are there already
         init = tmp_path / "init.safetensors"
         save_weights(config.model, Codec(config.model).state_dict(), init)
         config = config.model_copy(update={"init": str(init)})

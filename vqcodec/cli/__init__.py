@@ -18,6 +18,7 @@ from typing_extensions import override
 from vqcodec import __version__
 from vqcodec.cli.coding.decode import decode
 from vqcodec.cli.coding.encode import encode
+from vqcodec.cli.coding.enhance import enhance
 from vqcodec.cli.coding.import_codes import import_codes
 from vqcodec.cli.coding.info import info
 from vqcodec.cli.coding.thin import thin
@@ -114,7 +115,7 @@ def main(modules: tuple[str, ...]) -> None:
 
 
 for _command in (
-    *(encode, decode, info, verify, thin, models, import_codes),
+    *(encode, decode, enhance, info, verify, thin, models, import_codes),
     *(tokenize, detokenize, tokens, evaluate, compare),
     *(train, fit_entropy, export),
 ):

@@ -42,18 +42,24 @@ class Engines:
     engine:          "torch" or "onnx"; None is torch, and where that is not installed onnx
     device:          that they compute on
     effort:          how long they search for codes, "fast", "normal" or "best"
+    enhance:         whether, or by the enhancer in which file, they encode speech without noise
     loading_seconds: spent on loading so far
     failure:         why the last one could not be loaded: no other file will have it either
     """
 
     def __init__(
-        self, engine: zoo.EngineName | None = None, device: str = "cpu", effort: Effort = DEFAULT_EFFORT
+        self,
+        engine: zoo.EngineName | None = None,
+        device: str = "cpu",
+        effort: Effort = DEFAULT_EFFORT,
+        enhance: zoo.Enhance = False,
     ) -> None:
         self.loading_seconds = 0.0
         self.failure: VqcodecError | None = None
         self._engine: zoo.EngineName | None = engine
         self._device = device
         self._effort: Effort = effort
+        self._enhance = enhance
         self._found: dict[str, WeightsFile | Adapter] = {}
         self._cards: dict[str, zoo.ModelCard] = {}
         self._loaded: dict[str, Engine] = {}
@@ -62,6 +68,8 @@ class Engines:
         """Describe a model that is found and opened, not loaded. Raises as `zoo.load`."""
         if str(model) not in self._cards:
             card = zoo.card_for(self._open(model))
+            if self._enhance:
+                zoo.enhancer_of(self._open(model), self._enhance)
             check_effort(self._effort, model=card.name, is_searched=card.is_searched)
             self._cards[str(model)] = card
         return self._cards[str(model)]
@@ -75,7 +83,7 @@ class Engines:
             if str(model) not in self._loaded:
                 found = self._open(model)
                 self._loaded[str(model)] = zoo.engine_for(
-                    found, engine=self._engine, device=self._device, effort=self._effort
+                    found, engine=self._engine, device=self._device, effort=self._effort, enhance=self._enhance
                 )
                 del self._found[str(model)]
             engine = self._loaded[str(model)]
@@ -90,7 +98,7 @@ class Engines:
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Send to another process what to do, not models."""
-        return Engines, (self._engine, self._device, self._effort)
+        return Engines, (self._engine, self._device, self._effort, self._enhance)
 
     def _open(self, model: str | Path) -> "WeightsFile | Adapter":
         if str(model) not in self._found:
@@ -105,7 +113,8 @@ class EncodeOptions(TypedDict, total=False):
     engine:        "torch" or "onnx", for a model given by name; without it torch, or onnx where torch is missing
     device:        that the model computes on, for a model given by name
     effort:        how long it searches for codes, "fast", "normal" or "best", for a model given by name
-    engines:       instead of `engine`, `device` and `effort`: where models are loaded and kept for other files
+    enhance:       speech without the noise around it, by the enhancer beside the weights or in the file that is given
+    engines:       instead of these four: where models are loaded and kept for other files
     kbps:          the most codebooks whose nominal rate per channel is not above it; without it all
     total_kbps:    instead of `kbps`: the rate of all channels together
     num_codebooks: instead of `kbps`
@@ -120,6 +129,7 @@ class EncodeOptions(TypedDict, total=False):
     engine: zoo.EngineName | None
     device: str
     effort: Effort | None
+    enhance: zoo.Enhance
     engines: Engines | None
     kbps: float | None
     total_kbps: float | None
@@ -168,13 +178,16 @@ class EncodeRequest:
     on_truncated: OnTruncated = "refuse"
     force: bool = False
     effort: Effort | None = None
+    enhance: zoo.Enhance = False
     vbr: float | None = None
 
     def codec(self) -> Engine:
-        """Load the model, unless it is. Raises ConfigError for another effort than that of a loaded one."""
+        """Load the model, unless it is. Raises ConfigError for what a loaded one cannot change: effort and enhancer."""
         if isinstance(self.model, Engine) and self.effort not in (None, self.model.effort):
             loaded = f"this model is loaded, with {self.model.effort!r}"
             raise ConfigError(f"effort {self.effort!r}: {loaded}; load it with the other, or leave that out")
+        if isinstance(self.model, Engine) and self.enhance and not self.model.is_enhancing:
+            raise ConfigError("enhance: this model is loaded without an enhancer; load it with one (enhance=True)")
         return self.loader.get(self.model, part="encoder")
 
     def __post_init__(self) -> None:
@@ -190,7 +203,7 @@ class EncodeRequest:
     def loader(self) -> Engines:
         """Where the model is found and loaded."""
         effort = DEFAULT_EFFORT if self.effort is None else self.effort
-        return self.engines or Engines(self.engine, self.device, effort)
+        return self.engines or Engines(self.engine, self.device, effort, self.enhance)
 
     def codes_once(self, audio: AudioReader) -> bool:
         """Tell whether one channel stands for all of `audio`, because they are the same and no other was chosen."""

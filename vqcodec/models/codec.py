@@ -28,6 +28,7 @@ from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, Pasts
 from vqcodec.nn.decoder import Decoder
 from vqcodec.nn.encoder import Encoder
+from vqcodec.nn.enhancer import EnhancingEncoder
 from vqcodec.nn.quantizers.codebook import Codebook, Learning
 from vqcodec.nn.quantizers.grouped import GroupedQuantizer
 from vqcodec.nn.quantizers.quantizer import Draw, Quantized, Quantizer
@@ -71,7 +72,7 @@ class Codec(nn.Module, StreamEngine):
         }
         encoder = Sizes(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
         decoder = Sizes(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
-        self.encoder = Encoder(encoder)
+        self.encoder: Encoder | EnhancingEncoder = Encoder(encoder)
         self.decoder = Decoder(decoder, sample_rate_hz=config.sample_rate_hz, source_hz=config.source_hz)
         self.quantizer = make_quantizer(config, learning)
 
@@ -116,7 +117,7 @@ class Codec(nn.Module, StreamEngine):
         count = self.codebooks_for(kbps=kbps, num_codebooks=num_codebooks)
         if wave.shape[0] == 0 or wave.shape[2] == 0:
             return torch.zeros(wave.shape[0], count, 0, dtype=torch.int64, device=wave.device)
-        latent, _ = self.encoder(self._pad(wave).squeeze(1))
+        latent, _ = self.encoder(self.padded(wave.squeeze(1)))
         return self.quantizer.encode(latent, count, beams=BEAMS[self.effort])
 
     @torch.inference_mode()
@@ -168,7 +169,7 @@ class Codec(nn.Module, StreamEngine):
     @override
     def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:
         """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized."""
-        latent, _ = self.encoder(self._pad(wave).squeeze(1))
+        latent, _ = self.encoder(self.padded(wave.squeeze(1)))
         quantized = None
         decoder_input = latent
         if draw is not None:
@@ -179,9 +180,9 @@ class Codec(nn.Module, StreamEngine):
         wave_hat = self._synthesize(torch.cat((decoder_input, more), dim=1))[:, :, : wave.shape[2]]
         return Reconstruction(wave_hat, latent, quantized)
 
-    def _pad(self, wave: Tensor) -> Tensor:
-        """Zeros on the right up to a whole number of frames."""
-        return F.pad(wave, (0, num_frames(wave.shape[2], self.hop_length) * self.hop_length - wave.shape[2]))
+    def padded(self, wave: Tensor) -> Tensor:
+        """Add zeros to a wave [B, T] up to a whole number of frames."""
+        return F.pad(wave, (0, -wave.shape[1] % self.hop_length))
 
     def _synthesize(self, latent: Tensor) -> Tensor:
         """Latent [B, F, dim] -> wave_hat [B, 1, F * hop - delay_samples], aligned with the input."""

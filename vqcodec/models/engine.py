@@ -24,6 +24,7 @@ class Engine:
     fingerprint:      SHA-256 of the weights file, 32 bytes; None if it was never saved
     entropy:          how likely each code is, for smaller files; None without
     effort:           how long it searches for codes, as it was loaded
+    is_enhancing:     whether it encodes what speech there is, without noise, as it was loaded
     has_depths:       whether a frame may have fewer codes than others: -1 from a codebook on
     is_scaled:        whether it takes the level out of its input, to be sent beside the codes
     inputs_per_model: channels that the model codes together
@@ -37,6 +38,7 @@ class Engine:
     fingerprint: bytes | None
     entropy: EntropyModel | None
     effort: Effort = DEFAULT_EFFORT
+    is_enhancing = False
     is_scaled = False
     has_depths = False
     inputs_per_model = 1

@@ -26,6 +26,8 @@ DEFAULT_MODEL = "speech-16k"
 
 EngineName = Literal["torch", "onnx"]
 """What computes: torch, or onnxruntime without torch."""
+Enhance = bool | str | Path
+"""Whether speech is encoded without noise: False, True, or the file of the enhancer that does."""
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
@@ -158,6 +160,7 @@ def load(
     device: str = "cpu",
     engine: Literal["torch"] | None = None,
     effort: Effort = DEFAULT_EFFORT,
+    enhance: Enhance = False,
 ) -> "Codec | Adapter": ...
 
 
@@ -168,6 +171,7 @@ def load(
     device: str = "cpu",
     engine: Literal["onnx"],
     effort: Effort = DEFAULT_EFFORT,
+    enhance: Literal[False] = False,
 ) -> "OnnxCodec": ...
 
 
@@ -177,6 +181,7 @@ def load(
     device: str = "cpu",
     engine: EngineName | None = None,
     effort: Effort = DEFAULT_EFFORT,
+    enhance: Enhance = False,
 ) -> "Codec | Adapter | OnnxCodec":
     """Load a bundled model by name, a weights file or a folder with one, or with "hf:" a folder or USER/NAME on a hub.
 
@@ -185,14 +190,18 @@ def load(
     "torch", and where torch is not installed "onnx", whose OnnxCodec is for sessions, files and `compress`.
 
     `effort`: how long it searches for codes, 1 ("fast"), 4 ("normal") or 16 ("best") beams; decoding is the same.
+    `enhance`: it encodes speech without the noise around it, by the enhancer beside its weights (see `enhancer_of`) or
+    in the file that is given, on torch only; any decoder plays that.
 
-    Raises ModelError if there is no such model or its weights are damaged, ConfigError for impossible values in its
-    config, for an unusable device, for an engine that is none or not installed, and for an effort that the model does
-    not have.
+    Raises ModelError if there is no such model or enhancer or its weights are damaged, ConfigError for impossible
+    values in its config, for an unusable device, for an engine that is none or not installed, and for an effort that
+    the model does not have.
     """
     found = open_model(model)
     # What torch computes is a Codec or an Adapter, which have more than an Engine.
-    return cast("Codec | Adapter | OnnxCodec", engine_for(found, engine=engine, device=device, effort=effort))
+    return cast(
+        "Codec | Adapter | OnnxCodec", engine_for(found, engine=engine, device=device, effort=effort, enhance=enhance)
+    )
 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
@@ -230,6 +239,7 @@ def engine_for(
     engine: EngineName | None = None,
     device: str = "cpu",
     effort: Effort = DEFAULT_EFFORT,
+    enhance: Enhance = False,
 ) -> "Engine":
     """Load what `open_model` has opened. Raises as `load`."""
     if engine not in (None, *ENGINES):
@@ -238,7 +248,10 @@ def engine_for(
         check_effort(effort, model=found.config.name, is_searched=found.config.is_searched)
     else:
         check_effort(effort, model=found.model_name, is_searched=False)
+    enhancer = enhancer_of(found, enhance) if enhance else None
     if (engine or installed_engine()) == "onnx" and isinstance(found, WeightsFile):
+        if enhancer is not None:
+            raise ConfigError("the onnx engine does not enhance; use the torch engine")
         if device != "cpu":
             raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
         from vqcodec.models.onnx_codec import OnnxCodec
@@ -247,11 +260,30 @@ def engine_for(
     if isinstance(found, WeightsFile):
         codec = _on_torch(found, device)
         codec.effort = effort
+        if enhancer is not None:
+            from vqcodec.models.enhancers import load_enhancer
+
+            load_enhancer(codec, enhancer)
         return codec
     if engine == "onnx":
         raise ModelError(f"{found.model_name}: no model of vqcodec, and the onnx engine runs only such; use torch")
     check_device(device)
     return found.to(device)
+
+
+def enhancer_of(found: "WeightsFile | Adapter", enhance: Enhance = True) -> Path:
+    """Find the file of an enhancer: `enhance` itself, or NAME.enhancer.safetensors beside NAME.safetensors of a model.
+
+    Raises ModelError for none.
+    """
+    if not isinstance(found, WeightsFile):
+        raise ModelError(f"{found.model_name}: no model of vqcodec, and only such have enhancers; leave that out")
+    if not isinstance(enhance, bool):
+        return Path(enhance)
+    path = found.path.with_suffix(".enhancer.safetensors")
+    if not path.is_file():
+        raise ModelError(f"{found.config.name} has no enhancer ({path.name} beside its weights); give the file of one")
+    return path
 
 
 def installed_engine() -> EngineName:

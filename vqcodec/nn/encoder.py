@@ -69,6 +69,7 @@ class Encoder(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         channels, stft_channels = sizes.channels, sizes.stft_channels
+        self.stride = sizes.stride
         down = CausalConv1d(stft_channels, channels, kernel_size=2 * sizes.stride, stride=sizes.stride)
         self.layers = nn.ModuleList(
             [

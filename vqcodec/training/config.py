@@ -90,9 +90,18 @@ class DataConfig(_Section):
     filter_share: float = Field(0.0, ge=0, le=1, description="share of segments that go through it")
     noise_snr_db: _Range = Field((15.0, 45.0), description="level of speech over noise, drawn between the two")
     noise_share: float = Field(0.0, ge=0, le=1, description="share of segments that noise is added to")
-    noises: list[str] = Field([], description="recordings for every other noise; the rest, or all, is Gaussian")
+    noises: list[str] = Field([], description="recordings of noise")
+    recorded_share: float = Field(
+        0.5, ge=0, le=1, description="share of noises that are of recordings, where there are; the rest is Gaussian"
+    )
     rooms: list[str] = Field([], description="impulse responses")
     room_share: float = Field(0.0, ge=0, le=1, description="share of segments that are heard in a room")
+
+    clip_share: float = Field(0.0, ge=0, le=1, description="of an enhancer: share of segments that are clipped")
+    telephone_share: float = Field(
+        0.0, ge=0, le=1, description="of an enhancer: share of segments that a telephone leaves, up to some 3.4 kHz"
+    )
+    clean_share: float = Field(0.0, ge=0, le=1, description="of an enhancer: share of segments that are not degraded")
 
     @model_validator(mode="after")
     def _recordings_are_used(self) -> "DataConfig":
@@ -127,6 +136,9 @@ class LossConfig(_Section):
         0.0, ge=0, description="entropy of each assignment minus that of their mean: sparse, all used"
     )
     sparsity: float = Field(0.0, ge=0, description="L1 of the latent")
+    clean_latent: float = Field(
+        3.0, ge=0, description="of an enhancer: squared distance from the latent of the clean sound, over its variance"
+    )
 
 
 LOSS_WEIGHTS = tuple(name for name, entry in LossConfig.model_fields.items() if entry.annotation is float)
@@ -158,10 +170,21 @@ class OptimizerConfig(_Section):
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights that are validated and exported")
 
 
+class EnhancerConfig(_Section):
+    """A second encoder for the codebooks and the decoder of `init`, which stay as they are: that of clean sound."""
+
+    channels: int = Field(0, ge=0, le=8192, description="width of the net in front of the encoder; 0: none is trained")
+    kernels: list[Annotated[int, Field(ge=2, le=1000)]] = Field(
+        [7, 15, 31, 15], min_length=1, max_length=64, description="latents that each of its blocks sees"
+    )
+    start: str | None = Field(None, description="enhancer to start from, of these weights or of others like them")
+
+
 class RunConfig(_Section):
     """One training run."""
 
     model: ModelConfig = ModelConfig()
+    enhancer: EnhancerConfig = EnhancerConfig()
     quantizer: QuantizerConfig = QuantizerConfig()
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()

@@ -36,12 +36,19 @@ from vqcodec.training.checkpoint import (
 from vqcodec.training.config import RunConfig
 from vqcodec.training.data.segments import Batch, Segments, batches
 from vqcodec.training.depths import draw_depths
+from vqcodec.training.enhancement import FILE, Enhancement
 from vqcodec.training.losses.adversary import Adversary
 from vqcodec.training.losses.reconstruction import reconstruction_losses
 from vqcodec.training.monitoring.epochs import EpochMeans
 from vqcodec.training.monitoring.health import live_directions, perplexity
 from vqcodec.training.monitoring.run_log import NoLog, RunLog
-from vqcodec.training.monitoring.validation import ValidationClip, load_clips, log_round_trips, validate_codec
+from vqcodec.training.monitoring.validation import (
+    ValidationClip,
+    degraded_clips,
+    load_clips,
+    log_round_trips,
+    validate_codec,
+)
 from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
 from vqcodec.training.schedule import WeightAverage, gradual, learning_rate, make_optimizer, set_rate, temperature
 
@@ -84,6 +91,9 @@ class Trainer:
         self.codec = Codec(config.model, learning)
         if config.init is not None:
             self._start_from(config.init)
+        is_enhancing = config.enhancer.channels > 0
+        self.enhancement = Enhancement(self.codec, config.enhancer, config.init) if is_enhancing else None
+        self.frozen = [*config.freeze, *(("quantizer",) if is_enhancing else ())]
         for part in config.freeze:
             self.codec.get_submodule(part).requires_grad_(False)
         # Until quantization begins the codebooks rest.
@@ -108,6 +118,7 @@ class Trainer:
             raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
         missing = self.codec.load_state_dict(source.state_dict(), strict=not new_source).missing_keys
         assert all(name.startswith("decoder.head.to_controls.") for name in missing)
+        self.codec.fingerprint = source.fingerprint
         self.quantizing = True
 
     # The loop
@@ -115,9 +126,12 @@ class Trainer:
     def fit(self) -> RunResult:
         """Train to `config.steps`, until `max_minutes`, or until SIGINT or SIGTERM; save, export and return."""
         config = self.config
-        dataset = Segments(config.data, config.model.sample_rate_hz, config.seed)
+        pairs = self.enhancement is not None
+        dataset = Segments(config.data, config.model.sample_rate_hz, config.seed, pairs=pairs)
         main = self.fabric.is_global_zero
         clips = load_clips(config.data, config.model.sample_rate_hz) if main else []
+        if pairs:
+            clips = degraded_clips(clips, dataset)
         segments = config.data.batch_size * self.fabric.world_size
         epochs = EpochMeans(max(config.log_every, ceil_div(len(dataset.clips), segments)))
         deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
@@ -158,9 +172,11 @@ class Trainer:
             self.save()
 
     def _finish(self, log: RunLog | NoLog) -> RunResult:
-        weights = self.run / "model.safetensors"
+        weights = self.run / (FILE if self.enhancement else "model.safetensors")
         self.save()
-        if self.fabric.is_global_zero:
+        if self.fabric.is_global_zero and self.enhancement is not None:
+            self.enhancement.save(self.average.values, weights)
+        elif self.fabric.is_global_zero:
             save_weights(self.config.model, self.average.values, weights)
         finished = self.step >= self.config.steps
         why = "finished" if finished else "stopped, --resume goes on,"
@@ -200,9 +216,10 @@ class Trainer:
         set_rate(self.optimizer, rate)
         wave = self.fabric.to_device(batch.wave)
         self.model.train()
-        for part in config.freeze:
+        for part in self.frozen:
             self.codec.get_submodule(part).eval()  # codebooks of running means learn without gradients
-        output: Reconstruction = self.model(wave, self._draw(batch.wave))
+        heard = wave if batch.heard is None else self.fabric.to_device(batch.heard)
+        output: Reconstruction = self.model(heard, self._draw(batch.wave))
         losses = self._losses(wave.squeeze(1), output)
         codec_losses = [value for name, value in losses.items() if name != "discriminator"]
         loss = torch.stack(codec_losses).sum()
@@ -259,6 +276,8 @@ class Trainer:
                 losses["entropy"] = weights.entropy * difference
         if weights.sparsity > 0:
             losses["sparsity"] = weights.sparsity * output.latent.float().abs().mean()
+        if self.enhancement is not None:
+            losses["clean_latent"] = weights.clean_latent * self.enhancement.loss(wave, output)
         if self.adversary is not None:
             losses |= self.adversary.losses(wave, wave_hat, self.step)
         return losses
@@ -304,7 +323,10 @@ class Trainer:
         """Score the averaged weights, and log how a few clips sound and look."""
         if not self.quantizing:
             return
-        codec = Codec(self.config.model).to(self.fabric.device).eval()
+        codec = Codec(self.config.model)
+        if self.enhancement is not None:
+            self.enhancement.attach(codec)
+        codec = codec.to(self.fabric.device).eval()
         codec.load_state_dict(self.average.values)
         total = codec.total_codebooks
         depths = sorted({depth for depth in self.config.validate_codebooks if depth < total} | {total})

@@ -15,6 +15,8 @@ from vqcodec.cli.common import (
     echo,
     effort_option,
     engine_option,
+    enhance_option,
+    enhancer_option,
     force_option,
     imports_of,
     limit_threads,
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 @batch_options
 @live_encode_options
 @on_truncated_option
+@enhance_option
+@enhancer_option
 @effort_option
 @engine_option
 @device_option
@@ -69,6 +73,8 @@ def encode(
     model: str,
     tags: tuple[str, ...],
     on_truncated: "OnTruncated",
+    enhance: bool,
+    enhancer: str | None,
     effort: Effort,
     engine: EngineName | None,
     device: str,
@@ -98,9 +104,7 @@ def encode(
     check_skipping(skip_existing, force)
     jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
     limit_threads(workers)
-    from vqcodec.files.request import Engines
-
-    engines = Engines(engine, device, effort)
+    engines = _engines(engine, device, effort, enhancer or enhance)
     options: EncodeOptions = {
         "model": model,
         "kbps": kbps,
@@ -119,6 +123,12 @@ def encode(
         return
     batch = Batch(jobs, workers, skip_existing, out_dir is not None, is_coded_last=True, imports=imports_of(engine))
     batch.run(make_encoder, engines, options)
+
+
+def _engines(engine: EngineName | None, device: str, effort: Effort, enhance: str | bool) -> "Engines":
+    from vqcodec.files.request import Engines
+
+    return Engines(engine, device, effort, enhance)
 
 
 def _check_stream(live: LiveEncodeOptions, vbr: float | None, *, is_batch: bool) -> None:

@@ -1,6 +1,7 @@
 """Augmentation of one segment: speed (and pitch), equalization, room, noise, level.
 
-The result is the target too: a codec keeps the room and what else is heard in it.
+The result is the target too: a codec keeps the room and what else is heard in it. For an enhancer, which does not,
+`degraded_pair` gives both: what it shall give and what it hears.
 """
 
 from collections.abc import Sequence
@@ -45,15 +46,72 @@ def augment(
     if random.random() < config.room_share:
         samples = _reverberate(samples, around.rooms[int(random.integers(len(around.rooms)))])
     if random.random() < config.noise_share:
-        if around.noises and random.random() < 0.5:
-            noise: NDArray[np.floating] = _excerpt(
-                around.noises[int(random.integers(len(around.noises)))], len(samples), random
-            )
-        else:
-            noise = _gaussian(len(samples), random)
-        samples = _mix(samples, noise, float(random.uniform(*config.noise_snr_db)))
+        samples = _add_noise(samples, random, config, around)
     samples = samples * np.float32(10 ** (random.uniform(*config.gain_db) / 20))
     return samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
+
+
+def degraded_pair(
+    samples: Wave,
+    rate_hz: int,
+    random: np.random.Generator,
+    config: DataConfig,
+    around: Surroundings = Surroundings(),
+) -> tuple[Wave, Wave]:
+    """Return what an enhancer shall give and what it hears, each [T] within [-1, 1]: `samples` [T], and these degraded.
+
+    Both are equalized and as loud; the second, but for `clean_share` of all, is in a room, with noise, clipped or of a
+    telephone, each by its share, the direct sound of the room in its place.
+    """
+    if random.random() < config.filter_share:
+        samples = _equalize(samples, rate_hz, random, config.filter_db)
+    heard = samples
+    if random.random() >= config.clean_share:
+        if random.random() < config.room_share:
+            heard = _reverberate(heard, _from_direct_sound(around.rooms[int(random.integers(len(around.rooms)))]))
+        if random.random() < config.noise_share:
+            heard = _add_noise(heard, random, config, around)
+        if random.random() < config.clip_share:
+            heard = _clip(heard, random)
+        if random.random() < config.telephone_share:
+            heard = _telephone(heard, rate_hz, random)
+    wanted = 10 ** (random.uniform(*config.gain_db) / 20)
+    peak = max(float(np.abs(wave).max(initial=0.0)) for wave in (samples, heard))
+    gain = np.float32(wanted / max(1.0, wanted * peak))
+    return samples * gain, heard * gain
+
+
+def _from_direct_sound(response: Wave) -> Wave:
+    """The impulse response of a room from 1 ms (at 16 kHz) before its loudest sample on."""
+    return response[max(0, int(np.abs(response).argmax()) - 16) :]
+
+
+def _clip(samples: Wave, random: np.random.Generator) -> Wave:
+    """`samples` cut off at the level above which 0.2 to 10 % of them lie."""
+    share = float(np.exp(random.uniform(np.log(0.002), np.log(0.1))))
+    limit = np.quantile(np.abs(samples), 1 - share).astype(np.float32)
+    return np.clip(samples, -limit, limit) if limit > 0 else samples
+
+
+def _telephone(samples: Wave, rate_hz: int, random: np.random.Generator) -> Wave:
+    """What is left of `samples` after a telephone line, some 300 to 3400 Hz, or (two of five) sampling at 8 kHz."""
+    is_line = random.random() < 0.6
+    low_hz = random.uniform(200, 350) if is_line else 0.0
+    high_hz = random.uniform(3200, 3500) if is_line else random.uniform(3600, 3900)
+    spectrum = np.fft.rfft(samples)
+    hz = np.fft.rfftfreq(len(samples), 1 / rate_hz)
+    gain = (1 + (low_hz / np.maximum(hz, 1)) ** 8) ** -0.5 * np.clip((high_hz + 300 - hz) / 300, 0, 1)
+    return np.fft.irfft(spectrum * gain, n=len(samples)).astype(np.float32)
+
+
+def _add_noise(samples: Wave, random: np.random.Generator, config: DataConfig, around: Surroundings) -> Wave:
+    if around.noises and random.random() < config.recorded_share:
+        recording = around.noises[int(random.integers(len(around.noises)))]
+        noise: NDArray[np.floating] = _excerpt(recording, len(samples), random)
+    else:
+        noise = _gaussian(len(samples), random)
+    snr_db = float(random.uniform(*config.noise_snr_db))
+    return _mix(samples, noise, snr_db)
 
 
 def _equalize(samples: Wave, rate_hz: int, random: np.random.Generator, limit_db: float) -> Wave:

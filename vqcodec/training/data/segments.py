@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
+from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.excerpt import WHOLE, Excerpt
 from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
 from vqcodec.training.config import DataConfig
-from vqcodec.training.data.augment import Surroundings, augment, change_speed, draw_speed
+from vqcodec.training.data.augment import Surroundings, augment, change_speed, degraded_pair, draw_speed
 
 _BLOCK_SAMPLES = 1 << 20
 
@@ -39,17 +40,21 @@ class _Clip:
 
 @dataclass(frozen=True)
 class Batch:
-    """wave [B, 1, T] float32 and the files that its segments come from."""
+    """wave [B, 1, T] float32, the files that its segments come from, and for an enhancer what it hears, as `wave`."""
 
     wave: Tensor
     paths: list[str]
+    heard: Tensor | None = None
 
 
 class Segments(Dataset[tuple[Tensor, str]]):
-    """Random augmented segments, [segment_samples] float32 at `rate_hz`, with the path of their clip."""
+    """Random augmented segments, [segment_samples] float32 at `rate_hz`, with the path of their clip.
 
-    def __init__(self, config: DataConfig, rate_hz: int, seed: int) -> None:
-        self.config, self.rate_hz, self.seed = config, rate_hz, seed
+    Of `pairs` a segment is [2, segment_samples]: clean, and as an enhancer hears it.
+    """
+
+    def __init__(self, config: DataConfig, rate_hz: int, seed: int, *, pairs: bool = False) -> None:
+        self.config, self.rate_hz, self.seed, self.pairs = config, rate_hz, seed, pairs
         self.segment_samples = round(config.segment_seconds * rate_hz)
         self.clips = _usable_clips(config.train, config.segment_seconds)
         seconds = np.array([clip.length_samples / clip.rate_hz for clip in self.clips])
@@ -71,8 +76,16 @@ class Segments(Dataset[tuple[Tensor, str]]):
         samples = change_speed(samples, speed)
         if clip.rate_hz != self.rate_hz:
             samples = soxr.resample(samples, clip.rate_hz, self.rate_hz)
-        samples = augment(_fit(samples, self.segment_samples), self.rate_hz, random, self.config, self._around)
+        samples = _fit(samples, self.segment_samples)
+        if self.pairs:
+            samples = np.stack(self.degraded(samples, random))
+        else:
+            samples = augment(samples, self.rate_hz, random, self.config, self._around)
         return torch.from_numpy(samples), clip.path
+
+    def degraded(self, samples: NDArray[np.float32], random: np.random.Generator) -> tuple[Wave, Wave]:
+        """Return what an enhancer shall give, and what it hears, of `samples` [T]."""
+        return degraded_pair(samples, self.rate_hz, random, self.config, self._around)
 
     def _read(self, clip: _Clip, start: int, count: int) -> NDArray[np.float32]:
         """`count` samples (fewer at the end) of the channel of the clip."""
@@ -127,7 +140,10 @@ def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> I
 
 
 def _collate(items: list[tuple[Tensor, str]]) -> Batch:
-    return Batch(torch.stack([samples for samples, _ in items]).unsqueeze(1), [path for _, path in items])
+    waves, paths = torch.stack([samples for samples, _ in items]), [path for _, path in items]
+    if waves.ndim == 2:
+        return Batch(waves.unsqueeze(1), paths)
+    return Batch(waves[:, :1], paths, heard=waves[:, 1:])
 
 
 def _fit(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:

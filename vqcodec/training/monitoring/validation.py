@@ -13,16 +13,22 @@ from vqcodec.frames import codebook_kbps
 from vqcodec.metrics import estoi, pesq_wb, si_sdr
 from vqcodec.models.codec import Codec
 from vqcodec.training.config import DataConfig
-from vqcodec.training.data.segments import read_one_channel
+from vqcodec.training.data.segments import Segments, read_one_channel
 from vqcodec.training.monitoring.run_log import NoLog, RunLog
 
 
 @dataclass(frozen=True)
 class ValidationClip:
-    """A name and its wave [T] float32 at the model's rate."""
+    """A name and its wave [T] float32 at the model's rate; `heard`: what is encoded instead, of the same length."""
 
     name: str
     wave: NDArray[np.float32]
+    heard: NDArray[np.float32] | None = None
+
+    @property
+    def encoded(self) -> NDArray[np.float32]:
+        """What the encoder hears, [T]."""
+        return self.wave if self.heard is None else self.heard
 
 
 def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
@@ -38,6 +44,12 @@ def load_clips(config: DataConfig, rate_hz: int) -> list[ValidationClip]:
         samples, original_hz = read_one_channel(str(clip.path), clip.excerpt())
         clips.append(ValidationClip(clip.path.stem, resample(samples[None], original_hz, rate_hz)[0]))
     return clips
+
+
+def degraded_clips(clips: list[ValidationClip], dataset: Segments) -> list[ValidationClip]:
+    """Return the clips as an enhancer hears them, the same in every run."""
+    pairs = [dataset.degraded(clip.wave, np.random.default_rng((0, index))) for index, clip in enumerate(clips)]
+    return [ValidationClip(clip.name, *pair) for clip, pair in zip(clips, pairs, strict=True)]
 
 
 def round_trip(codec: Codec, wave: NDArray[np.float32], num_codebooks: int) -> NDArray[np.float32]:
@@ -60,7 +72,7 @@ def validate_codec(codec: Codec, clips: list[ValidationClip], depths: list[int])
         "kbps": [round(depth * one_kbps, 3) for depth in depths],
     }
     for depth in depths:
-        decoded = [round_trip(codec, clip.wave, depth) for clip in clips]
+        decoded = [round_trip(codec, clip.encoded, depth) for clip in clips]
         for name, metric in (("pesq_wb", pesq_wb), ("estoi", estoi), ("si_sdr", si_sdr)):
             try:
                 values = [metric(c.wave, d, codec.sample_rate_hz) for c, d in zip(clips, decoded, strict=True)]
@@ -77,5 +89,5 @@ def log_round_trips(
     for clip in clips:
         log.audio(step, f"{clip.name}/original", torch.from_numpy(clip.wave), codec.sample_rate_hz)
         for depth in depths:
-            decoded = torch.from_numpy(round_trip(codec, clip.wave, depth))
+            decoded = torch.from_numpy(round_trip(codec, clip.encoded, depth))
             log.audio(step, f"{clip.name}/{depth}-codebooks", decoded, codec.sample_rate_hz)
