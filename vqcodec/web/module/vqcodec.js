@@ -1,0 +1,7 @@
+/** What this module offers: .vqc files read and written, a model that decodes and encodes, a player. */
+
+export { EntropyModel } from "./entropy.js";
+export { DamagedError, ModelError, TruncatedError, VersionError, VqcError } from "./errors.js";
+export { Header, readHeader } from "./header.js";
+export { VqcReader, clock } from "./reader.js";
+export { readSafetensors } from "./safetensors.js";
