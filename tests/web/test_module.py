@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import vqcodec
 from vqcodec.bitstream import Header, VqcReader
@@ -20,6 +21,8 @@ from vqcodec.models import zoo
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 GOLDEN = HERE.parent / "golden"
+PACKAGES = ROOT / "web" / "node_modules"
+RUNTIME = PACKAGES / "onnxruntime-web" / "dist" / "ort.wasm.bundle.min.mjs"
 MUTATIONS_OF = ("v1-tagged", "v1-entropy", "v1-varied-stereo-stream", "v1-stream-22k")
 
 
@@ -150,3 +153,56 @@ def cases(tmp_path_factory, tool, entropy, speech):
 
 def test_the_reader_gives_what_the_package_does_of_whole_damaged_and_hostile_files(node, cases):
     node("reader.test.mjs", CASES=str(cases))
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory, speech):
+    """A file for codec.test.mjs: files and what the onnx engine makes of them; a wave and its codes."""
+    folder = tmp_path_factory.mktemp("waves")
+    wave = speech[:32000]
+    two = np.stack([wave[:16000], wave[16000:]])
+    whole = vqcodec.compress(wave, 16000, engine="onnx")
+    bent = bytearray(vqcodec.compress(np.tile(wave, 6), 16000, engine="onnx", num_codebooks=2))
+    bent[len(bent) // 2] ^= 1
+    coded = {
+        "mono": (whole, {}, {}),
+        "shallow": (whole, {"num_codebooks": 3}, {"numCodebooks": 3}),
+        "stereo": (vqcodec.compress(two, 16000, engine="onnx", num_codebooks=4), {}, {}),
+        "varied": (vqcodec.compress(wave, 16000, engine="onnx", vbr=3), {}, {}),
+        "damaged": (bytes(bent), {}, {}),
+    }
+    cases = []
+    for name, (data, asked, options) in coded.items():
+        path, target = folder / f"{name}.vqc", folder / f"{name}.f32"
+        path.write_bytes(data)
+        if name == "damaged":
+            vqcodec.decode_file(path, folder / "damaged.wav", engine="onnx", on_damage=lambda _: None)
+            expected = soundfile.read(folder / "damaged.wav", dtype="float32", always_2d=True)[0].T
+        else:
+            expected, _ = vqcodec.decompress(data, engine="onnx", **asked)
+        target.write_bytes(expected.astype("<f4").tobytes())
+        about = {"name": name, "path": str(path), "wave": str(target), "channels": len(expected), "options": options}
+        cases.append(about)
+    (folder / "wave.f32").write_bytes(wave.astype("<f4").tobytes())
+    codes = np.concatenate([chunk.codes for chunk in VqcReader(io.BytesIO(whole)).chunks(entropy=_entropy())], axis=2)
+    encoded = {"wave": str(folder / "wave.f32"), "codes": codes[0].tolist()}
+    path = folder / "cases.json"
+    weights = str(zoo.open_weights(zoo.DEFAULT_MODEL).path)
+    path.write_text(json.dumps({"waves": cases, "encoded": encoded, "weights": weights}))
+    return path
+
+
+def _entropy():
+    return zoo.open_weights(zoo.DEFAULT_MODEL).entropy
+
+
+@pytest.mark.slow
+def test_decoder_and_encoder_do_what_the_onnx_engine_does(node, waves):
+    needed(RUNTIME, "onnxruntime-web (npm ci in web/)")
+    node("codec.test.mjs", CASES=str(waves))
+
+
+def test_the_module_has_sound_types(node):
+    compiler = needed(PACKAGES / ".bin" / "tsc", "typescript (npm ci in web/)")
+    done = subprocess.run([compiler, "--project", ROOT / "web"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -6,6 +6,7 @@
  * of every row, with the largest inputs that there can be; so all arithmetic fits into 32 bits, in any order.
  */
 
+import { Affines } from "./affine.js";
 import { ModelError } from "./errors.js";
 import { integers } from "./safetensors.js";
 
@@ -30,6 +31,11 @@ class Affine {
     this.weight = weight.values;
   }
 
+  /** Make what computes it, of inputs and outputs in the memory of `affines`. @param {Affines} affines */
+  compiled(affines) {
+    return affines.add(this.weight, this.bias, this.shift);
+  }
+
   /** Throw ModelError if a sum could exceed what is allowed. @param {ArrayLike<number>} largest inputs */
   check(largest) {
     for (let output = 0; output < this.outputs; output++) {
@@ -37,25 +43,6 @@ class Affine {
       for (let input = 0; input < this.inputs; input++)
         sum += Math.abs(this.weight[output * this.inputs + input]) * largest[input];
       if (sum > SUM_MAX) throw new ModelError("the entropy model has sums over 2 ** 30");
-    }
-  }
-
-  /** Fill in `out` for x, between two bounds. @param {Int32Array} x @param {Int32Array} out */
-  run(x, out, low = -SUM_MAX, high = SUM_MAX) {
-    const { weight, bias, shift, inputs, outputs } = this;
-    for (let output = 0, at = 0; output < outputs; output++) {
-      // Four sums at a time, each of which waits for no other.
-      let [a, b, c, d] = [bias[output], 0, 0, 0];
-      let input = 0;
-      for (; input + 3 < inputs; input += 4, at += 4) {
-        a = (a + Math.imul(weight[at], x[input])) | 0;
-        b = (b + Math.imul(weight[at + 1], x[input + 1])) | 0;
-        c = (c + Math.imul(weight[at + 2], x[input + 2])) | 0;
-        d = (d + Math.imul(weight[at + 3], x[input + 3])) | 0;
-      }
-      for (; input < inputs; input++, at++) a = (a + Math.imul(weight[at], x[input])) | 0;
-      const sum = ((a + b) | 0) + ((c + d) | 0);
-      out[output] = Math.min(Math.max(sum >> shift[output], low), high);
     }
   }
 }
@@ -72,9 +59,23 @@ export class EntropyModel {
     this.decay = integers(tensors, "entropy.decay", "I32", 1).values;
     if (!this.decay.length || this.decay.some((weight) => weight < 1 || weight > MAX_WEIGHT))
       throw new ModelError("the entropy model's decay has weights outside 1 to 2 ** 24");
-    this.layers = Array.from({ length: this.numLayers }, (_, index) => this.#layer(tensors, index));
+    const layers = Array.from({ length: this.numLayers }, (_, index) => this.#layer(tensors, index));
+    const affines = new Affines();
+    const most = (/** @type {number[]} */ counts) => affines.vector(Math.max(...counts));
+    // One of each for all layers: contexts, outputs of the first two as inputs of the next, outputs.
+    const [x, h, g] = [
+      most(layers.map((layer) => layer.hidden.inputs)),
+      most(layers.map((layer) => layer.hidden.outputs)),
+      most(layers.map((layer) => layer.narrow.outputs)),
+    ];
+    const out = most(layers.flatMap((layer) => [layer.hidden.outputs, layer.narrow.outputs, layer.levels.outputs]));
+    this.layers = layers.map(({ lags, hidden, narrow, levels }) => ({
+      ...{ lags, inputs: hidden.inputs, hiddenOutputs: hidden.outputs, narrowOutputs: narrow.outputs },
+      ...{ hidden: hidden.compiled(affines), narrow: narrow.compiled(affines), levels: levels.compiled(affines) },
+    }));
+    this.places = { x, h, g, out };
+    this.affines = affines;
     this.ends = new Float64Array(this.codebookSize);
-    this.levels = new Int32Array(this.codebookSize);
   }
 
   /**
@@ -84,24 +85,24 @@ export class EntropyModel {
    * @returns {(frame: number) => Float64Array} of a frame the running sum of the weights, valid until the next call
    */
   channel(index, rows, frames) {
-    const { lags, hidden, narrow, levels } = this.layers[index];
-    const { dim } = this;
-    const x = new Int32Array(lags.length * dim);
-    const h = new Int32Array(hidden.outputs);
-    const g = new Int32Array(narrow.outputs);
+    const layer = this.layers[index];
+    const { dim, affines, places } = this;
     const summed = index ? this.#summed(rows, index, frames) : null;
+    const x = affines.inputs(places.x, layer.inputs);
     return (frame) => {
-      x.fill(0);
-      lags.forEach((lag, which) => {
+      affines.inputs(places.x, layer.inputs + 8).fill(0); // also what pads the last group
+      layer.lags.forEach((lag, which) => {
         const at = frame + lag;
         if (at < 0 || at >= frames) return;
         if (summed) x.set(summed.subarray(at * dim, (at + 1) * dim), which * dim);
         else if (rows[at] >= 0) x.set(this.embedding.subarray(rows[at] * dim, (rows[at] + 1) * dim), which * dim);
       });
-      hidden.run(x, h, 0, HIDDEN_MAX);
-      narrow.run(h, g, -NARROW_MAX, NARROW_MAX);
-      levels.run(g, this.levels);
-      return this.#ends();
+      layer.hidden(places.x, places.out);
+      this.#clip(places.h, layer.hiddenOutputs, 0, HIDDEN_MAX);
+      layer.narrow(places.h, places.out);
+      this.#clip(places.g, layer.narrowOutputs, -NARROW_MAX, NARROW_MAX);
+      layer.levels(places.g, places.out);
+      return this.#runningSum();
     };
   }
 
@@ -132,9 +133,17 @@ export class EntropyModel {
     return summed;
   }
 
+  /** Hand outputs on as inputs, between two bounds, and zeros behind them. */
+  #clip(/** @type {number} */ to, /** @type {number} */ count, /** @type {number} */ low, /** @type {number} */ high) {
+    const from = this.affines.outputs(this.places.out, count);
+    const into = this.affines.inputs(to, count + 8).fill(0, count);
+    for (let index = 0; index < count; index++) into[index] = Math.min(Math.max(from[index], low), high);
+  }
+
   /** The running sum of decay[min(max(y) - y[s], n - 1)], below 2 ** 40. */
-  #ends() {
-    const { levels, ends, decay } = this;
+  #runningSum() {
+    const { ends, decay } = this;
+    const levels = this.affines.outputs(this.places.out, this.codebookSize);
     const last = decay.length - 1;
     let most = levels[0];
     for (let code = 1; code < levels.length; code++) if (levels[code] > most) most = levels[code];

@@ -1,5 +1,6 @@
 /** What this module offers: .vqc files read and written, a model that decodes and encodes, a player. */
 
+export { Decoder, Encoder, Model, decodeFile, graphFacts } from "./codec.js";
 export { EntropyModel } from "./entropy.js";
 export { DamagedError, ModelError, TruncatedError, VersionError, VqcError } from "./errors.js";
 export { Header, readHeader } from "./header.js";
