@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { DamagedError, EntropyModel, ModelError, VqcError, VqcReader, readSafetensors } from "../../vqcodec/web/module/vqcodec.js";
+import { DamagedError, EntropyModel, ModelError, VqcError, VqcReader, readSafetensors, writeVqc } from "../../vqcodec/web/module/vqcodec.js";
 import { crc32 } from "../../vqcodec/web/module/checksums.js";
 
 const GOLDEN = join(import.meta.dirname, "../golden");
@@ -58,6 +58,17 @@ test("golden files have their codes", () => {
     assert.deepEqual(rows, codes, name);
     assert.equal(reader.samples, samples);
     assert.deepEqual(Object.fromEntries(reader.tags), tags);
+  }
+});
+
+test("the writer gives golden files byte for byte", () => {
+  const chunks = { "v1-mono-16k": 40, "v1-stereo-44k": 256, "v1-odd-rates": 5, "v1-empty": 256, "v1-entropy": 60, "v1-tagged": 256 };
+  for (const { name, codes, tags } of CASES.golden) {
+    const framesPerChunk = chunks[name.replace(".vqc", "")];
+    if (!framesPerChunk) continue;
+    const whole = read(join(GOLDEN, name));
+    const options = { tags, framesPerChunk, entropy: name === "v1-entropy.vqc" ? entropy : null };
+    assert.deepEqual(writeVqc(new VqcReader(whole).header, Int32Array.from(codes.flat(2)), options), whole, name);
   }
 });
 
