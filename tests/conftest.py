@@ -1,5 +1,6 @@
 """Fixtures that many tests share: real speech, the bundled model, and a model small enough to train in a test."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import torch
 from filelock import FileLock
 
 import vqcodec
+from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.evaluation.messages import run_jobs
 from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.codec import Codec
@@ -279,3 +281,19 @@ def ecdc_bytes():
         return b"ECDC\x00" + len(text).to_bytes(4, "big") + text + body
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """tools/golden.py as a module."""
+    spec = importlib.util.spec_from_file_location("golden", ROOT / "tools" / "golden.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["golden"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def entropy(tool):
+    """The small entropy model of the golden files: two layers, 32 codes."""
+    return EntropyModel(tool.entropy_tensors())

@@ -25,6 +25,7 @@ FLOORS = {
     "sessions": 4,
     "training": 4,
     "files": 5,
+    "web": 5,
     "tokens": 6,
     "evaluation": 6,
     "cli": 7,

@@ -21,6 +21,7 @@ from vqcodec.cli.coding.encode import encode
 from vqcodec.cli.coding.enhance import enhance
 from vqcodec.cli.coding.import_codes import import_codes
 from vqcodec.cli.coding.info import info
+from vqcodec.cli.coding.page import page
 from vqcodec.cli.coding.thin import thin
 from vqcodec.cli.coding.verify import verify
 from vqcodec.cli.common import shown
@@ -115,7 +116,7 @@ def main(modules: tuple[str, ...]) -> None:
 
 
 for _command in (
-    *(encode, decode, enhance, info, verify, thin, models, import_codes),
+    *(encode, decode, enhance, info, verify, thin, models, import_codes, page),
     *(tokenize, detokenize, tokens, evaluate, compare),
     *(train, fit_entropy, export),
 ):

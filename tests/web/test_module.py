@@ -1,0 +1,206 @@
+"""The module of vqcodec/web in node: the tests beside this file, held against what the package says of the bytes."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import vqcodec
+from vqcodec.bitstream import Header, VqcReader
+from vqcodec.bitstream.records import Head, checksum
+from vqcodec.errors import BitstreamError, DamagedError
+from vqcodec.models import zoo
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+GOLDEN = HERE.parent / "golden"
+PACKAGES = ROOT / "web" / "node_modules"
+RUNTIME = PACKAGES / "onnxruntime-web" / "dist" / "ort.wasm.bundle.min.mjs"
+MUTATIONS_OF = ("v1-tagged", "v1-entropy", "v1-varied-stereo-stream", "v1-stream-22k")
+
+
+def needed(path, name):
+    """Skip, by name, where what a test needs is not there."""
+    if path is None or not Path(path).exists():
+        pytest.skip(f"{name} is not there")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def node():
+    """Function of a test file and variables of the environment: runs it in node, and fails with what it says."""
+    program = needed(shutil.which("node"), "node")
+
+    def run(name, **variables):
+        command = [program, "--test", "--test-reporter=tap", str(HERE / name)]
+        done = subprocess.run(
+            command, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "\n# pass 0\n" not in done.stdout
+
+    return run
+
+
+def told(error):
+    seconds = [error.start_seconds, error.end_seconds] if isinstance(error, DamagedError) else []
+    return [type(error).__name__, *seconds]
+
+
+def hash_of(codes):
+    return zlib.crc32(codes.astype("<i4").tobytes())
+
+
+def outcome(data, entropy):
+    """What reading all of `data` gives: chunks and damage, then samples and tags, or what was raised."""
+    chunks, damage = [], []
+    try:
+        reader = VqcReader(io.BytesIO(data))
+        for chunk in reader.chunks(entropy=entropy, on_damage=lambda error: damage.append(told(error))):
+            _, layers, frames = chunk.codes.shape
+            chunks.append([chunk.start_frame, frames, layers, hash_of(chunk.codes)])
+        return {"chunks": chunks, "damage": damage, "samples": reader.samples, "tags": dict(reader.tags)}
+    except BitstreamError as error:
+        return {"chunks": chunks, "damage": damage, "raised": told(error)}
+
+
+def golden(tool):
+    for path in sorted(GOLDEN.glob("*.vqc")):
+        its = tool.FILES[path.stem.split("-", 1)[1]]
+        codes = its.codes()[:, : its.layers].tolist()
+        yield {"name": path.name, "codes": codes, "samples": its.samples(), "tags": its.tags}
+
+
+def damaged(entropy):
+    """Every truncation and a flip of every byte of some files; random changes of all, as edits (at, removed, bytes)."""
+    random = np.random.default_rng(0)
+    for path in sorted(GOLDEN.glob("*.vqc")):
+        size = path.stat().st_size
+        all_edits = []
+        if path.stem in MUTATIONS_OF:
+            data = path.read_bytes()
+            all_edits = [[(at, size, [])] for at in range(size)]
+            all_edits += [[(at, 1, [data[at] ^ (1 if at % 2 else 0xFF)])] for at in range(size)]
+        for _ in range(40):
+            count = random.integers(1, 4)
+            all_edits.append(
+                [
+                    (
+                        int(random.integers(0, size)),
+                        int(random.integers(0, 30)),
+                        list(random.bytes(random.integers(30))),
+                    )
+                    for _ in range(count)
+                ]
+            )
+        for edits in all_edits:
+            data = path.read_bytes()
+            for at, removed, inserted in edits:
+                data = data[:at] + bytes(inserted) + data[at + removed :]
+            yield {"name": path.name, "edits": edits, "expected": outcome(data, entropy)}
+
+
+def hostile():
+    """Small files that claim much: lengths, heads without end, jumps, chunks of many frames."""
+    known, unknown = (Header(b"test", 16000, 320, 16000, 1, samples, 12, 32) for samples in ((1 << 40) - 1, None))
+    yield "claims", known.to_bytes()
+    yield "claims-and-junk", known.to_bytes() + bytes(1000)
+    yield "heads", unknown.to_bytes() + bytes(8) + Head(0x40, 200).to_bytes() * 20_000
+    far = Header(b"test", 16000, 320, 16000, 1, None, 1, 1024)
+    body = bytes(far.payload_bytes(1))
+    records = [
+        Head(0x40, 1).to_bytes() + body + checksum(Head(0x40, 1), body, position=at)
+        for at in range(0, 40 * 65_500, 65_500)
+    ]
+    yield "jumps", far.to_bytes() + b"".join(records)
+    many = Head(0x44, 65535, 2)
+    payload = bytes([0, 0])
+    wide = Header(b"test", 16000, 320, 16000, 1, None, 2, 32)
+    yield "many-frames", wide.to_bytes() + many.to_bytes() + payload + checksum(many, payload, position=0)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory, tool, entropy, speech):
+    """A file for reader.test.mjs."""
+    folder = tmp_path_factory.mktemp("cases")
+    card = zoo.MODELS[zoo.DEFAULT_MODEL]
+    weights = zoo.open_weights(card.name)
+    coded = folder / "bundled.vqc"
+    coded.write_bytes(vqcodec.compress(speech[:24000], 16000, engine="onnx"))
+    reader = VqcReader(io.BytesIO(coded.read_bytes()))
+    found = [[chunk.start_frame, hash_of(chunk.codes)] for chunk in reader.chunks(entropy=weights.entropy)]
+    span = reader.chunks(40, 45, num_codebooks=3, entropy=weights.entropy)
+    parts = [[chunk.start_frame, chunk.codes.ravel().tolist()] for chunk in span]
+    attacks = []
+    for name, data in hostile():
+        (folder / name).write_bytes(data)
+        attacks.append({"path": str(folder / name), "expected": outcome(data, entropy)})
+    about = {"weights": str(weights.path), "file": str(coded), "chunks": found, "span": parts}
+    path = folder / "cases.json"
+    everything = {"golden": list(golden(tool)), "damaged": list(damaged(entropy)), "hostile": attacks, "bundled": about}
+    path.write_text(json.dumps(everything))
+    return path
+
+
+def test_the_reader_gives_what_the_package_does_of_whole_damaged_and_hostile_files(node, cases):
+    node("reader.test.mjs", CASES=str(cases))
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory, speech):
+    """A file for codec.test.mjs: files and what the onnx engine makes of them; a wave and its codes."""
+    folder = tmp_path_factory.mktemp("waves")
+    wave = speech[:32000]
+    two = np.stack([wave[:16000], wave[16000:]])
+    whole = vqcodec.compress(wave, 16000, engine="onnx")
+    bent = bytearray(vqcodec.compress(np.tile(wave, 6), 16000, engine="onnx", num_codebooks=2))
+    bent[len(bent) // 2] ^= 1
+    coded = {
+        "mono": (whole, {}, {}),
+        "shallow": (whole, {"num_codebooks": 3}, {"numCodebooks": 3}),
+        "stereo": (vqcodec.compress(two, 16000, engine="onnx", num_codebooks=4), {}, {}),
+        "varied": (vqcodec.compress(wave, 16000, engine="onnx", vbr=3), {}, {}),
+        "damaged": (bytes(bent), {}, {}),
+    }
+    cases = []
+    for name, (data, asked, options) in coded.items():
+        path, target = folder / f"{name}.vqc", folder / f"{name}.f32"
+        path.write_bytes(data)
+        if name == "damaged":
+            vqcodec.decode_file(path, folder / "damaged.wav", engine="onnx", on_damage=lambda _: None)
+            expected = soundfile.read(folder / "damaged.wav", dtype="float32", always_2d=True)[0].T
+        else:
+            expected, _ = vqcodec.decompress(data, engine="onnx", **asked)
+        target.write_bytes(expected.astype("<f4").tobytes())
+        about = {"name": name, "path": str(path), "wave": str(target), "channels": len(expected), "options": options}
+        cases.append(about)
+    (folder / "wave.f32").write_bytes(wave.astype("<f4").tobytes())
+    codes = np.concatenate([chunk.codes for chunk in VqcReader(io.BytesIO(whole)).chunks(entropy=_entropy())], axis=2)
+    encoded = {"wave": str(folder / "wave.f32"), "codes": codes[0].tolist()}
+    path = folder / "cases.json"
+    weights = str(zoo.open_weights(zoo.DEFAULT_MODEL).path)
+    path.write_text(json.dumps({"waves": cases, "encoded": encoded, "weights": weights}))
+    return path
+
+
+def _entropy():
+    return zoo.open_weights(zoo.DEFAULT_MODEL).entropy
+
+
+@pytest.mark.slow
+def test_decoder_and_encoder_do_what_the_onnx_engine_does(node, waves):
+    needed(RUNTIME, "onnxruntime-web (npm ci in web/)")
+    node("codec.test.mjs", CASES=str(waves))
+
+
+def test_the_module_has_sound_types(node):
+    compiler = needed(PACKAGES / ".bin" / "tsc", "typescript (npm ci in web/)")
+    done = subprocess.run([compiler, "--project", ROOT / "web"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,372 @@
+/** A model whose graphs run on onnxruntime-web: codes <-> waves of streams, block by block. No file, no sound card. */
+
+import { EntropyModel } from "./entropy.js";
+import { ModelError } from "./errors.js";
+import { readSafetensors } from "./safetensors.js";
+
+/** @typedef {typeof import("onnxruntime-web")} Runtime */
+/** @typedef {import("onnxruntime-web").Tensor} Tensor */
+/**
+ * @typedef {object} Facts What the metadata of a graph says.
+ * @property {string} part @property {string} weights the name of their file @property {string} sha256 of the weights
+ * @property {number} delay_samples @property {number} decoder_context_frames @property {[number, number] | null} noise
+ */
+/** @typedef {{codes: Int32Array, layers: number, frames: number}} Block Codes [B, layers, frames]; no layers: lost. */
+
+const METADATA_KEY = "vqcodec";
+const CONFIG_KEY = "vqcodec-weights-1";
+const FADE_FRAMES = 10;
+const MOST_FRAMES = 256; // that are computed at once
+
+/** A loaded model. Make one by `load`. */
+export class Model {
+  /**
+   * Load a model from the bytes of its files: `weights` safetensors, `decoder` and, to encode, `encoder` graphs as
+   * `vqcodec export --onnx` writes them. `runtime`: the module onnxruntime-web. Throws ModelError for files that are
+   * damaged or not of each other.
+   * @param {Runtime} runtime @param {{weights: Uint8Array, decoder: Uint8Array, encoder?: Uint8Array}} files
+   */
+  static async load(runtime, { weights, decoder, encoder }) {
+    const { tensors, metadata } = readSafetensors(weights);
+    const facts = graphFacts(decoder);
+    if (!metadata[CONFIG_KEY]) throw new ModelError("the weights are no weights file of vqcodec");
+    // Browsers offer digests to pages of https and of this machine only; elsewhere nothing can be compared.
+    if (globalThis.crypto?.subtle && (await sha256(weights)) !== facts.sha256)
+      throw new ModelError("the weights are damaged, or not those of the decoder's graph");
+    if (encoder && graphFacts(encoder).sha256 !== facts.sha256)
+      throw new ModelError("the encoder's graph is not of the decoder's weights");
+    const entropy = tensors.has("entropy.decay") ? new EntropyModel(tensors) : null;
+    const create = (/** @type {Uint8Array} */ graph) =>
+      runtime.InferenceSession.create(graph, { externalData: [{ path: facts.weights, data: weights }] });
+    const sessions = { decoder: await create(decoder), encoder: encoder ? await create(encoder) : null };
+    return new Model(runtime, sessions, { facts, entropy, config: JSON.parse(metadata[CONFIG_KEY]) });
+  }
+
+  /**
+   * @param {Runtime} runtime
+   * @param {{decoder: import("onnxruntime-web").InferenceSession, encoder: import("onnxruntime-web").InferenceSession | null}} sessions
+   * @param {{facts: Facts, entropy: EntropyModel | null, config: Record<string, any>}} about
+   */
+  constructor(runtime, sessions, { facts, entropy, config }) {
+    this.runtime = runtime;
+    this.sessions = sessions;
+    this.entropy = entropy;
+    this.name = String(config.name);
+    this.sampleRateHz = Number(config.sample_rate_hz);
+    this.hopLength = Number(config.hop_length);
+    this.totalCodebooks = Number(config.total_codebooks);
+    this.codebookSize = Number(config.codebook_size);
+    this.delaySamples = facts.delay_samples;
+    this.contextFrames = facts.decoder_context_frames;
+    this.noise = facts.noise;
+    this.fingerprint = Uint8Array.from({ length: 4 }, (_, at) => parseInt(facts.sha256.slice(2 * at, 2 * at + 2), 16));
+  }
+
+  /** Throw ModelError unless this model wrote a file. @param {import("./header.js").Header} header */
+  check(header) {
+    const hex = (/** @type {Uint8Array} */ bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (hex(header.fingerprint) !== hex(this.fingerprint))
+      throw new ModelError(
+        `this .vqc was written by the model ${hex(header.fingerprint)}, here is ${this.name} (${hex(this.fingerprint)})`,
+      );
+    const isLike = header.sampleRateHz === this.sampleRateHz && header.hopLength === this.hopLength;
+    if (!isLike || header.codebookSize !== this.codebookSize || header.numCodebooks > this.totalCodebooks)
+      throw new ModelError(`this .vqc has another rate, frame or codebooks than ${this.name}`);
+  }
+}
+
+/** A graph and what its layers remember of a stream. */
+class Graph {
+  /** @param {Runtime} runtime @param {import("onnxruntime-web").InferenceSession} session @param {number} batch */
+  constructor(runtime, session, batch) {
+    this.runtime = runtime;
+    this.session = session;
+    this.batch = batch;
+    /** @type {Tensor[] | null} */
+    this.pasts = null;
+  }
+
+  /** Begin anew, from zeros. */
+  zeros() {
+    this.pasts = this.session.inputMetadata.slice(1).map((input) => {
+      const shape = /** @type {any} */ (input).shape.map((/** @type {unknown} */ extent) => Number(extent));
+      shape[0] = this.batch;
+      const count = shape.reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1);
+      return new this.runtime.Tensor("float32", new Float32Array(count), shape);
+    });
+    return this.pasts;
+  }
+
+  /** Compute the next block. @param {Tensor} first */
+  async run(first) {
+    const pasts = this.pasts ?? this.zeros();
+    const [name, ...names] = this.session.inputNames;
+    const feeds = { [name]: first, ...Object.fromEntries(names.map((past, index) => [past, pasts[index]])) };
+    const outputs = await this.session.run(feeds);
+    const [out, ...rest] = this.session.outputNames.map((output) => outputs[output]);
+    this.pasts = rest;
+    return out;
+  }
+}
+
+/**
+ * Codes of `channels` streams in, waves out, `delaySamples` behind until `flush`. Frames that are lost are concealed:
+ * the last frame goes on and fades to silence within 10 frames. `startFrame`: number of the first frame.
+ */
+export class Decoder {
+  /** @param {Model} model @param {{channels?: number, startFrame?: number}} [options] */
+  constructor(model, { channels = 1, startFrame = 0 } = {}) {
+    this.model = model;
+    this.channels = channels;
+    this.#graph = new Graph(model.runtime, model.sessions.decoder, channels);
+    this.#nextFrame = startFrame;
+    this.#aheadSamples = model.delaySamples;
+  }
+
+  #graph;
+  #nextFrame;
+  #aheadSamples;
+  #lostFrames = 0;
+  /** @type {{codes: Int32Array, layers: number} | null} the last frame, as long as it is heard */
+  #last = null;
+
+  /** Decode the next frames: float32 waves [C][m], m = frames * hopLength but for the beginning. @param {Block} block */
+  async push({ codes, layers, frames }) {
+    const waves = this.#silence(frames * this.model.hopLength);
+    for (let start = 0; start < frames; ) {
+      const last = this.#last;
+      let count = Math.min(frames - start, MOST_FRAMES);
+      if (!layers && last) count = Math.min(count, FADE_FRAMES - this.#lostFrames);
+      if (layers || last) {
+        const part = layers ? slice(codes, frames, start, count) : repeat(/** @type {any} */ (last).codes, count);
+        await this.#play(part, layers || /** @type {any} */ (last).layers, !layers, waves, start);
+      }
+      this.#nextFrame += count;
+      start += count;
+    }
+    return this.#afterStart(waves);
+  }
+
+  /** Return the rest of the wave: all together frames * hopLength samples. */
+  async flush() {
+    const { delaySamples, hopLength } = this.model;
+    const frames = Math.ceil(delaySamples / hopLength);
+    const waves = this.#silence(frames * hopLength);
+    const gain = 1 - this.#lostFrames / FADE_FRAMES;
+    if (this.#last && frames) await this.#run(repeat(this.#last.codes, frames), this.#last.layers, waves, 0, () => gain);
+    return this.#afterStart(waves.map((wave) => wave.subarray(0, delaySamples)));
+  }
+
+  /** Decode `codes` [C, layers, count] into `waves` from frame `start` on, at the loudness that losses ask for. */
+  async #play(
+    /** @type {Int32Array} */ codes,
+    /** @type {number} */ layers,
+    /** @type {boolean} */ isLost,
+    /** @type {Float32Array[]} */ waves,
+    /** @type {number} */ start,
+  ) {
+    const gains = [1 - this.#lostFrames / FADE_FRAMES];
+    const count = codes.length / (this.channels * layers);
+    for (let frame = 0; frame < count; frame++) {
+      this.#lostFrames = isLost ? this.#lostFrames + 1 : 0;
+      gains.push(1 - this.#lostFrames / FADE_FRAMES);
+    }
+    const { hopLength } = this.model;
+    const gain = (/** @type {number} */ at) => {
+      const frame = Math.floor(at / hopLength);
+      return gains[frame] + ((gains[frame + 1] - gains[frame]) * (at % hopLength)) / hopLength;
+    };
+    await this.#run(codes, layers, waves, start, gains.some((each) => each < 1) ? gain : null);
+    this.#last = { codes: slice(codes, count, count - 1, 1), layers };
+    if (this.#lostFrames < FADE_FRAMES) return;
+    this.#last = null; // what the decoder remembers is of no more use
+    this.#graph.pasts = null;
+  }
+
+  async #run(
+    /** @type {Int32Array} */ codes,
+    /** @type {number} */ layers,
+    /** @type {Float32Array[]} */ waves,
+    /** @type {number} */ start,
+    /** @type {((at: number) => number) | null} */ gain,
+  ) {
+    if (!this.#graph.pasts) this.#begin();
+    const count = codes.length / (this.channels * layers);
+    const first = new this.model.runtime.Tensor("int64", BigInt64Array.from(codes, BigInt), [this.channels, layers, count]);
+    const out = /** @type {Float32Array} */ ((await this.#graph.run(first)).data);
+    const samples = count * this.model.hopLength;
+    waves.forEach((wave, channel) => {
+      const part = out.subarray(channel * samples, (channel + 1) * samples);
+      if (gain) for (let at = 0; at < samples; at++) part[at] *= gain(at);
+      wave.set(part, start * this.model.hopLength);
+    });
+  }
+
+  /** A stream that begins at frame f has its place in the noise as the first element of the last past. */
+  #begin() {
+    const pasts = this.#graph.zeros();
+    const { noise } = this.model;
+    if (!noise) return;
+    const last = pasts[pasts.length - 1];
+    const row = last.size / this.channels;
+    const data = /** @type {Float32Array} */ (last.data);
+    for (let channel = 0; channel < this.channels; channel++)
+      data[channel * row] = (this.#nextFrame * noise[0]) % noise[1];
+  }
+
+  /** @param {number} samples */
+  #silence(samples) {
+    return Array.from({ length: this.channels }, () => new Float32Array(samples));
+  }
+
+  /** What lies after the beginning of the sound. @param {Float32Array[]} waves */
+  #afterStart(waves) {
+    const early = Math.min(this.#aheadSamples, waves[0].length);
+    this.#aheadSamples -= early;
+    return waves.map((wave) => wave.subarray(early));
+  }
+}
+
+/** Waves of `channels` streams in, codes of whole frames out. */
+export class Encoder {
+  /** @param {Model} model loaded with its encoder @param {{channels?: number}} [options] */
+  constructor(model, { channels = 1 } = {}) {
+    if (!model.sessions.encoder) throw new ModelError(`${model.name} was loaded without its encoder's graph`);
+    this.model = model;
+    this.channels = channels;
+    this.#graph = new Graph(model.runtime, model.sessions.encoder, channels);
+    this.#waiting = Array.from({ length: channels }, () => new Float32Array());
+  }
+
+  #graph;
+  #waiting;
+
+  /**
+   * Encode the next samples, at the model's rate, full scale 1: codes [C, totalCodebooks, frames] of the frames now
+   * full. @param {Float32Array[]} waves one of each channel, of one length @returns {Promise<Block>}
+   */
+  async push(waves) {
+    const { hopLength, totalCodebooks: layers, runtime } = this.model;
+    const joined = waves.map((wave, channel) => concatenated([this.#waiting[channel], wave]));
+    const frames = Math.floor(joined[0].length / hopLength);
+    this.#waiting = joined.map((wave) => wave.slice(frames * hopLength));
+    const codes = new Int32Array(this.channels * layers * frames);
+    for (let start = 0; start < frames; start += MOST_FRAMES) {
+      const count = Math.min(frames - start, MOST_FRAMES);
+      const block = concatenated(joined.map((wave) => wave.subarray(start * hopLength, (start + count) * hopLength)));
+      const out = await this.#graph.run(new runtime.Tensor("float32", block, [this.channels, count * hopLength]));
+      const found = Int32Array.from(/** @type {BigInt64Array} */ (out.data), Number);
+      for (let row = 0; row < this.channels * layers; row++)
+        codes.set(found.subarray(row * count, (row + 1) * count), row * frames + start);
+    }
+    return { codes, layers, frames };
+  }
+
+  /** Encode what is left, padded with silence to a frame: no frame or one. */
+  async flush() {
+    const missing = -this.#waiting[0].length % this.model.hopLength;
+    const length = missing ? missing + this.model.hopLength : 0;
+    return this.push(this.#waiting.map(() => new Float32Array(length)));
+  }
+}
+
+/**
+ * Decode a file from `startFrame` on, in blocks: waves [C][m] at the model's rate, which all together end where the
+ * file's audio does. Begins early enough that the decoder's past is complete. With `onDamage` damage goes there, what is
+ * lost is concealed, and a cut file ends early. Throws as `VqcReader.chunks` and `Model.check`.
+ * @param {import("./reader.js").VqcReader} reader @param {Model} model
+ * @param {{startFrame?: number, numCodebooks?: number, blockFrames?: number, onDamage?: import("./reader.js").OnDamage | null}} [options]
+ * @returns {AsyncGenerator<Float32Array[]>}
+ */
+export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks, blockFrames = 32, onDamage = null } = {}) {
+  const { header } = reader;
+  model.check(header);
+  const first = Math.max(0, startFrame - model.contextFrames);
+  const decoder = new Decoder(model, { channels: header.channels, startFrame: first });
+  let position = first * model.hopLength; // of the next sample, at the model's rate
+  const kept = (/** @type {Float32Array[]} */ waves) => {
+    const begin = Math.max(0, startFrame * model.hopLength - position);
+    const { samples } = reader;
+    const all = samples === null ? Infinity : Math.ceil((samples * model.sampleRateHz) / header.originalRateHz);
+    const end = Math.max(begin, Math.min(waves[0].length, all - position));
+    position += waves[0].length;
+    return waves.map((wave) => wave.subarray(begin, end));
+  };
+  const chunks = reader.chunks({ startFrame: first, numCodebooks, entropy: model.entropy, onDamage });
+  for (const chunk of chunks)
+    for (let start = 0; start < chunk.frames; start += blockFrames) {
+      const count = Math.min(blockFrames, chunk.frames - start);
+      const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
+      const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
+      if (waves[0].length) yield waves;
+    }
+  const rest = kept(await decoder.flush());
+  if (rest[0].length) yield rest;
+}
+
+/** @param {Float32Array[]} parts */
+function concatenated(parts) {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+  return all;
+}
+
+/** Columns of codes [rows, frames]. */
+function slice(/** @type {Int32Array} */ codes, /** @type {number} */ frames, /** @type {number} */ start, /** @type {number} */ count) {
+  const rows = codes.length / frames;
+  const part = new Int32Array(rows * count);
+  for (let row = 0; row < rows; row++)
+    part.set(codes.subarray(row * frames + start, row * frames + start + count), row * count);
+  return part;
+}
+
+/** One column of codes, `count` times. @param {Int32Array} column @param {number} count */
+const repeat = (column, count) => Int32Array.from({ length: column.length * count }, (_, at) => column[Math.floor(at / count)]);
+
+/** @param {Uint8Array} data */
+async function sha256(data) {
+  const digest = await crypto.subtle.digest("SHA-256", /** @type {Uint8Array<ArrayBuffer>} */ (data));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * Read the facts that `vqcodec export` leaves in a graph: metadata_props, field 14 of ONNX's ModelProto, which the
+ * runtime does not give. Throws ModelError where there are none.
+ * @param {Uint8Array} graph @returns {Facts}
+ */
+export function graphFacts(graph) {
+  const text = new TextDecoder();
+  for (const [field, data] of protobufFields(graph)) {
+    if (field !== 14) continue;
+    const entry = new Map([...protobufFields(data)].map(([its, value]) => [its, text.decode(value)]));
+    if (entry.get(1) === METADATA_KEY) return JSON.parse(entry.get(2) ?? "{}");
+  }
+  throw new ModelError("the graph is none that vqcodec export wrote");
+}
+
+/** Yield (number, bytes) of the fields that have a length. @param {Uint8Array} data @returns {Generator<[number, Uint8Array]>} */
+function* protobufFields(data) {
+  let at = 0;
+  const varint = () => {
+    let [value, scale, byte] = [0, 1, 0];
+    do {
+      if (at >= data.length) throw new ModelError("the graph is cut");
+      byte = data[at++];
+      value += (byte & 0x7f) * scale;
+      scale *= 128;
+    } while (byte & 0x80);
+    return value;
+  };
+  while (at < data.length) {
+    const key = varint();
+    const kind = key % 8;
+    if (kind === 0) varint();
+    else if (kind === 1 || kind === 5) at += kind === 1 ? 8 : 4;
+    else if (kind === 2) {
+      const length = varint();
+      if (at + length > data.length) throw new ModelError("the graph is cut");
+      yield [Math.floor(key / 8), data.subarray(at, at + length)];
+      at += length;
+    } else throw new ModelError("the graph is no ONNX file");
+  }
+}

@@ -1,0 +1,317 @@
+/** Reading .vqc files chunk by chunk, from any frame on; the format is described in vqcodec/bitstream/spec.py. */
+
+import { fromLittleEndian } from "./checksums.js";
+import { DamagedError, TruncatedError, VqcError } from "./errors.js";
+import { readHeader } from "./header.js";
+import { splitLayers, unpackLayers } from "./payload.js";
+import * as records from "./records.js";
+import { findWholeChunks } from "./resync.js";
+
+/** @typedef {import("./records.js").Head} Head */
+/** @typedef {{position: number, frames: number, head: Head | null, body: Uint8Array | null}} VqcRecord */
+/** @typedef {(error: VqcError) => void} OnDamage */
+/**
+ * @typedef {object} Chunk Consecutive frames of a file.
+ * @property {number} startFrame
+ * @property {number} frames
+ * @property {number} layers 0 where the frames are lost and the caller asked to go on
+ * @property {Int32Array} codes [C, layers, frames], -1 where a frame has no code
+ */
+
+const SHORTEST_RECORD_BYTES = 8;
+const MOST_REPAIR_BYTES = 2 ** 26; // read to find which byte of a head is damaged, beside 64 for each byte before it
+const MAX_LOST_FRAMES = 65536; // beside one for every bit of the file before the next whole chunk
+const FRAMES_PER_CHUNK = 256;
+const EQUAL_CHANNELS = "vqc.channels";
+
+/**
+ * Reads a .vqc that lies in memory. Opening reads the header and the tags; `samples` is the header's, or null until the
+ * last chunk of a stream has been read. Throws what `readHeader` does.
+ */
+export class VqcReader {
+  /** @param {Uint8Array} file */
+  constructor(file) {
+    this.file = file;
+    const { header, lengthBytes } = readHeader(file);
+    this.header = header;
+    this.samples = header.samples;
+    this.#start = this.#at = lengthBytes;
+    this.tags = this.#readTags();
+  }
+
+  #start;
+  #at;
+  #repairBytes = 0;
+  #lostFrames = 0;
+
+  /** The channels of the input: those of the codes, or as many as the tags say were all the same. */
+  get decodedChannels() {
+    const text = this.tags.get(EQUAL_CHANNELS) ?? "";
+    const count = /^[1-9][0-9]{0,2}$/.test(text) ? Number(text) : 1;
+    return this.header.channels === 1 && count >= 2 && count <= 255 ? count : this.header.channels;
+  }
+
+  /**
+   * Yield the frames from `startFrame` to before `endFrame` (null: all) in one Chunk per chunk of the file.
+   *
+   * `numCodebooks` unpacks the first layers only; `entropy` is the model's, for entropy-coded chunks. A damaged chunk
+   * throws DamagedError with its seconds. With `onDamage` that error goes there, the lost frames come without layers,
+   * and reading goes on at the next whole chunk, wherever inserted or missing bytes have moved it. Also throws
+   * TruncatedError, VersionError, VqcError, and ModelError (`entropy` is missing or another).
+   * @param {object} [options]
+   * @param {number} [options.startFrame] @param {number | null} [options.endFrame] @param {number} [options.numCodebooks]
+   * @param {import("./entropy.js").EntropyModel | null} [options.entropy] @param {OnDamage | null} [options.onDamage]
+   * @returns {Generator<Chunk>}
+   */
+  *chunks({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, onDamage = null } = {}) {
+    const depth = numCodebooks ?? this.header.numCodebooks;
+    if (!(depth >= 1 && depth <= this.header.numCodebooks))
+      throw new RangeError(`numCodebooks ${depth} is outside 1 to ${this.header.numCodebooks}`);
+    const total = this.header.frames;
+    const end = endFrame === null || (total !== null && endFrame >= total) ? null : endFrame;
+    for (const record of this.records(onDamage, startFrame, end))
+      if (record.frames && record.position + record.frames > startFrame)
+        yield this.#cut(record, startFrame, end, depth, entropy);
+  }
+
+  /** Read the length of a stream, whose last chunk tells it; with `onDamage` that of what is left. */
+  scan(/** @type {OnDamage | null} */ onDamage = null) {
+    for (const _ of this.records(onDamage, Infinity));
+    return /** @type {number} */ (this.samples);
+  }
+
+  /**
+   * Yield the records up to frame `end`; the bodies of chunks that end at or before `startFrame` are passed over.
+   * @param {OnDamage | null} onDamage @param {number} startFrame @param {number | null} end @returns {Generator<VqcRecord>}
+   */
+  *records(onDamage = null, startFrame = 0, end = null) {
+    let [position, total] = [0, this.header.frames];
+    this.#at = this.#start;
+    this.#lostFrames = this.#repairBytes = 0;
+    let isEndLost = false;
+    while (total === null || position < total) {
+      if (end !== null && position >= end) return;
+      const at = this.#at;
+      /** @type {VqcRecord | null} */
+      let record;
+      try {
+        record = this.#next(position, startFrame);
+      } catch (error) {
+        if (!onDamage || !(error instanceof VqcError)) throw error;
+        record = this.#recover(at, position, error, onDamage);
+        if (!record) {
+          isEndLost = true;
+          break;
+        }
+      }
+      const next = this.#at; // another pass over the records may begin meanwhile
+      yield record;
+      this.#at = next;
+      position += record.frames;
+      if (record.head?.isLast) total = position;
+    }
+    if (!isEndLost) yield* this.#afterTheEnd(position, onDamage);
+    this.samples ??= this.#coveredSamples(position);
+  }
+
+  /** Read the record after `position` frames, or only its head. @param {number} position @param {number} startFrame */
+  #next(position, startFrame) {
+    const head = this.#nextHead(position);
+    const length = head.bodyBytes(this.header);
+    this.#checkChunk(head, position);
+    const isPassedOver = !head.isSkippable && !head.isLast && position + head.frames <= startFrame;
+    const body = this.#body(head, length, position, isPassedOver);
+    if (head.isLast) this.#takeSamples(body, position + head.frames);
+    return { position, frames: head.frames, head, body: isPassedOver ? null : body };
+  }
+
+  /** Read a head; one with a single damaged byte is repaired if the record's checksum confirms it. */
+  #nextHead(/** @type {number} */ position) {
+    const at = this.#at;
+    const head = records.headAt(this.file, at);
+    if (head) {
+      this.#at += head.headBytes;
+      return head;
+    }
+    if (at + SHORTEST_RECORD_BYTES > this.file.length) throw this.#truncated(position);
+    const possible = [...records.repairedHeads(this.file.subarray(at, at + SHORTEST_RECORD_BYTES))].flatMap((each) => {
+      const length = records.bodyBytesOrNull(each, this.header);
+      return length === null ? [] : [{ head: each, length: length + records.CRC_BYTES }];
+    });
+    for (const candidate of possible.sort((one, other) => one.length - other.length)) {
+      this.#repairBytes += candidate.length;
+      if (this.#repairBytes > MOST_REPAIR_BYTES + 64 * at) break;
+      const bodyAt = at + candidate.head.headBytes;
+      const rest = this.file.subarray(bodyAt, bodyAt + candidate.length);
+      const body = rest.subarray(0, -records.CRC_BYTES);
+      if (rest.length < candidate.length) continue;
+      if (fromLittleEndian(rest.subarray(body.length)) !== records.checksum(candidate.head, body, position)) continue;
+      this.#at = bodyAt;
+      return candidate.head;
+    }
+    throw this.#damaged(position, null);
+  }
+
+  /** Throw VqcError if no such chunk may stand after `position` frames. @param {Head} head @param {number} position */
+  #checkChunk(head, position) {
+    if (head.isLast && this.header.samples !== null)
+      throw new VqcError("the .vqc says its length twice, in its header and in its last chunk");
+    const total = this.header.frames;
+    if (total !== null && position + head.frames > total)
+      throw new VqcError(`the .vqc has more frames than the ${total} of ${this.header.samples} samples`);
+  }
+
+  /** The body of the record after `head`. */
+  #body(/** @type {Head} */ head, /** @type {number} */ length, /** @type {number} */ position, isUnchecked = false) {
+    const end = this.#at + length;
+    if (end + records.CRC_BYTES > this.file.length) throw this.#truncated(position);
+    const body = this.file.subarray(this.#at, end);
+    const stored = fromLittleEndian(this.file.subarray(end, end + records.CRC_BYTES));
+    if (!isUnchecked && stored !== records.checksum(head, body, position))
+      throw this.#damaged(position, position + head.frames);
+    this.#at = end + records.CRC_BYTES;
+    return body;
+  }
+
+  /**
+   * After `error` in the record at `at`, behind `position` frames: what is lost up to the next whole chunk. Null where
+   * nothing whole follows and the number of lost frames is unknown, or more than the bytes can have held.
+   * @param {number} at @param {number} position @param {VqcError} error @param {OnDamage} onDamage
+   */
+  #recover(at, position, error, onDamage) {
+    const head = records.headAt(this.file, at);
+    this.#at = this.file.length;
+    let end = this.#resync(at, position);
+    if (end === null && !(error instanceof DamagedError)) {
+      onDamage(error);
+      return null;
+    }
+    if (end === null) {
+      end = head ? position + head.frames : this.header.frames;
+      if (end !== null && end > position + FRAMES_PER_CHUNK + 8 * (this.file.length - at)) end = null;
+    }
+    onDamage(this.#damaged(position, end));
+    if (end === null) return null;
+    this.#lostFrames += end - position;
+    return { position, frames: end - position, head: null, body: null };
+  }
+
+  /**
+   * Go to the next whole chunk; returns the chunk's position, `position` or later, or null. What stands at `at` for
+   * `position` is not taken: reading it has failed, whatever its checksum says.
+   * @param {number} at @param {number} position
+   */
+  #resync(at, position) {
+    const total = this.header.frames;
+    for (const found of findWholeChunks(this.file, at, this.header, position)) {
+      if (found.start === at && found.position === position) continue;
+      if (total !== null && (found.head.isLast || found.position + found.head.frames > total)) continue;
+      // More than the bytes can have held, and what looks like a chunk behind them is chance, or an attack.
+      const most = MAX_LOST_FRAMES + 8 * found.start - this.#lostFrames;
+      if (found.position >= position && found.position - position <= most) {
+        this.#at = found.start;
+        return found.position;
+      }
+    }
+    return null;
+  }
+
+  /** Set `samples` from the start of the last chunk's body. @param {Uint8Array} body @param {number} frames */
+  #takeSamples(body, frames) {
+    const samples = fromLittleEndian(body.subarray(0, records.SAMPLES_BYTES));
+    if (this.header.framesFor(samples) !== frames)
+      throw new VqcError(`the .vqc has ${frames} frames, its ${samples} samples ask for another number`);
+    this.samples = samples;
+  }
+
+  /** All samples that `frames` frames cover. @param {number} frames */
+  #coveredSamples(frames) {
+    const { hopLength, originalRateHz, sampleRateHz } = this.header;
+    return Number((BigInt(frames) * BigInt(hopLength) * BigInt(originalRateHz)) / BigInt(sampleRateHz));
+  }
+
+  /**
+   * After the audio only skippable records may follow.
+   * @param {number} position @param {OnDamage | null} onDamage @returns {Generator<VqcRecord>}
+   */
+  *#afterTheEnd(position, onDamage) {
+    try {
+      while (this.#at < this.file.length) {
+        const head = records.headAt(this.file, this.#at);
+        if (!head?.isSkippable)
+          throw new VqcError("the .vqc goes on after the end of its audio; remove what was appended");
+        this.#at += head.headBytes;
+        const body = this.#body(head, head.value, position);
+        const next = this.#at;
+        yield { position, frames: 0, head, body };
+        this.#at = next;
+      }
+    } catch (error) {
+      if (!onDamage || !(error instanceof VqcError)) throw error;
+      onDamage(error);
+    }
+  }
+
+  /** The tags that follow the header; none where there are none, or where their record is damaged. */
+  #readTags() {
+    const head = records.headAt(this.file, this.#start);
+    try {
+      if (head?.tag !== records.TAG_TAGS) return new Map();
+      this.#at = this.#start + head.headBytes;
+      return records.parseTags(this.#body(head, head.value, 0));
+    } catch (error) {
+      if (!(error instanceof VqcError)) throw error;
+      return new Map(); // whoever reads the records is told
+    }
+  }
+
+  /**
+   * The frames of `record` inside the span, unpacked; of a lost one, no layers.
+   * @param {VqcRecord} record @param {number} startFrame @param {number | null} end @param {number} depth
+   * @param {import("./entropy.js").EntropyModel | null} entropy @returns {Chunk}
+   */
+  #cut({ position, frames, head, body }, startFrame, end, depth, entropy) {
+    const last = end === null ? frames : Math.min(frames, end - position);
+    const first = Math.max(0, startFrame - position);
+    const about = { startFrame: position + first, frames: last - first };
+    if (!head || !body) return { ...about, layers: 0, codes: new Int32Array() };
+    const payload = body.subarray(head.isLast ? records.SAMPLES_BYTES : 0);
+    const isVaried = head.coding === records.CODING_DEPTHS;
+    const layers = splitLayers(payload, head.coding, frames, this.header).slice(0, depth);
+    const codes = unpackLayers(layers, { header: this.header, frames, until: last, isVaried, entropy });
+    if (about.frames === frames) return { ...about, layers: depth, codes };
+    const rows = this.header.channels * depth;
+    const part = new Int32Array(rows * about.frames);
+    for (let row = 0; row < rows; row++)
+      part.set(codes.subarray(row * frames + first, row * frames + last), row * about.frames);
+    return { ...about, layers: depth, codes: part };
+  }
+
+  /** The DamagedError of a span of frames; null: to the end of the file. */
+  #damaged(/** @type {number} */ startFrame, /** @type {number | null} */ endFrame) {
+    const start = this.header.secondsAt(startFrame);
+    const { samples, originalRateHz } = this.header;
+    const duration = samples === null ? null : samples / originalRateHz;
+    const end = endFrame === null ? duration : this.header.secondsAt(endFrame);
+    const to = end === null ? "the end" : clock(end);
+    const where = startFrame === endFrame ? `has damage at ${clock(start)}, no audio lost` : `is damaged from ${clock(start)} to ${to}`;
+    return new DamagedError(`the .vqc ${where} (checksum)`, start, end);
+  }
+
+  /** @param {number} frame */
+  #truncated(frame) {
+    const { samples, originalRateHz } = this.header;
+    const of = samples === null ? "" : ` of ${clock(samples / originalRateHz)}`;
+    return new TruncatedError(`the .vqc is cut: it ends after ${clock(this.header.secondsAt(frame))}${of}`);
+  }
+}
+
+/** Write a time as people read it: 3725.5 is "1:02:05.50". @param {number} seconds */
+export function clock(seconds, decimals = 2) {
+  const scale = 10 ** decimals;
+  const ticks = Math.round(seconds * scale);
+  const whole = Math.floor(ticks / scale);
+  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
+  const part = decimals ? `.${String(ticks % scale).padStart(decimals, "0")}` : "";
+  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}${part}`;
+}
