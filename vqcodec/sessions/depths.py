@@ -11,9 +11,11 @@ from vqcodec.models.engine import Engine
 from vqcodec.sessions.stream import EncodeSession
 
 MAX_QUALITY = 10.0
-_QUIET_EXPONENTS = (0.25, 0.5)
-"""Powers of a frame's power against the loudest near it that its error weighs, down to `_PAUSE_DB` and below."""
-_PAUSE_DB = -20.0
+_QUIET_EXPONENT = 0.1
+"""Power of a frame's power against the loudest near it that its error weighs (measured: PESQ at equal bytes)."""
+_ROOM_DB = -50.0
+_ROOM_EXPONENT = 2.0
+"""Below `_ROOM_DB`, of full scale, errors count less by this power of the power: only a room's noise is left there."""
 _LOUD_DB = -35.0
 """Below full scale, that something counts as loud."""
 _DECAY_DB_PER_SECOND = 2.5
@@ -137,14 +139,14 @@ def price_of(quality: float, vectors: NDArray[np.float32]) -> float:
     """
     check_quality(quality)
     energy = float(np.square(vectors[len(vectors) // 3]).sum(axis=1).mean())
-    return 2 ** (1 - 0.6 * quality) * energy
+    return 2 ** (1.8 - 0.6 * quality) * energy
 
 
 def _weights(channel: _Channel, decay_db: float, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the error of each of the first `frames` waiting frames weighs, and the loudest that was up to each, in dB.
 
-    A frame is as loud as its loudest neighbour, so that beginnings are coded well, and weighs less the further it is
-    below the loudest that was, or that comes within `_AHEAD_FRAMES`.
+    A frame is as loud as its loudest neighbour, so that beginnings are coded well. It weighs a little less the further
+    it is below the loudest that was, or that comes within `_AHEAD_FRAMES`, and much less where it is as soft as a room.
     """
     levels = channel.levels_db
     fall = decay_db * np.arange(len(levels))
@@ -155,7 +157,5 @@ def _weights(channel: _Channel, decay_db: float, frames: int) -> tuple[NDArray[n
     around = np.concatenate(([channel.last_db], levels, [-np.inf]))
     near = np.maximum(np.maximum(around[:-2], around[2:]), levels)
     loudest = np.maximum(np.maximum(before, coming.max(axis=1)), _LOUD_DB)
-    below = np.minimum(near - loudest, 0)
-    quiet, pause = _QUIET_EXPONENTS
-    weight_db = quiet * np.maximum(below, _PAUSE_DB) + pause * np.minimum(below - _PAUSE_DB, 0)
+    weight_db = _QUIET_EXPONENT * np.minimum(near - loudest, 0) + _ROOM_EXPONENT * np.minimum(near - _ROOM_DB, 0)
     return 10 ** (weight_db[:frames] / 10), before
