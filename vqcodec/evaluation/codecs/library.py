@@ -22,7 +22,6 @@ from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
 from vqcodec.files.convert import compress, decompress
 from vqcodec.frames import codebook_kbps
 from vqcodec.models import zoo
-from vqcodec.models.engine import StreamEngine
 from vqcodec.models.hub import PREFIX
 
 
@@ -71,7 +70,7 @@ class NeuralCodec(CodecUnderTest, PacketCodec):
     @property
     @override
     def has_packets(self) -> bool:
-        return isinstance(self._engine, StreamEngine)
+        return self._engine.is_streaming
 
     @override
     def run_over(self, wave: Wave, rate_hz: int, kbps: float | None, lost_slots: NDArray[np.bool_]) -> Coded:
