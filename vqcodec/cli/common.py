@@ -28,9 +28,12 @@ effort_option = click.option(
     show_default=True,
     help="How long to search for codes: 1, 4 or 16 beams.",
 )
-ENHANCE_HELP = "Encode speech without noise, echo and clipping, and what a telephone left as if wide."
 ENHANCER_HELP = "The file of an enhancer for --model, instead of the one beside its weights; implies --enhance."
-enhance_option = click.option("--enhance", is_flag=True, help=ENHANCE_HELP)
+enhance_option = click.option(
+    "--enhance",
+    is_flag=True,
+    help="Encode speech without noise, echo and clipping, and what a telephone left as if wide.",
+)
 enhancer_option = click.option("--enhancer", type=click.Path(), metavar="FILE", help=ENHANCER_HELP)
 on_truncated_option = click.option(
     "--on-truncated",
