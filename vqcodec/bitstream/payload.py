@@ -62,12 +62,11 @@ def unpack_codes(
         raise ModelError("the .vqc is entropy-coded with tables that this model does not have")
     else:
         needed = entropy.frames_needed(coded[-1] + 1, frames if until is None else min(until, frames))
-    for index, layer in enumerate(layers):
-        if index in coded:
-            assert entropy is not None
-            codes[:, index] = entropy.decode_layer(layer, codes[:, :index], until=needed[index])
-        else:
-            codes[:, index] = _unpack_fixed(layer, bits, channels=channels, frames=frames)
+    fixed = [index for index in range(len(layers)) if index not in coded]
+    codes[:, fixed] = _unpack_fixed([layers[index] for index in fixed], bits, channels=channels, frames=frames)
+    for index in coded:
+        assert entropy is not None
+        codes[:, index] = entropy.decode_layer(layers[index], codes[:, :index], until=needed[index])
     return codes
 
 
@@ -264,18 +263,16 @@ def _pack_fixed(codes: StoredCodes, bits: int) -> list[bytes]:
     return [layer.tobytes() for layer in np.packbits(code_bits.reshape(num_codebooks, -1), axis=1)]
 
 
-def _unpack_fixed(layer: bytes, bits: int, *, channels: int, frames: int) -> StoredCodes:
-    """Codes [C, F] of a fixed-width layer."""
-    all_bits = np.unpackbits(np.frombuffer(layer, np.uint8))
+def _unpack_fixed(layers: list[bytes], bits: int, *, channels: int, frames: int) -> StoredCodes:
+    """Codes [C, L, F] of L fixed-width layers, all at once: a live chunk has few frames and many layers."""
+    joined = np.frombuffer(b"".join(layers), np.uint8)
+    all_bits = np.unpackbits(joined.reshape(len(layers), layer_bytes(channels * frames, bits)), axis=1)
     used = channels * frames * bits
-    if all_bits[used:].any():
+    if all_bits[:, used:].any():
         raise BitstreamError("a layer of codes ends in bits that are not zero")
-    code_bits = all_bits[:used].reshape(-1, bits)
-    codes = np.zeros(len(code_bits), np.uint16)
-    for bit in range(bits):
-        codes <<= 1
-        codes |= code_bits[:, bit]
-    return codes.reshape(channels, frames)
+    code_bits = np.zeros((len(layers), channels, frames, 16), np.uint8)
+    code_bits[..., 16 - bits :] = all_bits[:, :used].reshape(len(layers), channels, frames, bits)
+    return np.packbits(code_bits, axis=-1).view(">u2")[..., 0].transpose(1, 0, 2)
 
 
 def _varint(value: int) -> bytes:
