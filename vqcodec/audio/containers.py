@@ -14,6 +14,7 @@ from vqcodec.audio import OnTruncated
 from vqcodec.errors import AudioError, how_to_install
 from vqcodec.frames import clock
 from vqcodec.output import output_errors
+from vqcodec.system.signals import signals_held
 
 _SLACK_SECONDS = 0.25
 """How much less than its container says a whole stream may hold: clocks of containers are coarse."""
@@ -70,7 +71,8 @@ def _decode(container: Any, copy: BinaryIO, name: str, on_truncated: OnTruncated
         try:
             for frame in container.decode(stream):
                 for part in resampler.resample(frame):
-                    target.write(part.to_ndarray().reshape(-1, channels))
+                    with signals_held():
+                        target.write(part.to_ndarray().reshape(-1, channels))
                     samples += part.samples
         except (av.FFmpegError, ValueError) as error:
             if on_truncated == "refuse":

@@ -8,6 +8,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from vqcodec.system.signals import signals_held
+
 UNKNOWN_SAMPLES = 1 << 62
 """A length that no file has: libsndfile says so where the header does not tell (FLAC written to a pipe)."""
 ERRORS = (soundfile.LibsndfileError, RuntimeError)
@@ -17,15 +19,30 @@ _PIECE_SAMPLES = 1152
 
 
 class SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
-    """One that does not seek to where it is after each read, which fails where the length is unknown."""
+    """One that does not seek to where it is after each read, which fails where the length is unknown.
+
+    Libsndfile calls back into Python for the bytes of a file, so signals wait for the end of each call.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
-        super().__init__(_Forgiving(file))
+        with signals_held():
+            super().__init__(_Forgiving(file))
         self._has_sound = self._is_damaged = False
 
     def seekable(self) -> bool:
         """Tell whether libsndfile can seek in the file."""
         return bool(super().seekable()) and self.frames < UNKNOWN_SAMPLES
+
+    def read(self, *args: Any, **options: Any) -> NDArray[Any]:
+        """Read as soundfile does."""
+        with signals_held():
+            read: NDArray[Any] = super().read(*args, **options)
+        return read
+
+    def seek(self, *args: Any) -> int:
+        """Seek as soundfile does."""
+        with signals_held():
+            return int(super().seek(*args))
 
     def read_to_damage(self, samples: int) -> NDArray[np.float32]:
         """Read up to `samples` [n, C] float32, as few as there are in front of damage, with which the sound ends.
