@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vqcodec.evaluation.report.html import write_report
-from vqcodec.evaluation.report.plots import rate_quality_curve
+from vqcodec.evaluation.report.plots import rate_quality_curve, svg_of
 from vqcodec.evaluation.report.report_data import Exhibit, Interval, Point, Take
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -60,7 +60,7 @@ def exhibits(speech):
 def report(tmp_path_factory, exhibits):
     """A report on the disk."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    curves = {"pesq_wb": rate_quality_curve(_POINTS, "pesq_wb")}
+    curves = {"pesq_wb": svg_of(rate_quality_curve(_POINTS, "pesq_wb"))}
     write_report(path, title=f"opus · {_NASTY}", points=_POINTS, curves=curves, exhibits=exhibits)
     return path
 

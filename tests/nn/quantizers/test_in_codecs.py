@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import vqcodec
@@ -94,8 +95,6 @@ def test_an_excerpt_is_that_part_of_the_whole(model, noise, tmp_path):
     whole = vqcodec.decompress(data.getvalue(), model=model)[0][0]
     target = io.BytesIO()
     vqcodec.decode_file(data, target, model=model, start_seconds=2.0, duration_seconds=0.5)
-    import soundfile
-
     target.seek(0)
     excerpt, _ = soundfile.read(target, dtype="float32")
     assert np.allclose(excerpt, whole[16000:20000], atol=1e-4)
@@ -122,7 +121,8 @@ def test_onnx_graphs_code_alike(weights, model, noise, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - {"single", "grouped-fsq"}))  # which add nothing to train
-def test_150_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech_path, tmp_path):
+def test_150_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech, speech_path, tmp_path):
+    soundfile.write(tmp_path / "valid.wav", speech[:16000], 16000)
     model = asdict(replace(toy_config, name=name, latent_dim=16, stft_channels=16, channels=32, **MODELS[name]))
     config = validate(
         RunConfig,
@@ -131,7 +131,7 @@ def test_150_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech
             "quantizer": {"start_step": 25, "kmeans_batches": 16},
             "data": {
                 "train": [str(speech_path.parent)],
-                "valid": [str(speech_path)],
+                "valid": [str(tmp_path / "valid.wav")],
                 "batch_size": 4,
                 "segment_seconds": 0.5,
                 "valid_clips": 1,
@@ -146,8 +146,8 @@ def test_150_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech
         },
         where="test",
     )
-    result = Trainer(config, tmp_path).fit()
-    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    result = Trainer(config, tmp_path / "run").fit()
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     train = [record for record in log if record["kind"] == "train"]
     assert np.isfinite([record["loss"] for record in train]).all()
     assert np.mean([record["mel"] for record in train[-5:]]) < 0.7 * np.mean([record["mel"] for record in train[:5]])

@@ -11,21 +11,18 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave
-from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
+from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Interval, Point, Take, has_marks
 from vqcodec.evaluation.report.tables import Rows, has_conditions
 from vqcodec.frames import clock
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _PICTURE = {"width": 960, "height": 180}
 _ANCHOR_HZ = 3500
@@ -37,12 +34,12 @@ def write_report(
     *,
     title: str,
     points: Sequence[Point],
-    curves: Mapping[str, "Figure"],
+    curves: Mapping[str, str],
     exhibits: Sequence[Exhibit],
     tables: Mapping[str, Rows] | None = None,
     notes: Sequence[str] = (),
 ) -> None:
-    """Write the page. curves: pictures by metric; tables: more of them by title. Raises OutputError."""
+    """Write the page. curves: SVG by metric; tables: more of them by title. Raises OutputError."""
     import jinja2
 
     folder = resources.files("vqcodec.evaluation.report") / "page"
@@ -57,7 +54,7 @@ def write_report(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         columns=["codec", *shown, "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
         rows=[_row(point, metrics, conditions=bool(shown)) for point in points],
-        curves=[{"title": METRICS[name].title, "svg": _base64(svg_of(f).encode())} for name, f in curves.items()],
+        curves=[{"title": METRICS[name].title, "svg": _base64(svg.encode())} for name, svg in curves.items()],
         tables=tables or {},
         notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
         has_exhibits=bool(exhibits),

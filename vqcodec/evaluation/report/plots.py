@@ -102,15 +102,18 @@ def svg_of(figure: "Figure") -> str:
     return file.getvalue()
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write `path`.svg and `path`.png, with their folder. Raises OutputError."""
+def write_figure(path: Path, figure: "Figure") -> str:
+    """Write `path`.svg and `path`.png, with their folder, and return the SVG. Raises OutputError."""
     svg, png = path.with_name(f"{path.name}.svg"), path.with_name(f"{path.name}.png")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    text = svg_of(figure)
     with atomic_output(svg, force=True) as temporary:
-        temporary.write_text(svg_of(figure), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+    figure.set_layout_engine("none")  # where everything is stays: to find it is half of a drawing's time
     with atomic_output(png, force=True) as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    return text
 
 
 def spectrogram_levels(wave: Wave, rate_hz: int) -> NDArray[np.float64]:

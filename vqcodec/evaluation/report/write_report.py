@@ -38,9 +38,7 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
     groups = {} if by is None else _groups(results, settings.metrics, by)
     comparisons = compare_curves(points, _anchor(points, anchor), settings.metrics)
     usages = usage_of(out, results)
-    curves = {name: rate_quality_curve(points, name) for name in settings.metrics}
-    for name, figure in curves.items():
-        write_figure(out / "curves" / name, figure)
+    curves = {name: write_figure(out / "curves" / name, rate_quality_curve(points, name)) for name in settings.metrics}
     _write_json(out / "summary.json", _facts(settings, points, comparisons, groups, usages))
     tables = {f"{by} {name or '(none)'}": points_rows(group, settings.metrics) for name, group in groups.items()}
     tables |= {"BD-rates": comparisons_rows(comparisons), "Speed": speeds_rows(results)}
