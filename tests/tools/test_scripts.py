@@ -106,7 +106,7 @@ def bench(*arguments):
 
 @pytest.mark.slow
 def test_bench_measures_every_part():
-    tables = bench("--seconds", 0.25, "--rounds", 1)
+    tables = bench("--seconds", 0.1, "--rounds", 1)
     parts = {"speed", "frames", "streams", "arithmetic", "efforts", "start-up", "throughput", "tokens", "loss"}
     assert set(tables) == parts
     speeds = {row[0]: float(row[1]) for row in tables["speed"]}
