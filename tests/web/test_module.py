@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 import vqcodec
-from vqcodec.bitstream import Header, VqcReader
-from vqcodec.bitstream.records import Head, checksum
+from vqcodec.bitstream import VqcReader
+from vqcodec.bitstream.thin import thin
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.models import zoo
 
@@ -107,27 +107,8 @@ def damaged(entropy):
             yield {"name": path.name, "edits": edits, "expected": outcome(data, entropy)}
 
 
-def hostile():
-    """Small files that claim much: lengths, heads without end, jumps, chunks of many frames."""
-    known, unknown = (Header(b"test", 16000, 320, 16000, 1, samples, 12, 32) for samples in ((1 << 40) - 1, None))
-    yield "claims", known.to_bytes()
-    yield "claims-and-junk", known.to_bytes() + bytes(1000)
-    yield "heads", unknown.to_bytes() + bytes(8) + Head(0x40, 200).to_bytes() * 20_000
-    far = Header(b"test", 16000, 320, 16000, 1, None, 1, 1024)
-    body = bytes(far.payload_bytes(1))
-    records = [
-        Head(0x40, 1).to_bytes() + body + checksum(Head(0x40, 1), body, position=at)
-        for at in range(0, 40 * 65_500, 65_500)
-    ]
-    yield "jumps", far.to_bytes() + b"".join(records)
-    many = Head(0x44, 65535, 2)
-    payload = bytes([0, 0])
-    wide = Header(b"test", 16000, 320, 16000, 1, None, 2, 32)
-    yield "many-frames", wide.to_bytes() + many.to_bytes() + payload + checksum(many, payload, position=0)
-
-
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory, tool, entropy, speech):
+def cases(tmp_path_factory, tool, entropy, speech, hostile):
     """A file for reader.test.mjs."""
     folder = tmp_path_factory.mktemp("cases")
     card = zoo.MODELS[zoo.DEFAULT_MODEL]
@@ -139,12 +120,21 @@ def cases(tmp_path_factory, tool, entropy, speech):
     span = reader.chunks(40, 45, num_codebooks=3, entropy=weights.entropy)
     parts = [[chunk.start_frame, chunk.codes.ravel().tolist()] for chunk in span]
     attacks = []
-    for name, data in hostile():
+    for name, data in hostile.items():
         (folder / name).write_bytes(data)
         attacks.append({"path": str(folder / name), "expected": outcome(data, entropy)})
+    thinned = []
+    for source in [coded, *sorted(GOLDEN.glob("*.vqc"))]:
+        with source.open("rb") as file:
+            whole = VqcReader(file)
+            for count in {1, (whole.header.num_codebooks + 1) // 2}:
+                target = io.BytesIO()
+                thin(whole, target, count)
+                thinned.append({"path": str(source), "count": count, "hex": target.getvalue().hex()})
     about = {"weights": str(weights.path), "file": str(coded), "chunks": found, "span": parts}
     path = folder / "cases.json"
     everything = {"golden": list(golden(tool)), "damaged": list(damaged(entropy)), "hostile": attacks, "bundled": about}
+    everything |= {"thinned": thinned}
     path.write_text(json.dumps(everything))
     return path
 
@@ -167,6 +157,11 @@ def waves(tmp_path_factory, speech):
         "shallow": (whole, {"num_codebooks": 3}, {"numCodebooks": 3}),
         "stereo": (vqcodec.compress(two, 16000, engine="onnx", num_codebooks=4), {}, {}),
         "varied": (vqcodec.compress(wave, 16000, engine="onnx", vbr=3), {}, {}),
+        "varied-shallow": (
+            vqcodec.compress(wave, 16000, engine="onnx", vbr=8),
+            {"num_codebooks": 2},
+            {"numCodebooks": 2},
+        ),
         "damaged": (bytes(bent), {}, {}),
     }
     cases = []

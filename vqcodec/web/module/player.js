@@ -1,13 +1,13 @@
 /** Playing waves that are decoded while they sound: play, pause, seek, and another stream at the same position. */
 
-/** @typedef {(startSeconds: number) => AsyncIterable<Float32Array[]>} Open Waves [C][m] from a time on. */
+/** @typedef {(startSeconds: number) => AsyncIterableIterator<Float32Array[]>} Open Waves [C][m] from a time on. */
 
 const AHEAD_SECONDS = 2; // decoded ahead of what sounds
 const START_SECONDS = 0.05; // from the first block to its sound
 const SWITCH_SECONDS = 0.3; // that the former stream goes on, while the new one is decoded
 
 /**
- * A player of one sound. Dispatches "change" when it plays, pauses, seeks or ends, and "fail" with `detail`, an Error.
+ * A player of one sound; `durationSeconds` may become known later, and is Infinity until then. Dispatches "change" when it plays, pauses, seeks or ends, and "fail" with `detail`, an Error.
  */
 export class Player extends EventTarget {
   /** @param {Open} open @param {{rateHz: number, durationSeconds: number}} about */
@@ -23,6 +23,8 @@ export class Player extends EventTarget {
   #context = null;
   /** @type {AudioBufferSourceNode[]} */
   #sources = [];
+  /** @type {AsyncIterableIterator<Float32Array[]> | null} what is decoded */
+  #waves = null;
   #run = 0; // what was begun before is over when it sees another number
   #from = 0;
   /** When `#from` sounds, on the context's clock; null while nothing does. @type {number | null} */
@@ -37,15 +39,21 @@ export class Player extends EventTarget {
     return Math.min(this.durationSeconds, this.#from + passed);
   }
 
-  /** Go on, from the beginning where the end is reached. Call it from a gesture: browsers ask for one. */
+  /** Get the sound card ready. Call it from a gesture, before anything is awaited: browsers ask for one. */
+  wake() {
+    this.#context ??= new AudioContext({ sampleRate: this.rateHz });
+    return this.#context.resume();
+  }
+
+  /** Go on, from the beginning where the end is reached. Call it from a gesture. */
   async play() {
     if (this.isPlaying) return;
-    this.#context ??= new AudioContext({ sampleRate: this.rateHz });
+    const awake = this.wake();
     if (this.position >= this.durationSeconds) this.#from = 0;
     this.isPlaying = true;
     const begun = this.#stream(this.#from, null);
     this.#changed();
-    await this.#context.resume();
+    await awake;
     await begun;
   }
 
@@ -86,11 +94,13 @@ export class Player extends EventTarget {
    */
   async #stream(from, when) {
     const run = ++this.#run;
+    void this.#waves?.return?.();
+    const stream = (this.#waves = this.#open(from));
     const context = /** @type {AudioContext} */ (this.#context);
     let next = when;
     let isFirst = true;
     try {
-      for await (const waves of this.#open(from)) {
+      for await (const waves of stream) {
         if (run !== this.#run) return;
         const soonest = context.currentTime + START_SECONDS;
         if (next === null || next < context.currentTime) {
@@ -147,6 +157,8 @@ export class Player extends EventTarget {
 
   #halt() {
     this.#run++;
+    void this.#waves?.return?.();
+    this.#waves = null;
     for (const source of this.#sources) source.stop();
     this.#sources = [];
     this.#anchor = null;
