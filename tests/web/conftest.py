@@ -1,4 +1,9 @@
-"""Small files that claim much, for the readers in node and in a browser."""
+"""What tests in node and in a browser share: node, and small files that claim much."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +61,31 @@ def _records():
 def hostile():
     """Files, by name."""
     return dict([*_claims(), *_records()])
+
+
+@pytest.fixture(scope="session")
+def needed():
+    """Function of a path, or None, and a name: the path as text. Skips, by name, where it is not there."""
+
+    def check(path, name):
+        if path is None or not Path(path).exists():
+            pytest.skip(f"{name} is not there")
+        return str(path)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def node(needed):
+    """Function of a test file and variables of the environment: runs it in node, and fails with what it says."""
+    program = needed(shutil.which("node"), "node")
+
+    def run(name, **variables):
+        command = [program, "--test", "--test-reporter=tap", str(Path(__file__).parent / name)]
+        done = subprocess.run(
+            command, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "\n# pass 0\n" not in done.stdout
+
+    return run

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -24,29 +22,6 @@ GOLDEN = HERE.parent / "golden"
 PACKAGES = ROOT / "web" / "node_modules"
 RUNTIME = PACKAGES / "onnxruntime-web" / "dist" / "ort.wasm.bundle.min.mjs"
 MUTATIONS_OF = ("v1-tagged", "v1-entropy", "v1-varied-stereo-stream", "v1-stream-22k")
-
-
-def needed(path, name):
-    """Skip, by name, where what a test needs is not there."""
-    if path is None or not Path(path).exists():
-        pytest.skip(f"{name} is not there")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def node():
-    """Function of a test file and variables of the environment: runs it in node, and fails with what it says."""
-    program = needed(shutil.which("node"), "node")
-
-    def run(name, **variables):
-        command = [program, "--test", "--test-reporter=tap", str(HERE / name)]
-        done = subprocess.run(
-            command, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "\n# pass 0\n" not in done.stdout
-
-    return run
 
 
 def told(error):
@@ -190,12 +165,12 @@ def _entropy():
 
 
 @pytest.mark.slow
-def test_decoder_and_encoder_do_what_the_onnx_engine_does(node, waves):
+def test_decoder_and_encoder_do_what_the_onnx_engine_does(node, waves, needed):
     needed(RUNTIME, "onnxruntime-web (npm ci in web/)")
     node("codec.test.mjs", CASES=str(waves))
 
 
-def test_the_module_has_sound_types(node):
+def test_the_module_has_sound_types(node, needed):
     compiler = needed(PACKAGES / ".bin" / "tsc", "typescript (npm ci in web/)")
     done = subprocess.run([compiler, "--project", ROOT / "web"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

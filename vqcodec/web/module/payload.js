@@ -156,7 +156,7 @@ function decodeFlags(coder, reached) {
 }
 
 /** @param {Uint8Array} layer @param {number} count @param {number} bits */
-function unpackFixed(layer, count, bits) {
+export function unpackFixed(layer, count, bits) {
   const codes = new Int32Array(count);
   let [register, filled, at] = [0, 0, 0]; // at most 15 + 8 bits
   for (let index = 0; index < count; index++) {

@@ -8,6 +8,7 @@ export { EntropyModel } from "./entropy.js";
 export { DamagedError, ModelError, TruncatedError, VersionError, VqcError } from "./errors.js";
 export { Header, readHeader } from "./header.js";
 export { loadModel } from "./load.js";
+export { Depacketizer, Packetizer } from "./packets.js";
 export { VqcReader } from "./reader.js";
 export { readSafetensors } from "./safetensors.js";
 export { thin } from "./thin.js";

@@ -71,7 +71,7 @@ function packCodes(codes, header, frames, entropy) {
 }
 
 /** @param {Int32Array[]} rows @param {number} bits */
-function packFixed(rows, bits) {
+export function packFixed(rows, bits) {
   const bytes = [];
   let [register, filled] = [0, 0]; // at most 7 + 16 bits
   for (const row of rows)
