@@ -17,6 +17,7 @@ const METADATA_KEY = "vqcodec";
 const CONFIG_KEY = "vqcodec-weights-1";
 const FADE_FRAMES = 10;
 const MOST_FRAMES = 256; // that are computed at once
+const FIRST_FRAMES = 8; // that a file is unpacked for first, so that it sounds soon
 
 /** A loaded model. Make one by `load`. */
 export class Model {
@@ -301,17 +302,23 @@ export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks,
     position += waves[0].length;
     return waves.map((wave) => wave.subarray(begin, end));
   };
-  const chunks = reader.chunksInTurns({ startFrame: first, numCodebooks, entropy: model.entropy, onDamage });
-  for (const chunk of chunks) {
-    if (!chunk) await reader.rest();
-    if (signal?.aborted) return;
-    for (let start = 0; chunk && start < chunk.frames; start += blockFrames) {
-      const count = Math.min(blockFrames, chunk.frames - start);
-      const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
-      const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
-      if (waves[0].length) yield waves;
+  const told = new Set(); // both passes see what lies where they meet
+  const once = onDamage && ((/** @type {import("./errors.js").VqcError} */ error) => {
+    if (!told.has(error.message)) onDamage(error);
+    told.add(error.message);
+  });
+  const soon = startFrame + FIRST_FRAMES;
+  for (const [from, endFrame] of [[first, soon], [soon, null]])
+    for (const chunk of reader.chunksInTurns({ startFrame: Number(from), endFrame, numCodebooks, entropy: model.entropy, onDamage: once })) {
+      if (!chunk) await reader.rest();
+      if (signal?.aborted) return;
+      for (let start = 0; chunk && start < chunk.frames; start += blockFrames) {
+        const count = Math.min(blockFrames, chunk.frames - start);
+        const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
+        const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
+        if (waves[0].length) yield waves;
+      }
     }
-  }
   const rest = kept(await decoder.flush());
   if (rest[0].length) yield rest;
 }
