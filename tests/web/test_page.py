@@ -10,7 +10,9 @@ import pytest
 import soundfile
 
 import vqcodec
-from vqcodec.bitstream import VqcReader
+from vqcodec.bitstream import Header, VqcReader
+from vqcodec.bitstream.payload import join_layers
+from vqcodec.bitstream.records import checksum, chunk_head
 from vqcodec.errors import BitstreamError, ConfigError, OutputError
 from vqcodec.models import zoo
 from vqcodec.web.folder import RUNTIME_FILES, RUNTIME_VERSION, write_page
@@ -209,6 +211,22 @@ def test_a_reader_of_screens_finds_its_way_and_nothing_is_wider_than_a_phone(pag
         found = page.evaluate("axe.run().then(({ violations }) => violations)")
         assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.slow
+def test_a_chunk_of_22_minutes_in_no_bytes_sounds_and_leaves_the_page_free(page):
+    fingerprint = bytes.fromhex(zoo.open_weights("speech-16k").sha256[:8])
+    header = Header(fingerprint, 16000, 320, 16000, 1, 65535 * 320, 12, 1024)
+    body = join_layers([b""] * 12, header.payload_bytes(65535, 1))
+    head = chunk_head(1, 65535, len(body), is_last=False)
+    bomb = header.to_bytes() + head.to_bytes() + body + checksum(head, body, position=0)
+    (page.folder / "bomb.vqc").write_bytes(bomb)
+    page.locator("#input").set_input_files([page.folder / "bomb.vqc"])
+    player = page.get_by_role("group", name="bomb.vqc")
+    player.get_by_role("button", name="Play").click()
+    until(page, "document.querySelector('vqc-player').player.position > 0.05")
+    player.get_by_role("button", name="Pause").click()
+    assert not page.evaluate("document.querySelector('vqc-player').player.isPlaying")
 
 
 @pytest.mark.slow

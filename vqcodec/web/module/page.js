@@ -11,6 +11,7 @@ import { Spectrogram } from "./spectrogram.js";
 
 const PICTURE_SECONDS = 60;
 const MOST_ORIGINAL_SECONDS = 600; // of which a picture is drawn
+const ENOUGH_SECONDS = 1; // that are decoded ahead of what sounds
 const REDRAW_MILLISECONDS = 300; // that a slider rests
 
 /** @param {string} id */
@@ -76,7 +77,7 @@ function pictures(player, original) {
     if (!opened || !header || !(seconds > 0)) return;
     const { sampleRateHz: rateHz } = header;
     const waves = player.remote.decode(opened.file, { startSample: Math.round(start * rateHz), numCodebooks });
-    decoded.draw(waves, { rateHz, start, seconds }).catch((error) => say(error.message));
+    decoded.draw(unhurried(waves, player), { rateHz, start, seconds }).catch((error) => say(error.message));
     const part = original?.wave.subarray(start * original.rateHz);
     if (minute !== shown && original && part?.length) void other?.draw(once([part]), { rateHz: original.rateHz, start, seconds });
     shown = minute;
@@ -95,6 +96,14 @@ function pictures(player, original) {
   for (const each of all) each.onpick = (seconds) => player.player?.seek(seconds);
   follow();
   return made("div", { className: "pictures" }, ...all.map(({ element }) => element));
+}
+
+/** Waves that are taken while enough is there to sound. @param {AsyncIterable<Float32Array[]>} waves @param {VqcPlayer} player */
+async function* unhurried(waves, { player }) {
+  for await (const block of waves) {
+    yield block;
+    while (player?.isPlaying && player.aheadSeconds < ENOUGH_SECONDS) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 /** @param {Float32Array[]} waves */

@@ -27,6 +27,7 @@ export class Player extends EventTarget {
   #waves = null;
   #run = 0; // what was begun before is over when it sees another number
   #from = 0;
+  #until = 0; // that sound is scheduled, on the context's clock
   /** When `#from` sounds, on the context's clock; null while nothing does. @type {number | null} */
   #anchor = null;
 
@@ -37,6 +38,11 @@ export class Player extends EventTarget {
   get position() {
     const passed = this.#anchor === null || !this.#context ? 0 : Math.max(0, this.#context.currentTime - this.#anchor);
     return Math.min(this.durationSeconds, this.#from + passed);
+  }
+
+  /** Seconds that are decoded and have not sounded yet. */
+  get aheadSeconds() {
+    return this.#anchor === null || !this.#context ? 0 : Math.max(0, this.#until - this.#context.currentTime);
   }
 
   /** Get the sound card ready. Call it from a gesture, before anything is awaited: browsers ask for one. */
@@ -111,6 +117,7 @@ export class Player extends EventTarget {
         if (isFirst) this.#takeOver(from, next);
         isFirst = false;
         next += this.#schedule(waves, next);
+        this.#until = next;
         while (next - context.currentTime > AHEAD_SECONDS) {
           await sleep(100);
           if (run !== this.#run) return;
