@@ -63,7 +63,10 @@ export class Model {
     this.fingerprint = Uint8Array.from({ length: 4 }, (_, at) => parseInt(facts.sha256.slice(2 * at, 2 * at + 2), 16));
   }
 
-  /** Let the model encode, too. Throws ModelError for a graph of other weights. @param {Uint8Array} encoder @param {Uint8Array} weights */
+  /**
+   * Let the model encode, too. Throws ModelError for a graph of other weights.
+   * @param {Uint8Array} encoder @param {Uint8Array} weights
+   */
   async addEncoder(encoder, weights) {
     if (graphFacts(encoder).sha256 !== this.facts.sha256)
       throw new ModelError("the encoder's graph is not of the decoder's weights");
@@ -282,8 +285,8 @@ export class Encoder {
 /**
  * Decode a file from `startFrame` on, in blocks: waves [C][m] at the model's rate, which all together end where the
  * file's audio does. Begins early enough that the decoder's past is complete, waits for a file that is still coming, and
- * lets others have their turn; `signal` ends it then. With `onDamage` damage goes there, what is lost is concealed, and a cut file ends early.
- * Throws as `VqcReader.chunks` and `Model.check`.
+ * lets others have their turn; `signal` ends it then. With `onDamage` damage goes there, what is lost is concealed, and
+ * a cut file ends early. Throws as `VqcReader.chunks` and `Model.check`.
  * @param {import("./reader.js").VqcReader} reader @param {Model} model
  * @param {{startFrame?: number, numCodebooks?: number, blockFrames?: number, onDamage?: import("./reader.js").OnDamage | null, signal?: AbortSignal}} [options]
  * @returns {AsyncGenerator<Float32Array[]>}

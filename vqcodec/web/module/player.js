@@ -7,7 +7,8 @@ const START_SECONDS = 0.05; // from the first block to its sound
 const SWITCH_SECONDS = 0.3; // that the former stream goes on, while the new one is decoded
 
 /**
- * A player of one sound; `durationSeconds` may become known later, and is Infinity until then. Dispatches "change" when it plays, pauses, seeks or ends, and "fail" with `detail`, an Error.
+ * A player of one sound; `durationSeconds` may become known later, and is Infinity until then. Dispatches "change" when
+ * it plays, pauses, seeks or ends, and "fail" with `detail`, an Error.
  */
 export class Player extends EventTarget {
   /** @param {Open} open @param {{rateHz: number, durationSeconds: number}} about */

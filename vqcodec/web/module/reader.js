@@ -144,9 +144,9 @@ export class VqcReader {
     let isEndLost = false;
     while (total === null || position < total) {
       if (end !== null && position >= end) return;
-      const at = this.#at;
+      const [at, goBack] = [this.#at, this.#place()];
       while (!this.isWhole && !this.#hasCome(at)) yield null;
-      this.#at = at; // another pass over the records may have begun meanwhile
+      goBack();
       /** @type {VqcRecord | null} */
       let record;
       try {
@@ -155,7 +155,7 @@ export class VqcReader {
         if (!onDamage || !(error instanceof VqcError)) throw error;
         if (!this.isWhole) {
           while (!this.isWhole) yield null;
-          this.#at = at;
+          goBack();
           continue;
         }
         record = this.#recover(at, position, error, onDamage);
@@ -164,17 +164,25 @@ export class VqcReader {
           break;
         }
       }
-      const next = this.#at;
+      const goOn = this.#place();
       yield record;
-      this.#at = next;
+      goOn();
       position += record.frames;
       if (record.head?.isLast) total = position;
     }
-    const after = this.#at;
+    const goOn = this.#place();
     while (!this.isWhole) yield null;
-    this.#at = after;
+    goOn();
     if (!isEndLost) yield* this.#afterTheEnd(position, onDamage);
     this.samples ??= this.#coveredSamples(position);
+  }
+
+  /** Return what leads a pass over the records back to where it is, after others have begun. */
+  #place() {
+    const [at, repairBytes, lostFrames] = [this.#at, this.#repairBytes, this.#lostFrames];
+    return () => {
+      [this.#at, this.#repairBytes, this.#lostFrames] = [at, repairBytes, lostFrames];
+    };
   }
 
   /** Tell whether the record at `at` has come, or what cannot be one. @param {number} at */
