@@ -47,9 +47,6 @@ export class Spectrogram {
   #start = 0;
   #seconds = 1;
 
-  /** Whether a drawing goes on. */
-  isDrawing = false;
-
   /**
    * Draw the first channel of `waves`, which begin at `start`; what was being drawn ends.
    * @param {AsyncIterable<Float32Array[]>} waves @param {{rateHz: number, start: number, seconds: number}} span
@@ -64,7 +61,6 @@ export class Spectrogram {
     const samples = Math.round(seconds * rateHz);
     const wave = new Float32Array(samples + WINDOW); // half a window before and behind
     let [come, drawn] = [0, 0];
-    this.isDrawing = true;
     for await (const [block] of waves) {
       if (run !== this.#run) return;
       const part = block.subarray(0, samples - come);
@@ -75,7 +71,6 @@ export class Spectrogram {
       if (come === samples) break;
     }
     for (; drawn < (come / samples) * COLUMNS; drawn++) column(context, drawn, wave, samples / COLUMNS);
-    this.isDrawing = run !== this.#run;
   }
 
   /** Move the line. @param {number} seconds */
