@@ -37,7 +37,9 @@ export class Player extends EventTarget {
 
   /** Seconds from the beginning. */
   get position() {
-    const passed = this.#anchor === null || !this.#context ? 0 : Math.max(0, this.#context.currentTime - this.#anchor);
+    // A decoder that is late stops the sound, and the position with it.
+    const now = Math.min(this.#context?.currentTime ?? 0, this.#until);
+    const passed = this.#anchor === null ? 0 : Math.max(0, now - this.#anchor);
     return Math.min(this.durationSeconds, this.#from + passed);
   }
 
@@ -112,7 +114,7 @@ export class Player extends EventTarget {
         const soonest = context.currentTime + START_SECONDS;
         if (next === null || next < context.currentTime) {
           // The decoder is late: the sound waits for it, and the clock with it.
-          if (this.#anchor !== null && !isFirst) this.#anchor += soonest - /** @type {number} */ (next);
+          if (!isFirst) [this.#from, this.#anchor] = [this.position, soonest];
           next = soonest;
         }
         if (isFirst) this.#takeOver(from, next);
