@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { DamagedError, EntropyModel, ModelError, VqcError, VqcReader, readSafetensors, writeVqc } from "../../vqcodec/web/module/vqcodec.js";
+import { DamagedError, EntropyModel, ModelError, VqcError, VqcReader, openArriving, readSafetensors, thin, writeVqc } from "../../vqcodec/web/module/vqcodec.js";
 import { crc32 } from "../../vqcodec/web/module/checksums.js";
 
 const GOLDEN = join(import.meta.dirname, "../golden");
@@ -117,6 +117,59 @@ test("hostile files end as those of the package", () => {
     const found = outcome(read(path));
     assert.deepEqual(JSON.parse(JSON.stringify(found)), expected, path);
   }
+});
+
+/** As `outcome`, of bytes that come in pieces, the last of which may never come. */
+async function outcomeArriving(data, pieceBytes) {
+  let at = 0;
+  const pull = (controller) => {
+    if (at >= data.length) return controller.close();
+    controller.enqueue(data.slice(at, (at += pieceBytes)));
+  };
+  const damage = [];
+  const chunks = [];
+  try {
+    const { reader, whole } = await openArriving(new ReadableStream({ pull }, { highWaterMark: 0 }));
+    for (const chunk of reader.chunksInTurns({ entropy, onDamage: (error) => damage.push(told(error)) }))
+      if (chunk) chunks.push([chunk.startFrame, chunk.frames, chunk.layers, hash(chunk.codes)]);
+      else await reader.rest();
+    await whole;
+    return { chunks, damage, samples: reader.samples, tags: Object.fromEntries(reader.tags) };
+  } catch (error) {
+    return { chunks, damage, raised: told(error) };
+  }
+}
+
+test("a file that comes in pieces ends as the whole, damaged or not", async () => {
+  for (const { name } of CASES.golden) {
+    const data = read(join(GOLDEN, name));
+    for (const pieceBytes of [1, 7, 100]) assert.deepEqual(await outcomeArriving(data, pieceBytes), outcome(data), name);
+  }
+  const some = CASES.damaged.filter((_, index) => index % 20 === 0);
+  for (const { name, edits } of some) {
+    const data = mutated(read(join(GOLDEN, name)), edits);
+    assert.deepEqual(await outcomeArriving(data, 13), outcome(data), `${name} ${JSON.stringify(edits)}`);
+  }
+});
+
+test("chunks come before the end of the file does, and a stream that breaks is told", async () => {
+  const data = read(join(GOLDEN, "v1-mono-16k.vqc"));
+  let controller;
+  const { reader, whole } = await openArriving(new ReadableStream({ start: (its) => (controller = its).enqueue(data.subarray(0, -30)) }));
+  const early = reader.chunksInTurns({});
+  assert.deepEqual([early.next().value.startFrame, early.next().value.startFrame], [0, 40]);
+  assert.equal(early.next().value, null);
+  assert.throws(() => [...reader.chunks()], RangeError);
+  controller.error(new Error("gone"));
+  await assert.rejects(whole, /gone/);
+  assert.throws(() => [...reader.chunks()], VqcError);
+});
+
+test("upper layers are left out as the package does it, of any coding", () => {
+  assert.ok(CASES.thinned.length > 20);
+  for (const { path, count, hex } of CASES.thinned)
+    assert.equal(Buffer.from(thin(new VqcReader(read(path)), count)).toString("hex"), hex, `${path} ${count}`);
+  assert.throws(() => thin(new VqcReader(read(CASES.bundled.file)), 0), RangeError);
 });
 
 test("an entropy-coded file without its tables is an error of the model", () => {

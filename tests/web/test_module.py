@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -13,8 +11,8 @@ import pytest
 import soundfile
 
 import vqcodec
-from vqcodec.bitstream import Header, VqcReader
-from vqcodec.bitstream.records import Head, checksum
+from vqcodec.bitstream import VqcReader
+from vqcodec.bitstream.thin import thin
 from vqcodec.errors import BitstreamError, DamagedError
 from vqcodec.models import zoo
 
@@ -24,29 +22,6 @@ GOLDEN = HERE.parent / "golden"
 PACKAGES = ROOT / "web" / "node_modules"
 RUNTIME = PACKAGES / "onnxruntime-web" / "dist" / "ort.wasm.bundle.min.mjs"
 MUTATIONS_OF = ("v1-tagged", "v1-entropy", "v1-varied-stereo-stream", "v1-stream-22k")
-
-
-def needed(path, name):
-    """Skip, by name, where what a test needs is not there."""
-    if path is None or not Path(path).exists():
-        pytest.skip(f"{name} is not there")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def node():
-    """Function of a test file and variables of the environment: runs it in node, and fails with what it says."""
-    program = needed(shutil.which("node"), "node")
-
-    def run(name, **variables):
-        command = [program, "--test", "--test-reporter=tap", str(HERE / name)]
-        done = subprocess.run(
-            command, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "\n# pass 0\n" not in done.stdout
-
-    return run
 
 
 def told(error):
@@ -107,27 +82,8 @@ def damaged(entropy):
             yield {"name": path.name, "edits": edits, "expected": outcome(data, entropy)}
 
 
-def hostile():
-    """Small files that claim much: lengths, heads without end, jumps, chunks of many frames."""
-    known, unknown = (Header(b"test", 16000, 320, 16000, 1, samples, 12, 32) for samples in ((1 << 40) - 1, None))
-    yield "claims", known.to_bytes()
-    yield "claims-and-junk", known.to_bytes() + bytes(1000)
-    yield "heads", unknown.to_bytes() + bytes(8) + Head(0x40, 200).to_bytes() * 20_000
-    far = Header(b"test", 16000, 320, 16000, 1, None, 1, 1024)
-    body = bytes(far.payload_bytes(1))
-    records = [
-        Head(0x40, 1).to_bytes() + body + checksum(Head(0x40, 1), body, position=at)
-        for at in range(0, 40 * 65_500, 65_500)
-    ]
-    yield "jumps", far.to_bytes() + b"".join(records)
-    many = Head(0x44, 65535, 2)
-    payload = bytes([0, 0])
-    wide = Header(b"test", 16000, 320, 16000, 1, None, 2, 32)
-    yield "many-frames", wide.to_bytes() + many.to_bytes() + payload + checksum(many, payload, position=0)
-
-
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory, tool, entropy, speech):
+def cases(tmp_path_factory, tool, entropy, speech, hostile):
     """A file for reader.test.mjs."""
     folder = tmp_path_factory.mktemp("cases")
     card = zoo.MODELS[zoo.DEFAULT_MODEL]
@@ -139,12 +95,21 @@ def cases(tmp_path_factory, tool, entropy, speech):
     span = reader.chunks(40, 45, num_codebooks=3, entropy=weights.entropy)
     parts = [[chunk.start_frame, chunk.codes.ravel().tolist()] for chunk in span]
     attacks = []
-    for name, data in hostile():
+    for name, data in hostile.items():
         (folder / name).write_bytes(data)
         attacks.append({"path": str(folder / name), "expected": outcome(data, entropy)})
+    thinned = []
+    for source in [coded, *sorted(GOLDEN.glob("*.vqc"))]:
+        with source.open("rb") as file:
+            whole = VqcReader(file)
+            for count in {1, (whole.header.num_codebooks + 1) // 2}:
+                target = io.BytesIO()
+                thin(whole, target, count)
+                thinned.append({"path": str(source), "count": count, "hex": target.getvalue().hex()})
     about = {"weights": str(weights.path), "file": str(coded), "chunks": found, "span": parts}
     path = folder / "cases.json"
     everything = {"golden": list(golden(tool)), "damaged": list(damaged(entropy)), "hostile": attacks, "bundled": about}
+    everything |= {"thinned": thinned}
     path.write_text(json.dumps(everything))
     return path
 
@@ -167,6 +132,11 @@ def waves(tmp_path_factory, speech):
         "shallow": (whole, {"num_codebooks": 3}, {"numCodebooks": 3}),
         "stereo": (vqcodec.compress(two, 16000, engine="onnx", num_codebooks=4), {}, {}),
         "varied": (vqcodec.compress(wave, 16000, engine="onnx", vbr=3), {}, {}),
+        "varied-shallow": (
+            vqcodec.compress(wave, 16000, engine="onnx", vbr=8),
+            {"num_codebooks": 2},
+            {"numCodebooks": 2},
+        ),
         "damaged": (bytes(bent), {}, {}),
     }
     cases = []
@@ -195,12 +165,12 @@ def _entropy():
 
 
 @pytest.mark.slow
-def test_decoder_and_encoder_do_what_the_onnx_engine_does(node, waves):
+def test_decoder_and_encoder_do_what_the_onnx_engine_does(node, waves, needed):
     needed(RUNTIME, "onnxruntime-web (npm ci in web/)")
     node("codec.test.mjs", CASES=str(waves))
 
 
-def test_the_module_has_sound_types(node):
+def test_the_module_has_sound_types(node, needed):
     compiler = needed(PACKAGES / ".bin" / "tsc", "typescript (npm ci in web/)")
     done = subprocess.run([compiler, "--project", ROOT / "web"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -17,6 +17,7 @@ const METADATA_KEY = "vqcodec";
 const CONFIG_KEY = "vqcodec-weights-1";
 const FADE_FRAMES = 10;
 const MOST_FRAMES = 256; // that are computed at once
+const FIRST_FRAMES = 8; // that a file is unpacked for first, so that it sounds soon
 
 /** A loaded model. Make one by `load`. */
 export class Model {
@@ -33,13 +34,12 @@ export class Model {
     // Browsers offer digests to pages of https and of this machine only; elsewhere nothing can be compared.
     if (globalThis.crypto?.subtle && (await sha256(weights)) !== facts.sha256)
       throw new ModelError("the weights are damaged, or not those of the decoder's graph");
-    if (encoder && graphFacts(encoder).sha256 !== facts.sha256)
-      throw new ModelError("the encoder's graph is not of the decoder's weights");
     const entropy = tensors.has("entropy.decay") ? new EntropyModel(tensors) : null;
-    const create = (/** @type {Uint8Array} */ graph) =>
-      runtime.InferenceSession.create(graph, { externalData: [{ path: facts.weights, data: weights }] });
-    const sessions = { decoder: await create(decoder), encoder: encoder ? await create(encoder) : null };
-    return new Model(runtime, sessions, { facts, entropy, config: JSON.parse(metadata[CONFIG_KEY]) });
+    const options = { externalData: [{ path: facts.weights, data: weights }] };
+    const sessions = { decoder: await runtime.InferenceSession.create(decoder, options), encoder: null };
+    const model = new Model(runtime, sessions, { facts, entropy, config: JSON.parse(metadata[CONFIG_KEY]) });
+    if (encoder) await model.addEncoder(encoder, weights);
+    return model;
   }
 
   /**
@@ -50,6 +50,7 @@ export class Model {
   constructor(runtime, sessions, { facts, entropy, config }) {
     this.runtime = runtime;
     this.sessions = sessions;
+    this.facts = facts;
     this.entropy = entropy;
     this.name = String(config.name);
     this.sampleRateHz = Number(config.sample_rate_hz);
@@ -60,6 +61,17 @@ export class Model {
     this.contextFrames = facts.decoder_context_frames;
     this.noise = facts.noise;
     this.fingerprint = Uint8Array.from({ length: 4 }, (_, at) => parseInt(facts.sha256.slice(2 * at, 2 * at + 2), 16));
+  }
+
+  /**
+   * Let the model encode, too. Throws ModelError for a graph of other weights.
+   * @param {Uint8Array} encoder @param {Uint8Array} weights
+   */
+  async addEncoder(encoder, weights) {
+    if (graphFacts(encoder).sha256 !== this.facts.sha256)
+      throw new ModelError("the encoder's graph is not of the decoder's weights");
+    const options = { externalData: [{ path: this.facts.weights, data: weights }] };
+    this.sessions.encoder = await this.runtime.InferenceSession.create(encoder, options);
   }
 
   /** Throw ModelError unless this model wrote a file. @param {import("./header.js").Header} header */
@@ -272,13 +284,14 @@ export class Encoder {
 
 /**
  * Decode a file from `startFrame` on, in blocks: waves [C][m] at the model's rate, which all together end where the
- * file's audio does. Begins early enough that the decoder's past is complete. With `onDamage` damage goes there, what is
- * lost is concealed, and a cut file ends early. Throws as `VqcReader.chunks` and `Model.check`.
+ * file's audio does. Begins early enough that the decoder's past is complete, waits for a file that is still coming, and
+ * lets others have their turn; `signal` ends it then. With `onDamage` damage goes there, what is lost is concealed, and
+ * a cut file ends early. Throws as `VqcReader.chunks` and `Model.check`.
  * @param {import("./reader.js").VqcReader} reader @param {Model} model
- * @param {{startFrame?: number, numCodebooks?: number, blockFrames?: number, onDamage?: import("./reader.js").OnDamage | null}} [options]
+ * @param {{startFrame?: number, numCodebooks?: number, blockFrames?: number, onDamage?: import("./reader.js").OnDamage | null, signal?: AbortSignal}} [options]
  * @returns {AsyncGenerator<Float32Array[]>}
  */
-export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks, blockFrames = 32, onDamage = null } = {}) {
+export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks, blockFrames = 32, onDamage = null, signal } = {}) {
   const { header } = reader;
   model.check(header);
   const first = Math.max(0, startFrame - model.contextFrames);
@@ -292,13 +305,22 @@ export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks,
     position += waves[0].length;
     return waves.map((wave) => wave.subarray(begin, end));
   };
-  const chunks = reader.chunks({ startFrame: first, numCodebooks, entropy: model.entropy, onDamage });
-  for (const chunk of chunks)
-    for (let start = 0; start < chunk.frames; start += blockFrames) {
-      const count = Math.min(blockFrames, chunk.frames - start);
-      const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
-      const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
-      if (waves[0].length) yield waves;
+  const told = new Set(); // both passes see what lies where they meet
+  const once = onDamage && ((/** @type {import("./errors.js").VqcError} */ error) => {
+    if (!told.has(error.message)) onDamage(error);
+    told.add(error.message);
+  });
+  const soon = startFrame + FIRST_FRAMES;
+  for (const [from, endFrame] of [[first, soon], [soon, null]])
+    for (const chunk of reader.chunksInTurns({ startFrame: Number(from), endFrame, numCodebooks, entropy: model.entropy, onDamage: once })) {
+      if (!chunk) await reader.rest();
+      if (signal?.aborted) return;
+      for (let start = 0; chunk && start < chunk.frames; start += blockFrames) {
+        const count = Math.min(blockFrames, chunk.frames - start);
+        const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
+        const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
+        if (waves[0].length) yield waves;
+      }
     }
   const rest = kept(await decoder.flush());
   if (rest[0].length) yield rest;

@@ -1,44 +1,55 @@
 /** <vqc-player src="speech.vqc">: plays a .vqc, seeks, drops layers while it sounds, shows tags and damage. */
 
-import { decodeFile } from "./codec.js";
-import { VqcError } from "./errors.js";
-import { FOLDER, loadModel } from "./load.js";
+import { clock } from "./clock.js";
+import { Header } from "./header.js";
 import { Player } from "./player.js";
-import { VqcReader, clock } from "./reader.js";
+import { FOLDER, remoteOf } from "./remote.js";
 
-const MAX_FILE_BYTES = 2 ** 28; // days of speech
+/** @typedef {import("./remote.js").Opened} Opened */
+/** @typedef {import("./remote.js").Damage} Damage */
+
+const SKIP_SECONDS = 5; // of an arrow key
+const MOST_LINES = 20; // of damage
 
 const TEMPLATE = `
 <style>
   :host { display: block; font: inherit; }
-  .row { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; }
+  .row { display: flex; flex-wrap: wrap; gap: 0.25rem 0.75rem; align-items: center; }
   .row + .row, p, ul { margin: 0.5rem 0 0; }
   button, input { font: inherit; color: inherit; accent-color: var(--accent, #0b62a8); }
-  button { min-width: 5rem; min-height: 2.25rem; }
-  input { flex: 1; min-width: 8rem; }
-  label { display: contents; }
-  output { font-variant-numeric: tabular-nums; }
+  button { min-width: 5rem; min-height: 2.25rem; border: 1px solid; border-radius: 0.4rem; background: none; cursor: pointer; }
+  button:disabled { opacity: 0.5; cursor: default; }
+  .track { flex: 1; min-width: 8rem; }
+  input { display: block; width: 100%; margin: 0.25rem 0; }
+  .strip { position: relative; height: 0.3rem; margin: 0 0.5rem; }
+  .strip i { position: absolute; height: 100%; min-width: 3px; background: var(--alarm, #b3261e); }
+  .time { font-variant-numeric: tabular-nums; }
   dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 0.75rem; margin: 0.5rem 0 0; overflow-wrap: anywhere; }
   dd { margin: 0; white-space: pre-wrap; }
-  .damage { color: var(--alarm, #b3261e); }
-  [hidden] { display: none !important; }
+  .damage { color: var(--alarm, #b3261e); padding-left: 1.25rem; }
+  [hidden], p:empty { display: none !important; }
 </style>
 <div class="row">
   <button type="button" part="play" disabled>Play</button>
-  <input type="range" part="seek" aria-label="Position" min="0" value="0" step="0.1" disabled>
-  <output part="time"></output>
+  <div class="track">
+    <input type="range" part="seek" aria-label="Position" min="0" value="0" step="0.1" disabled>
+    <div class="strip" part="strip" aria-hidden="true" hidden></div>
+  </div>
+  <span class="time" part="time"></span>
 </div>
 <div class="row">
-  <label><span>Rate</span><input type="range" part="rate" min="1" step="1" aria-label="Rate in kbps" disabled></label>
-  <output part="kbps"></output>
+  <span aria-hidden="true">Rate</span>
+  <div class="track"><input type="range" part="rate" min="1" step="1" aria-label="Rate in kbps" disabled></div>
+  <span part="kbps"></span>
 </div>
 <p part="status" role="status"></p>
-<ul class="damage" part="damage" hidden></ul>
+<ul class="damage" part="damage" aria-label="Damage" hidden></ul>
 <dl part="tags" hidden></dl>`;
 
 /**
  * Attributes: `src`, the address of a .vqc; `folder`, where the model and the runtime are, by default the folder that
- * the module lies in. Property `file`: the bytes, instead of `src`.
+ * the module lies in. Property `file`: the bytes, instead of `src`. Events: "open" when it can be played, "whole" when
+ * all of it has come, "rate" when layers are dropped, "time" as it plays, "fail" with the error as `detail`.
  */
 export class VqcPlayer extends HTMLElement {
   static observedAttributes = ["src"];
@@ -51,121 +62,132 @@ export class VqcPlayer extends HTMLElement {
     this.parts = {
       play: /** @type {HTMLButtonElement} */ (part("play")),
       seek: /** @type {HTMLInputElement} */ (part("seek")),
-      time: /** @type {HTMLOutputElement} */ (part("time")),
+      strip: /** @type {HTMLElement} */ (part("strip")),
+      time: /** @type {HTMLElement} */ (part("time")),
       rate: /** @type {HTMLInputElement} */ (part("rate")),
-      kbps: /** @type {HTMLOutputElement} */ (part("kbps")),
+      kbps: /** @type {HTMLElement} */ (part("kbps")),
       status: /** @type {HTMLElement} */ (part("status")),
       damage: /** @type {HTMLElement} */ (part("damage")),
       tags: /** @type {HTMLElement} */ (part("tags")),
     };
     this.parts.play.onclick = () => (this.player?.isPlaying ? this.player.pause() : this.play());
     this.parts.seek.oninput = () => this.player?.seek(Number(this.parts.seek.value));
+    this.parts.seek.onkeydown = (event) => this.#key(event);
     this.parts.rate.oninput = () => this.#setCodebooks(Number(this.parts.rate.value));
   }
 
-  /** @type {VqcReader | null} */
-  reader = null;
   /** @type {Player | null} */
   player = null;
+  /** What the beginning of the file tells. @type {Opened | null} */
+  opened = null;
+  /** @type {Header | null} */
+  header = null;
+  /** What is lost, by seconds. @type {Damage[]} */
+  damage = [];
   codebooks = 0;
-  #opened = 0;
+  /** @type {Uint8Array} */
+  #bytes = new Uint8Array();
+  #asked = 0;
   #drawn = 0;
 
   /** @param {string} _name @param {string | null} _old @param {string | null} value */
-  async attributeChangedCallback(_name, _old, value) {
-    if (value === null) return;
-    const opened = ++this.#opened;
-    try {
-      const answer = await fetch(value);
-      if (!answer.ok) throw new VqcError(`${value}: ${answer.status} ${answer.statusText}`);
-      const bytes = new Uint8Array(await answer.arrayBuffer());
-      if (opened === this.#opened) this.file = bytes;
-    } catch (error) {
-      if (opened === this.#opened) this.#fail(error);
-    }
+  attributeChangedCallback(_name, _old, value) {
+    if (value !== null) void this.#open(new URL(value, document.baseURI).href);
   }
 
   disconnectedCallback() {
     void this.player?.close();
   }
 
-  /** The bytes of the file that is played. Those that are no .vqc are told of, and throw nothing. */
+  /** The bytes of the file that is played, once they have all come. Those that are no .vqc are told of, and throw nothing. */
   get file() {
-    return this.reader?.file ?? new Uint8Array();
+    return this.#bytes;
   }
 
   set file(bytes) {
-    this.#opened++;
-    void this.player?.close();
-    this.player = this.reader = null;
-    try {
-      this.#open(bytes);
-    } catch (error) {
-      this.#fail(error);
-    }
+    void this.#open(bytes);
+  }
+
+  /** The worker in which the file is decoded. */
+  get remote() {
+    const folder = this.getAttribute("folder");
+    return remoteOf(folder ? new URL(`${folder}/`, document.baseURI).href : FOLDER);
   }
 
   /** Play, with the model loaded first. Call it from a gesture. */
   async play() {
     const { player } = this;
     if (!player) return;
-    this.#say("Loading the model ...");
     try {
-      const model = await this.#model();
-      model.check(/** @type {VqcReader} */ (this.reader).header);
+      const awake = player.wake();
+      this.#say("Loading the model ...");
+      await this.remote.load();
       this.#say("");
+      await awake;
       await player.play();
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #model() {
-    const folder = this.getAttribute("folder");
-    return loadModel({ folder: folder ? new URL(`${folder}/`, document.baseURI).href : FOLDER });
+  /** @param {Uint8Array | string} source */
+  async #open(source) {
+    const asked = ++this.#asked;
+    void this.player?.close();
+    if (this.opened) this.remote.close(this.opened.file);
+    this.player = this.opened = this.header = null;
+    this.#bytes = new Uint8Array();
+    this.#showDamage([]);
+    const isCurrent = () => asked === this.#asked;
+    try {
+      const { bytes, samples, damage } = await this.remote.open(source, (opened) => {
+        if (isCurrent()) this.#begin(opened);
+        else this.remote.close(opened.file);
+      });
+      if (!isCurrent()) return;
+      this.#bytes = bytes;
+      this.#setDuration(samples);
+      this.#showDamage(damage);
+      this.dispatchEvent(new Event("whole"));
+    } catch (error) {
+      if (isCurrent()) this.#fail(error);
+    }
   }
 
-  /** @param {Uint8Array} bytes */
-  #open(bytes) {
-    if (bytes.length > MAX_FILE_BYTES) throw new VqcError(`the file has ${bytes.length} bytes, over ${MAX_FILE_BYTES}`);
-    const reader = new VqcReader(bytes);
-    const { header } = reader;
-    /** @type {VqcError[]} */
-    const damage = [];
-    for (const _ of reader.records((error) => damage.push(error)));
-    this.reader = reader;
+  /** Be ready to play while the rest of the file comes. @param {Opened} opened */
+  #begin(opened) {
+    const header = new Header(opened.header);
+    this.opened = opened;
+    this.header = header;
     this.codebooks = header.numCodebooks;
-    const durationSeconds = (reader.samples ?? 0) / header.originalRateHz;
-    this.player = new Player((start) => this.#waves(start), { rateHz: header.sampleRateHz, durationSeconds });
+    this.player = new Player((start) => this.#waves(start), { rateHz: header.sampleRateHz, durationSeconds: Infinity });
     this.player.addEventListener("change", () => this.#show());
     this.player.addEventListener("fail", (event) => this.#fail(/** @type {CustomEvent} */ (event).detail));
-    const { seek, rate, tags, damage: list, play } = this.parts;
-    seek.max = String(durationSeconds);
+    const { rate, tags, play } = this.parts;
     rate.max = rate.value = String(header.numCodebooks);
-    play.disabled = seek.disabled = rate.disabled = false;
-    tags.hidden = !reader.tags.size;
-    tags.replaceChildren(...[...reader.tags].flatMap(([name, value]) => [made("dt", name), made("dd", value)]));
-    list.hidden = !damage.length;
-    list.replaceChildren(...damage.map((error) => made("li", error.message)));
+    play.disabled = rate.disabled = false;
+    tags.hidden = !opened.tags.size;
+    tags.replaceChildren(...[...opened.tags].flatMap(([name, value]) => [made("dt", name), made("dd", value)]));
     this.#say("");
-    this.#show();
+    this.#setDuration(opened.samples);
     this.dispatchEvent(new Event("open"));
   }
 
+  /** @param {number | null} samples null: not known yet */
+  #setDuration(samples) {
+    const { player, header } = this;
+    if (!player || !header) return;
+    player.durationSeconds = samples === null ? Infinity : samples / header.originalRateHz;
+    this.parts.seek.disabled = samples === null;
+    this.parts.seek.max = String(samples === null ? 0 : player.durationSeconds);
+    this.#show();
+  }
+
   /** Waves from a time on. @param {number} startSeconds */
-  async *#waves(startSeconds) {
-    const reader = /** @type {VqcReader} */ (this.reader);
-    const { header } = reader;
-    const model = await this.#model();
-    const startSample = Math.round(startSeconds * header.sampleRateHz);
-    const startFrame = Math.floor(startSample / header.hopLength);
-    let early = startSample - startFrame * header.hopLength;
-    const options = { startFrame, numCodebooks: this.codebooks, onDamage: () => {} };
-    for await (const waves of decodeFile(reader, model, options)) {
-      const skipped = Math.min(early, waves[0].length);
-      early -= skipped;
-      if (skipped < waves[0].length) yield waves.map((wave) => wave.subarray(skipped));
-    }
+  #waves(startSeconds) {
+    const { opened, header, codebooks: numCodebooks } = this;
+    const startSample = Math.round(startSeconds * /** @type {Header} */ (header).sampleRateHz);
+    return this.remote.decode(/** @type {Opened} */ (opened).file, { startSample, numCodebooks });
   }
 
   /** @param {number} count */
@@ -173,29 +195,60 @@ export class VqcPlayer extends HTMLElement {
     this.codebooks = count;
     this.player?.replace((start) => this.#waves(start));
     this.#show();
+    this.dispatchEvent(new Event("rate"));
+  }
+
+  /** Arrows go by seconds, and space plays, while the position has the focus. @param {KeyboardEvent} event */
+  #key(event) {
+    const step = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 })[event.key];
+    if (event.ctrlKey || event.altKey || event.metaKey || (!step && event.key !== " ")) return;
+    event.preventDefault();
+    if (step) this.player?.seek(this.player.position + step * SKIP_SECONDS);
+    else this.parts.play.click();
   }
 
   #show() {
-    const { player, reader } = this;
-    if (!player || !reader) return;
-    const { header } = reader;
+    const { player, header } = this;
+    if (!player || !header) return;
     const { play, seek, time, rate, kbps } = this.parts;
     play.textContent = player.isPlaying ? "Pause" : "Play";
     seek.value = String(player.position);
-    time.textContent = `${clock(player.position, 0)} / ${clock(player.durationSeconds, 0)}`;
+    const of = Number.isFinite(player.durationSeconds) ? ` / ${clock(player.durationSeconds, 0)}` : "";
+    time.textContent = `${clock(player.position, 0)}${of}`;
     seek.setAttribute("aria-valuetext", time.textContent);
     const each = (header.bitsPerCode * header.sampleRateHz) / header.hopLength / 1000;
     const text = `${(this.codebooks * each).toFixed(1)} kbps, ${this.codebooks} of ${header.numCodebooks} codebooks`;
     if (kbps.textContent !== text) kbps.textContent = text;
     rate.setAttribute("aria-valuetext", text);
+    this.dispatchEvent(new Event("time"));
     cancelAnimationFrame(this.#drawn);
     if (player.isPlaying) this.#drawn = requestAnimationFrame(() => this.#show());
+  }
+
+  /** @param {Damage[]} damage */
+  #showDamage(damage) {
+    const { damage: list, strip } = this.parts;
+    this.damage = damage;
+    list.hidden = strip.hidden = !damage.length;
+    list.replaceChildren(...damage.slice(0, MOST_LINES).map(({ message }) => made("li", message)));
+    if (damage.length > MOST_LINES) list.append(made("li", `${damage.length - MOST_LINES} more`));
+    const { durationSeconds = 0 } = this.player ?? {};
+    const lost = damage.filter(({ startSeconds }) => startSeconds !== null && durationSeconds > 0);
+    strip.replaceChildren(
+      ...lost.map(({ startSeconds, endSeconds }) => {
+        const start = Number(startSeconds) / durationSeconds;
+        const mark = made("i", "");
+        mark.style.left = `${100 * start}%`;
+        mark.style.width = `${100 * Math.max(0, (endSeconds ?? durationSeconds) / durationSeconds - start)}%`;
+        return mark;
+      }),
+    );
   }
 
   /** @param {unknown} error */
   #fail(error) {
     const { play, seek, rate } = this.parts;
-    if (!this.reader) play.disabled = seek.disabled = rate.disabled = true;
+    if (!this.opened) play.disabled = seek.disabled = rate.disabled = true;
     this.#say(error instanceof Error ? error.message : String(error));
     this.dispatchEvent(new CustomEvent("fail", { detail: error }));
   }

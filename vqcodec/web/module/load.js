@@ -2,12 +2,13 @@
 
 import { Model } from "./codec.js";
 import { ModelError } from "./errors.js";
+import { FOLDER } from "./remote.js";
 
-/** Where the folder is: this module lies in it. */
-export const FOLDER = new URL("../", import.meta.url).href;
 const CACHE = "vqcodec-model";
 /** @type {Map<string, Promise<Model>>} */
-const LOADED = new Map();
+const DECODERS = new Map();
+/** @type {Map<string, Promise<Model>>} */
+const ENCODERS = new Map();
 
 /**
  * Load the model of a folder, once for each: `model/` with its files and `runtime/` with onnxruntime-web. Throws
@@ -16,24 +17,47 @@ const LOADED = new Map();
  * @returns {Promise<Model>}
  */
 export function loadModel({ folder = FOLDER, encoder = false } = {}) {
-  const key = `${encoder} ${folder}`;
-  const model = LOADED.get(key) ?? load(folder, encoder);
-  LOADED.set(key, model);
-  model.catch(() => LOADED.delete(key)); // the next one tries again
+  const decoding = once(DECODERS, folder, () => load(folder));
+  return encoder ? once(ENCODERS, folder, async () => withEncoder(await decoding, folder)) : decoding;
+}
+
+/** @param {Map<string, Promise<Model>>} known @param {string} key @param {() => Promise<Model>} make */
+function once(known, key, make) {
+  const model = known.get(key) ?? make();
+  known.set(key, model);
+  model.catch(() => known.delete(key)); // the next one tries again
   return model;
 }
 
-/** @param {string} folder @param {boolean} isEncoder */
-async function load(folder, isEncoder) {
-  const names = /** @type {Record<string, string>} */ (JSON.parse(new TextDecoder().decode(await fetched(`${folder}model/model.json`))));
-  const runtime = await import(`${folder}runtime/ort.wasm.bundle.min.mjs`).catch((error) => {
+/** @param {string} folder */
+async function load(folder) {
+  const runtime = import(`${folder}runtime/ort.wasm.bundle.min.mjs`).catch((error) => {
     throw new ModelError(`${folder}runtime: onnxruntime-web does not load (${error.message})`);
   });
-  runtime.env.wasm.numThreads = 1; // more need headers that a plain server of files does not send
-  runtime.env.logLevel = "error";
-  const parts = ["weights", "decoder", ...(isEncoder ? ["encoder"] : [])];
+  const [ort, { weights, decoder }] = await Promise.all([runtime, filesOf(folder, ["weights", "decoder"])]);
+  ort.env.wasm.numThreads = 1; // more need headers that a plain server of files does not send
+  ort.env.logLevel = "error";
+  return Model.load(ort, { weights, decoder });
+}
+
+/** @param {Model} model @param {string} folder */
+async function withEncoder(model, folder) {
+  const { weights, encoder } = await filesOf(folder, ["weights", "encoder"]);
+  await model.addEncoder(encoder, weights);
+  return model;
+}
+
+/** The bytes of files of the model, by what they are. @param {string} folder @param {string[]} parts */
+async function filesOf(folder, parts) {
+  /** @type {Record<string, string>} */
+  let names;
+  try {
+    names = JSON.parse(new TextDecoder().decode(await fetched(`${folder}model/model.json`)));
+  } catch (error) {
+    throw error instanceof ModelError ? error : new ModelError(`${folder}model/model.json is no JSON`);
+  }
   const files = await Promise.all(parts.map((part) => cached(`${folder}model/${names[part]}`, names.sha256)));
-  return Model.load(runtime, /** @type {any} */ (Object.fromEntries(parts.map((part, index) => [part, files[index]]))));
+  return Object.fromEntries(parts.map((part, index) => [part, files[index]]));
 }
 
 /** What never changes for weights of one fingerprint. @param {string} address @param {string} version */

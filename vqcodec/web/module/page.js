@@ -1,18 +1,24 @@
-/** The page: files that are dropped or chosen, each in a player of its own; sound is encoded first. */
+/** The page: files that are dropped, chosen or recorded, each in a player of its own; sound is encoded first. */
 
-import { Encoder } from "./codec.js";
+import { clock } from "./clock.js";
 import "./element.js";
-import { Header } from "./header.js";
-import { loadModel } from "./load.js";
-import { clock } from "./reader.js";
-import { writeVqc } from "./writer.js";
+import { Recorder, resampled, wavOf } from "./recorder.js";
+import { FOLDER, remoteOf } from "./remote.js";
+import { Spectrogram } from "./spectrogram.js";
 
-const BLOCK_FRAMES = 64;
+/** @typedef {import("./element.js").VqcPlayer} VqcPlayer */
+/** @typedef {{blob: Blob, wave: Float32Array, rateHz: number}} Original a file of it, and the start of a channel */
+
+const PICTURE_SECONDS = 60;
+const MOST_ORIGINAL_SECONDS = 600; // of which a picture is drawn
+const ENOUGH_SECONDS = 1; // that are decoded ahead of what sounds
+const REDRAW_MILLISECONDS = 300; // that a slider rests
 
 /** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const items = byId("items");
 const input = /** @type {HTMLInputElement} */ (byId("input"));
+const remote = remoteOf(FOLDER);
 
 /** @param {string} text */
 const say = (text) => (byId("status").textContent = text);
@@ -25,42 +31,106 @@ function made(name, properties = {}, ...children) {
 }
 
 /**
- * Add a player, and return what goes with it.
- * @param {string} name @param {Uint8Array} bytes @param {Blob | null} original
+ * Add a player of a file, its facts, pictures and what can be done with it.
+ * @param {string} name @param {Uint8Array | string} source bytes or address @param {Original | null} original
  */
-function add(name, bytes, original = null) {
-  const player = /** @type {import("./element.js").VqcPlayer} */ (document.createElement("vqc-player"));
+function add(name, source, original = null) {
+  const player = /** @type {VqcPlayer} */ (document.createElement("vqc-player"));
+  player.setAttribute("role", "group");
+  player.setAttribute("aria-label", name);
   const about = made("p", { className: "about" });
   const item = made("article", {}, made("h2", { textContent: name }), about, player);
-  player.addEventListener("open", () => (about.textContent = facts(player)));
+  const tell = async () => (about.textContent = await facts(player).catch((error) => error.message));
+  for (const event of ["open", "whole", "rate"]) player.addEventListener(event, tell);
+  player.addEventListener("whole", () => {
+    item.append(pictures(player, original));
+    if (original) item.append(heard(original.blob));
+    const save = made("button", { type: "button", textContent: "Download" });
+    save.onclick = () => download(name.replace(/(\.[^.]*)?$/, ".vqc"), player);
+    item.append(made("p", {}, save));
+  });
   items.prepend(item);
-  player.file = bytes;
-  const { reader } = player;
-  if (!reader) return;
-  if (original) {
-    const audio = Object.assign(document.createElement("audio"), { controls: true, src: URL.createObjectURL(original) });
-    item.append(made("p", {}, made("label", {}, "The original ", audio)));
+  if (typeof source === "string") player.setAttribute("src", source);
+  else player.file = source;
+}
+
+/** The original, to be heard. @param {Blob} blob */
+function heard(blob) {
+  const audio = made("audio", { controls: true, src: URL.createObjectURL(blob) });
+  return made("p", {}, made("label", {}, "The original ", audio));
+}
+
+/**
+ * Spectrograms of the minute that sounds: of what is decoded, drawn anew as layers are dropped, and of the original.
+ * @param {VqcPlayer} player @param {Original | null} original
+ */
+function pictures(player, original) {
+  const decoded = new Spectrogram("Decoded");
+  const other = original && new Spectrogram("Original");
+  const all = other ? [decoded, other] : [decoded];
+  let [shown, waiting] = [-1, 0];
+  const draw = (/** @type {number} */ minute) => {
+    const { opened, header, codebooks: numCodebooks } = player;
+    const duration = player.player?.durationSeconds ?? 0;
+    const start = minute * PICTURE_SECONDS;
+    const seconds = Math.min(PICTURE_SECONDS, duration - start);
+    if (!opened || !header || !(seconds > 0)) return;
+    const { sampleRateHz: rateHz } = header;
+    const waves = player.remote.decode(opened.file, { startSample: Math.round(start * rateHz), numCodebooks });
+    decoded.draw(unhurried(waves, player), { rateHz, start, seconds }).catch((error) => say(error.message));
+    const part = original?.wave.subarray(start * original.rateHz);
+    if (minute !== shown && original && part?.length) void other?.draw(once([part]), { rateHz: original.rateHz, start, seconds });
+    shown = minute;
+  };
+  const follow = () => {
+    const { position = 0, durationSeconds = 0 } = player.player ?? {};
+    const minute = Math.max(0, Math.floor(Math.min(position, durationSeconds - 0.01) / PICTURE_SECONDS));
+    if (minute !== shown) draw(minute);
+    for (const each of all) each.setPosition(position);
+  };
+  player.addEventListener("time", follow);
+  player.addEventListener("rate", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => draw(Math.max(0, shown)), REDRAW_MILLISECONDS);
+  });
+  for (const each of all) each.onpick = (seconds) => player.player?.seek(seconds);
+  follow();
+  return made("div", { className: "pictures" }, ...all.map(({ element }) => element));
+}
+
+/** Waves that are taken while enough is there to sound. @param {AsyncIterable<Float32Array[]>} waves @param {VqcPlayer} player */
+async function* unhurried(waves, { player }) {
+  for await (const block of waves) {
+    yield block;
+    while (player?.isPlaying && player.aheadSeconds < ENOUGH_SECONDS) await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  const save = made("button", { type: "button", textContent: "Download" });
-  save.onclick = () => download(name.replace(/(\.[^.]*)?$/, ".vqc"), player);
-  item.append(made("p", {}, save));
 }
 
-/** @param {import("./element.js").VqcPlayer} player */
-function facts({ reader, file }) {
-  if (!reader) return "";
-  const { header } = reader;
-  const seconds = (reader.samples ?? 0) / header.originalRateHz;
-  const kbps = seconds ? (8 * file.length) / seconds / 1000 : 0;
-  const channels = reader.decodedChannels === 1 ? "mono" : `${reader.decodedChannels} channels`;
-  return `${clock(seconds)}, ${file.length} bytes, ${kbps.toFixed(2)} kbps, ${channels}, ${header.originalRateHz} Hz`;
+/** @param {Float32Array[]} waves */
+async function* once(waves) {
+  yield waves;
 }
 
-/** Save the file with the codebooks that the slider leaves. */
-async function download(/** @type {string} */ name, /** @type {import("./element.js").VqcPlayer} */ player) {
+/** What is known of a file, with the codebooks that the slider leaves. @param {VqcPlayer} player */
+async function facts(player) {
+  const { header, opened } = player;
+  const durationSeconds = player.player?.durationSeconds ?? 0;
+  if (!header || !opened || !Number.isFinite(durationSeconds)) return "";
+  const bytes = player.file.length && (await bytesOf(player)).length;
+  const kbps = bytes && durationSeconds ? `${bytes} bytes, ${((8 * bytes) / durationSeconds / 1000).toFixed(2)} kbps` : "...";
+  const channels = opened.decodedChannels === 1 ? "mono" : `${opened.decodedChannels} channels`;
+  return `${clock(durationSeconds)}, ${kbps}, ${channels}, ${header.originalRateHz} Hz`;
+}
+
+/** The file with the codebooks that the slider leaves: as it is with all of them. @param {VqcPlayer} player */
+async function bytesOf({ codebooks, header, opened, file, remote: its }) {
+  return codebooks === header?.numCodebooks || !opened ? file : its.thin(opened.file, codebooks);
+}
+
+/** Save the file with the codebooks that the slider leaves. @param {string} name @param {VqcPlayer} player */
+async function download(name, player) {
   try {
-    const bytes = player.codebooks === player.reader?.header.numCodebooks ? player.file : await thinned(player);
-    const link = made("a", { download: name, href: URL.createObjectURL(new Blob([/** @type {any} */ (bytes)])) });
+    const link = made("a", { download: name, href: URL.createObjectURL(new Blob([/** @type {any} */ (await bytesOf(player))])) });
     link.click();
     setTimeout(() => URL.revokeObjectURL(/** @type {HTMLAnchorElement} */ (link).href), 10_000);
   } catch (error) {
@@ -68,58 +138,25 @@ async function download(/** @type {string} */ name, /** @type {import("./element
   }
 }
 
-/** The file with fewer codebooks. @param {import("./element.js").VqcPlayer} player */
-async function thinned({ reader, codebooks }) {
-  if (!reader) return new Uint8Array();
-  const { entropy } = await loadModel();
-  const frames = reader.header.framesFor(reader.scan());
-  const codes = new Int32Array(reader.header.channels * codebooks * frames);
-  for (const chunk of reader.chunks({ numCodebooks: codebooks, entropy }))
-    for (let row = 0; row < reader.header.channels * codebooks; row++)
-      codes.set(chunk.codes.subarray(row * chunk.frames, (row + 1) * chunk.frames), row * frames + chunk.startFrame);
-  if (codes.includes(-1)) throw new Error("a file of varied depth is thinned by vqcodec thin only");
-  const header = new Header({ ...reader.header, samples: reader.samples, numCodebooks: codebooks });
-  return writeVqc(header, codes, { entropy, tags: Object.fromEntries(reader.tags) });
+/**
+ * Encode waves in the worker, and add them.
+ * @param {string} name @param {Float32Array[]} waves at the model's rate @param {{blob: Blob, rateHz: number}} original
+ */
+async function encode(name, waves, { blob, rateHz }) {
+  const start = waves[0].slice(0, MOST_ORIGINAL_SECONDS * rateHz);
+  const onProgress = (/** @type {number} */ share) => say(`${name}: encoding, ${Math.round(100 * share)} %`);
+  add(name, await remote.encode(waves.map((wave) => wave.slice()), { onProgress }), { blob, wave: start, rateHz });
 }
 
 /** Encode any sound that the browser decodes. @param {File} file */
-async function encode(file) {
+async function encodeFile(file) {
   say(`${file.name}: loading the model ...`);
-  const model = await loadModel({ encoder: true });
-  const rateHz = model.sampleRateHz;
+  const { sampleRateHz: rateHz } = await remote.load(true);
   const sound = await new OfflineAudioContext(1, 1, rateHz).decodeAudioData(await file.arrayBuffer()).catch(() => {
     throw new Error("neither a .vqc nor sound that this browser decodes");
   });
-  const waves = distinct(Array.from({ length: sound.numberOfChannels }, (_, index) => sound.getChannelData(index)));
-  const encoder = new Encoder(model, { channels: waves.length });
-  const blocks = [];
-  const step = BLOCK_FRAMES * model.hopLength;
-  for (let start = 0; start < sound.length; start += step) {
-    blocks.push(await encoder.push(waves.map((wave) => wave.subarray(start, start + step))));
-    say(`${file.name}: encoding, ${Math.round((100 * start) / sound.length)} %`);
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
-  blocks.push(await encoder.flush());
-  const frames = blocks.reduce((sum, block) => sum + block.frames, 0);
-  const rows = waves.length * model.totalCodebooks;
-  const codes = new Int32Array(rows * frames);
-  let at = 0;
-  for (const block of blocks) {
-    for (let row = 0; row < rows; row++)
-      codes.set(block.codes.subarray(row * block.frames, (row + 1) * block.frames), row * frames + at);
-    at += block.frames;
-  }
-  const { fingerprint, hopLength, totalCodebooks: numCodebooks, codebookSize } = model;
-  const about = { fingerprint, hopLength, numCodebooks, codebookSize, sampleRateHz: rateHz, originalRateHz: rateHz };
-  const header = new Header({ ...about, channels: waves.length, samples: sound.length });
-  /** @type {Record<string, string>} */
-  const same = waves.length < sound.numberOfChannels ? { "vqc.channels": String(sound.numberOfChannels) } : {};
-  return writeVqc(header, codes, { entropy: model.entropy, tags: same });
-}
-
-/** The channels, or one where all are the same. @param {Float32Array[]} waves */
-function distinct(waves) {
-  return waves.every((wave) => wave.every((sample, at) => sample === waves[0][at])) ? waves.slice(0, 1) : waves;
+  const waves = Array.from({ length: sound.numberOfChannels }, (_, index) => sound.getChannelData(index));
+  await encode(file.name, waves, { blob: file, rateHz });
 }
 
 /** @param {Iterable<File>} files */
@@ -129,7 +166,7 @@ async function take(files) {
       const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
       const isCoded = new TextDecoder().decode(start) === "VQC" || file.name.endsWith(".vqc");
       if (isCoded) add(file.name, new Uint8Array(await file.arrayBuffer()));
-      else add(file.name, await encode(file), file);
+      else await encodeFile(file);
       say("");
     } catch (error) {
       say(`${file.name}: ${/** @type {Error} */ (error).message}`);
@@ -137,6 +174,39 @@ async function take(files) {
   }
 }
 
+/** @type {Recorder | null} */
+let recorder = null;
+let recordings = 0;
+const button = /** @type {HTMLButtonElement} */ (byId("record"));
+
+/** Begin to record, or end and encode. */
+async function record() {
+  const name = `Recording ${recordings + 1}`;
+  button.disabled = true;
+  try {
+    if (!recorder) {
+      recorder = await Recorder.start((seconds) => (byId("recorded").textContent = clock(Math.floor(seconds), 0)));
+      say("Recording ...");
+      return;
+    }
+    const ended = recorder;
+    recorder = null;
+    const { wave, rateHz } = await ended.stop();
+    say(`${name}: loading the model ...`);
+    const { sampleRateHz } = await remote.load(true);
+    await encode(name, [await resampled(wave, rateHz, sampleRateHz)], { blob: wavOf(wave, rateHz), rateHz: sampleRateHz });
+    recordings++;
+    say("");
+  } catch (error) {
+    say(`${name}: ${/** @type {Error} */ (error).message}`);
+  } finally {
+    button.disabled = false;
+    button.textContent = recorder ? "Stop" : "Record";
+    if (!recorder) byId("recorded").textContent = "";
+  }
+}
+
+button.onclick = record;
 byId("choose").onclick = () => input.click();
 input.onchange = async () => {
   const files = [...(input.files ?? [])];
@@ -154,14 +224,5 @@ document.ondrop = (event) => {
   void take([...(event.dataTransfer?.files ?? [])]);
 };
 
-for (const name of JSON.parse(byId("files").textContent ?? "[]").reverse()) {
-  const address = `files/${encodeURIComponent(name)}`;
-  try {
-    const answer = await fetch(address);
-    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-    add(name, new Uint8Array(await answer.arrayBuffer()));
-  } catch (error) {
-    say(`${name}: ${/** @type {Error} */ (error).message}`);
-  }
-}
+for (const name of JSON.parse(byId("files").textContent ?? "[]").reverse()) add(name, `files/${encodeURIComponent(name)}`);
 document.documentElement.dataset.ready = "";

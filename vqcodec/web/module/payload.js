@@ -13,6 +13,7 @@ export const NO_CODE = -1;
 export const FLAG_WEIGHTS = [1024, 1024, 512, 512, 3584, 3584];
 export const FLAG_TOTAL = 4096;
 const FLAG_SHIFT = 5;
+const TURN_CODES = 2048; // some milliseconds
 
 /**
  * Return the layers of a payload. Throws VqcError if they do not add up to it.
@@ -50,26 +51,27 @@ export function splitLayers(payload, coding, frames, header) {
 
 /**
  * Return the codes [C, layers, F] of the first layers of a payload; -1 from the depth of a frame on. From frame `until`
- * on they may be anything: of the last channel no more is decoded than that, and the layers above, ask for. Throws
- * VqcError if they are not what a writer makes, ModelError if they need an entropy model and `entropy` is none of
- * theirs.
+ * on they may be anything: of the last channel no more is decoded than that, and the layers above, ask for. Yields null
+ * every 2048 codes, so that others have their turn. Throws VqcError if they are not what a writer makes, ModelError if
+ * they need an entropy model and `entropy` is none of theirs.
  * @param {Layer[]} layers
  * @param {{header: Header, frames: number, until: number, isVaried: boolean, entropy: EntropyModel | null}} about
- * @returns {Int32Array}
+ * @returns {Generator<null, Int32Array>}
  */
-export function unpackLayers(layers, { header, frames, until, isVaried, entropy }) {
+export function* unpackInTurns(layers, { header, frames, until, isVaried, entropy }) {
   const { channels, bitsPerCode: bits } = header;
   const codes = new Int32Array(channels * layers.length * frames).fill(isVaried ? NO_CODE : 0);
   const channelOf = (/** @type {number} */ channel) =>
     codes.subarray(channel * layers.length * frames, (channel + 1) * layers.length * frames);
   const needed = framesNeeded(layers, bits, until, entropy);
   const reached = Array.from({ length: channels }, () => new Uint8Array(frames).fill(1));
-  layers.forEach(({ data, coding }, index) => {
+  let decoded = 0;
+  for (const [index, { data, coding }] of layers.entries()) {
     if (coding === "fixed") {
       const all = unpackFixed(data, channels * frames, bits);
       for (let channel = 0; channel < channels; channel++)
         channelOf(channel).set(all.subarray(channel * frames, (channel + 1) * frames), index * frames);
-      return;
+      continue;
     }
     const coder = new RangeDecoder(data);
     for (let channel = 0; channel < channels; channel++) {
@@ -78,10 +80,13 @@ export function unpackLayers(layers, { header, frames, until, isVaried, entropy 
       const own = channelOf(channel).subarray(index * frames, (index + 1) * frames);
       const rows = index ? channelOf(channel).subarray(0, index * frames) : own;
       const weights = coding === "model" && entropy ? entropy.channel(index, rows, frames) : null;
-      for (let frame = 0; frame < end; frame++)
-        if (reached[channel][frame]) own[frame] = weights ? coder.symbol(weights(frame)) : equal(coder, 1 << bits);
+      for (let frame = 0; frame < end; frame++) {
+        if (!reached[channel][frame]) continue;
+        own[frame] = weights ? coder.symbol(weights(frame)) : equal(coder, 1 << bits);
+        if (++decoded % TURN_CODES === 0) yield null;
+      }
     }
-  });
+  }
   return codes;
 }
 
@@ -151,7 +156,7 @@ function decodeFlags(coder, reached) {
 }
 
 /** @param {Uint8Array} layer @param {number} count @param {number} bits */
-function unpackFixed(layer, count, bits) {
+export function unpackFixed(layer, count, bits) {
   const codes = new Int32Array(count);
   let [register, filled, at] = [0, 0, 0]; // at most 15 + 8 bits
   for (let index = 0; index < count; index++) {

@@ -1,13 +1,14 @@
 /** Playing waves that are decoded while they sound: play, pause, seek, and another stream at the same position. */
 
-/** @typedef {(startSeconds: number) => AsyncIterable<Float32Array[]>} Open Waves [C][m] from a time on. */
+/** @typedef {(startSeconds: number) => AsyncIterableIterator<Float32Array[]>} Open Waves [C][m] from a time on. */
 
 const AHEAD_SECONDS = 2; // decoded ahead of what sounds
 const START_SECONDS = 0.05; // from the first block to its sound
 const SWITCH_SECONDS = 0.3; // that the former stream goes on, while the new one is decoded
 
 /**
- * A player of one sound. Dispatches "change" when it plays, pauses, seeks or ends, and "fail" with `detail`, an Error.
+ * A player of one sound; `durationSeconds` may become known later, and is Infinity until then. Dispatches "change" when
+ * it plays, pauses, seeks or ends, and "fail" with `detail`, an Error.
  */
 export class Player extends EventTarget {
   /** @param {Open} open @param {{rateHz: number, durationSeconds: number}} about */
@@ -23,8 +24,11 @@ export class Player extends EventTarget {
   #context = null;
   /** @type {AudioBufferSourceNode[]} */
   #sources = [];
+  /** @type {AsyncIterableIterator<Float32Array[]> | null} what is decoded */
+  #waves = null;
   #run = 0; // what was begun before is over when it sees another number
   #from = 0;
+  #until = 0; // that sound is scheduled, on the context's clock
   /** When `#from` sounds, on the context's clock; null while nothing does. @type {number | null} */
   #anchor = null;
 
@@ -33,19 +37,32 @@ export class Player extends EventTarget {
 
   /** Seconds from the beginning. */
   get position() {
-    const passed = this.#anchor === null || !this.#context ? 0 : Math.max(0, this.#context.currentTime - this.#anchor);
+    // A decoder that is late stops the sound, and the position with it.
+    const now = Math.min(this.#context?.currentTime ?? 0, this.#until);
+    const passed = this.#anchor === null ? 0 : Math.max(0, now - this.#anchor);
     return Math.min(this.durationSeconds, this.#from + passed);
   }
 
-  /** Go on, from the beginning where the end is reached. Call it from a gesture: browsers ask for one. */
+  /** Seconds that are decoded and have not sounded yet. */
+  get aheadSeconds() {
+    return this.#anchor === null || !this.#context ? 0 : Math.max(0, this.#until - this.#context.currentTime);
+  }
+
+  /** Get the sound card ready. Call it from a gesture, before anything is awaited: browsers ask for one. */
+  wake() {
+    this.#context ??= new AudioContext({ sampleRate: this.rateHz });
+    return this.#context.resume();
+  }
+
+  /** Go on, from the beginning where the end is reached. Call it from a gesture. */
   async play() {
     if (this.isPlaying) return;
-    this.#context ??= new AudioContext({ sampleRate: this.rateHz });
+    const awake = this.wake();
     if (this.position >= this.durationSeconds) this.#from = 0;
     this.isPlaying = true;
     const begun = this.#stream(this.#from, null);
     this.#changed();
-    await this.#context.resume();
+    await awake;
     await begun;
   }
 
@@ -86,21 +103,24 @@ export class Player extends EventTarget {
    */
   async #stream(from, when) {
     const run = ++this.#run;
+    void this.#waves?.return?.();
+    const stream = (this.#waves = this.#open(from));
     const context = /** @type {AudioContext} */ (this.#context);
     let next = when;
     let isFirst = true;
     try {
-      for await (const waves of this.#open(from)) {
+      for await (const waves of stream) {
         if (run !== this.#run) return;
         const soonest = context.currentTime + START_SECONDS;
         if (next === null || next < context.currentTime) {
           // The decoder is late: the sound waits for it, and the clock with it.
-          if (this.#anchor !== null && !isFirst) this.#anchor += soonest - /** @type {number} */ (next);
+          if (!isFirst) [this.#from, this.#anchor] = [this.position, soonest];
           next = soonest;
         }
         if (isFirst) this.#takeOver(from, next);
         isFirst = false;
         next += this.#schedule(waves, next);
+        this.#until = next;
         while (next - context.currentTime > AHEAD_SECONDS) {
           await sleep(100);
           if (run !== this.#run) return;
@@ -147,6 +167,8 @@ export class Player extends EventTarget {
 
   #halt() {
     this.#run++;
+    void this.#waves?.return?.();
+    this.#waves = null;
     for (const source of this.#sources) source.stop();
     this.#sources = [];
     this.#anchor = null;

@@ -1,9 +1,10 @@
-/** Reading .vqc files chunk by chunk, from any frame on; the format is described in vqcodec/bitstream/spec.py. */
+/** Reading .vqc files chunk by chunk, from any frame on, also while they come; vqcodec/bitstream/spec.py is the format. */
 
 import { fromLittleEndian } from "./checksums.js";
 import { DamagedError, TruncatedError, VqcError } from "./errors.js";
+import { clock } from "./clock.js";
 import { readHeader } from "./header.js";
-import { splitLayers, unpackLayers } from "./payload.js";
+import { splitLayers, unpackInTurns } from "./payload.js";
 import * as records from "./records.js";
 import { findWholeChunks } from "./resync.js";
 
@@ -25,13 +26,14 @@ const FRAMES_PER_CHUNK = 256;
 const EQUAL_CHANNELS = "vqc.channels";
 
 /**
- * Reads a .vqc that lies in memory. Opening reads the header and the tags; `samples` is the header's, or null until the
- * last chunk of a stream has been read. Throws what `readHeader` does.
+ * Reads a .vqc that lies in memory, or what has come of it so far. Opening reads the header and the tags; `samples` is
+ * the header's, or null until the last chunk of a stream has been read. Throws what `readHeader` does.
  */
 export class VqcReader {
-  /** @param {Uint8Array} file */
-  constructor(file) {
+  /** @param {Uint8Array} file @param {boolean} isWhole */
+  constructor(file, isWhole = true) {
     this.file = file;
+    this.isWhole = isWhole;
     const { header, lengthBytes } = readHeader(file);
     this.header = header;
     this.samples = header.samples;
@@ -43,6 +45,33 @@ export class VqcReader {
   #at;
   #repairBytes = 0;
   #lostFrames = 0;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+
+  /** Tell whether header and tags have come, which opening reads. Throws what `readHeader` does. @param {Uint8Array} start */
+  static canOpen(start) {
+    try {
+      const { lengthBytes } = readHeader(start);
+      const head = records.headAt(start, lengthBytes);
+      if (!head) return start.length >= lengthBytes + records.LONGEST_HEAD_BYTES;
+      return head.tag !== records.TAG_TAGS || holds(start, lengthBytes, head, head.value);
+    } catch (error) {
+      if (error instanceof TruncatedError) return false;
+      throw error;
+    }
+  }
+
+  /** Take more of a file that is still coming. @param {Uint8Array} file all that has come @param {boolean} isWhole */
+  grow(file, isWhole) {
+    this.file = file;
+    this.isWhole = isWhole;
+    for (const goOn of this.#waiting.splice(0)) goOn();
+  }
+
+  /** Wait for more of the file; where all of it is there, until others had their turn. @returns {Promise<void>} */
+  rest() {
+    return new Promise((resolve) => (this.isWhole ? setTimeout(resolve) : this.#waiting.push(resolve)));
+  }
 
   /** The channels of the input: those of the codes, or as many as the tags say were all the same. */
   get decodedChannels() {
@@ -63,55 +92,105 @@ export class VqcReader {
    * @param {import("./entropy.js").EntropyModel | null} [options.entropy] @param {OnDamage | null} [options.onDamage]
    * @returns {Generator<Chunk>}
    */
-  *chunks({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, onDamage = null } = {}) {
+  *chunks(options = {}) {
+    this.#checkWhole();
+    for (const chunk of this.chunksInTurns(options)) if (chunk) yield chunk;
+  }
+
+  /**
+   * Do as `chunks`, and yield null now and then in long work, and where more of the file must come: await `rest`, and
+   * go on. What is damaged waits for the whole file.
+   * @param {Parameters<VqcReader["chunks"]>[0]} options @returns {Generator<Chunk | null>}
+   */
+  *chunksInTurns({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, onDamage = null } = {}) {
     const depth = numCodebooks ?? this.header.numCodebooks;
     if (!(depth >= 1 && depth <= this.header.numCodebooks))
       throw new RangeError(`numCodebooks ${depth} is outside 1 to ${this.header.numCodebooks}`);
     const total = this.header.frames;
     const end = endFrame === null || (total !== null && endFrame >= total) ? null : endFrame;
-    for (const record of this.records(onDamage, startFrame, end))
-      if (record.frames && record.position + record.frames > startFrame)
-        yield this.#cut(record, startFrame, end, depth, entropy);
+    for (const record of this.#recordsInTurns(onDamage, startFrame, end))
+      if (!record) yield null;
+      else if (record.frames && record.position + record.frames > startFrame)
+        yield* this.#cut(record, startFrame, end, depth, entropy);
   }
 
   /** Read the length of a stream, whose last chunk tells it; with `onDamage` that of what is left. */
   scan(/** @type {OnDamage | null} */ onDamage = null) {
-    for (const _ of this.records(onDamage, Infinity));
+    this.#checkWhole();
+    for (const _ of this.#recordsInTurns(onDamage, Infinity, null));
     return /** @type {number} */ (this.samples);
   }
 
+  /** Yield the records of a whole file. @param {OnDamage | null} onDamage @returns {Generator<VqcRecord>} */
+  *records(onDamage = null) {
+    this.#checkWhole();
+    for (const record of this.#recordsInTurns(onDamage, 0, null)) if (record) yield record;
+  }
+
+  #checkWhole() {
+    if (!this.isWhole) throw new RangeError("the file is still coming: take chunksInTurns");
+  }
+
   /**
-   * Yield the records up to frame `end`; the bodies of chunks that end at or before `startFrame` are passed over.
-   * @param {OnDamage | null} onDamage @param {number} startFrame @param {number | null} end @returns {Generator<VqcRecord>}
+   * Yield the records up to frame `end`; the bodies of chunks that end at or before `startFrame` are passed over. Null:
+   * more of the file must come.
+   * @param {OnDamage | null} onDamage @param {number} startFrame @param {number | null} end
+   * @returns {Generator<VqcRecord | null>}
    */
-  *records(onDamage = null, startFrame = 0, end = null) {
+  *#recordsInTurns(onDamage, startFrame, end) {
     let [position, total] = [0, this.header.frames];
     this.#at = this.#start;
     this.#lostFrames = this.#repairBytes = 0;
     let isEndLost = false;
     while (total === null || position < total) {
       if (end !== null && position >= end) return;
-      const at = this.#at;
+      const [at, goBack] = [this.#at, this.#place()];
+      while (!this.isWhole && !this.#hasCome(at)) yield null;
+      goBack();
       /** @type {VqcRecord | null} */
       let record;
       try {
         record = this.#next(position, startFrame);
       } catch (error) {
         if (!onDamage || !(error instanceof VqcError)) throw error;
+        if (!this.isWhole) {
+          while (!this.isWhole) yield null;
+          goBack();
+          continue;
+        }
         record = this.#recover(at, position, error, onDamage);
         if (!record) {
           isEndLost = true;
           break;
         }
       }
-      const next = this.#at; // another pass over the records may begin meanwhile
+      const goOn = this.#place();
       yield record;
-      this.#at = next;
+      goOn();
       position += record.frames;
       if (record.head?.isLast) total = position;
     }
+    const goOn = this.#place();
+    while (!this.isWhole) yield null;
+    goOn();
     if (!isEndLost) yield* this.#afterTheEnd(position, onDamage);
     this.samples ??= this.#coveredSamples(position);
+  }
+
+  /** Return what leads a pass over the records back to where it is, after others have begun. */
+  #place() {
+    const [at, repairBytes, lostFrames] = [this.#at, this.#repairBytes, this.#lostFrames];
+    return () => {
+      [this.#at, this.#repairBytes, this.#lostFrames] = [at, repairBytes, lostFrames];
+    };
+  }
+
+  /** Tell whether the record at `at` has come, or what cannot be one. @param {number} at */
+  #hasCome(at) {
+    const head = records.headAt(this.file, at);
+    if (!head) return false; // perhaps a damaged one: all of the file tells
+    const length = records.bodyBytesOrNull(head, this.header);
+    return length === null || holds(this.file, at, head, length);
   }
 
   /** Read the record after `position` frames, or only its head. @param {number} position @param {number} startFrame */
@@ -266,25 +345,25 @@ export class VqcReader {
   }
 
   /**
-   * The frames of `record` inside the span, unpacked; of a lost one, no layers.
+   * Yield the frames of `record` inside the span, unpacked, behind nulls; of a lost one, no layers.
    * @param {VqcRecord} record @param {number} startFrame @param {number | null} end @param {number} depth
-   * @param {import("./entropy.js").EntropyModel | null} entropy @returns {Chunk}
+   * @param {import("./entropy.js").EntropyModel | null} entropy @returns {Generator<Chunk | null>}
    */
-  #cut({ position, frames, head, body }, startFrame, end, depth, entropy) {
+  *#cut({ position, frames, head, body }, startFrame, end, depth, entropy) {
     const last = end === null ? frames : Math.min(frames, end - position);
     const first = Math.max(0, startFrame - position);
     const about = { startFrame: position + first, frames: last - first };
-    if (!head || !body) return { ...about, layers: 0, codes: new Int32Array() };
+    if (!head || !body) return yield { ...about, layers: 0, codes: new Int32Array() };
     const payload = body.subarray(head.isLast ? records.SAMPLES_BYTES : 0);
     const isVaried = head.coding === records.CODING_DEPTHS;
     const layers = splitLayers(payload, head.coding, frames, this.header).slice(0, depth);
-    const codes = unpackLayers(layers, { header: this.header, frames, until: last, isVaried, entropy });
-    if (about.frames === frames) return { ...about, layers: depth, codes };
+    const codes = yield* unpackInTurns(layers, { header: this.header, frames, until: last, isVaried, entropy });
+    if (about.frames === frames) return yield { ...about, layers: depth, codes };
     const rows = this.header.channels * depth;
     const part = new Int32Array(rows * about.frames);
     for (let row = 0; row < rows; row++)
       part.set(codes.subarray(row * frames + first, row * frames + last), row * about.frames);
-    return { ...about, layers: depth, codes: part };
+    yield { ...about, layers: depth, codes: part };
   }
 
   /** The DamagedError of a span of frames; null: to the end of the file. */
@@ -306,12 +385,7 @@ export class VqcReader {
   }
 }
 
-/** Write a time as people read it: 3725.5 is "1:02:05.50". @param {number} seconds */
-export function clock(seconds, decimals = 2) {
-  const scale = 10 ** decimals;
-  const ticks = Math.round(seconds * scale);
-  const whole = Math.floor(ticks / scale);
-  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  const part = decimals ? `.${String(ticks % scale).padStart(decimals, "0")}` : "";
-  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}${part}`;
+/** Whether a record is there to its end. */
+function holds(/** @type {Uint8Array} */ file, /** @type {number} */ at, /** @type {Head} */ head, /** @type {number} */ length) {
+  return at + head.headBytes + length + records.CRC_BYTES <= file.length;
 }

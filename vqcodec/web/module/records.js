@@ -105,6 +105,9 @@ export function checksum(/** @type {Head} */ head, /** @type {Uint8Array} */ bod
   return crc32(body, crc32(head.toBytes(), crc32(littleEndian(position, 8))));
 }
 
+/** Return head, body and checksum of a record. @type {(head: Head, body: Uint8Array, position: number) => Uint8Array[]} */
+export const parts = (head, body, position) => [head.toBytes(), body, littleEndian(checksum(head, body, position), CRC_BYTES)];
+
 /**
  * Return the position whose 8 bytes have this CRC-32, below the next multiple of 2 ** 32 after `near`.
  *

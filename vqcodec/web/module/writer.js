@@ -1,8 +1,9 @@
 /** Writing .vqc files; the format is described in vqcodec/bitstream/spec.py. */
 
+import { joined, varint } from "./bytes.js";
 import { littleEndian } from "./checksums.js";
 import { RangeEncoder } from "./rangecoder.js";
-import { CODING_ENTROPY, CODING_FIXED, Head, TAG_TAGS, checksum } from "./records.js";
+import { CODING_ENTROPY, CODING_FIXED, Head, TAG_TAGS, parts as record } from "./records.js";
 
 /** @typedef {import("./entropy.js").EntropyModel} EntropyModel */
 
@@ -34,9 +35,6 @@ export function writeVqc(header, codes, { entropy = null, tags = {}, framesPerCh
   }
   return joined(parts);
 }
-
-/** @type {(head: Head, body: Uint8Array, position: number) => Uint8Array[]} */
-const record = (head, body, position) => [head.toBytes(), body, littleEndian(checksum(head, body, position), 4)];
 
 /**
  * @param {Int32Array} codes [C, K, frames] @param {import("./header.js").Header} header @param {number} frames
@@ -73,7 +71,7 @@ function packCodes(codes, header, frames, entropy) {
 }
 
 /** @param {Int32Array[]} rows @param {number} bits */
-function packFixed(rows, bits) {
+export function packFixed(rows, bits) {
   const bytes = [];
   let [register, filled] = [0, 0]; // at most 7 + 16 bits
   for (const row of rows)
@@ -83,13 +81,6 @@ function packFixed(rows, bits) {
     }
   if (filled) bytes.push((register << (8 - filled)) & 0xff);
   return Uint8Array.from(bytes);
-}
-
-/** Seven bits a byte, the lowest first; the high bit says that another byte follows. @param {number} value */
-function varint(value) {
-  const bytes = [];
-  for (; value > 0x7f; value >>= 7) bytes.push((value & 0x7f) | 0x80);
-  return Uint8Array.from([...bytes, value]);
 }
 
 /** @param {Record<string, string>} tags */
@@ -103,11 +94,4 @@ function tagsToBytes(tags) {
   const body = joined(entries.flatMap((entry) => [littleEndian(entry.length, 2), entry]));
   if (body.length > MAX_TAGS_BYTES) throw new RangeError(`tags of ${body.length} bytes are over ${MAX_TAGS_BYTES}`);
   return body;
-}
-
-/** @param {Uint8Array[]} parts */
-function joined(parts) {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
-  return all;
 }

@@ -1,0 +1,219 @@
+/** Frames of codes <-> packets for links that lose, repeat and reorder; vqcodec/sessions/packets.py describes the bytes. */
+
+import { crc16, fromLittleEndian, littleEndian } from "./checksums.js";
+import { VqcError } from "./errors.js";
+import { unpackFixed } from "./payload.js";
+import { packFixed } from "./writer.js";
+
+/** @typedef {import("./codec.js").Block} Block Of one frame here; without layers where it is lost. */
+/** @typedef {{number: number, frames: Block[], before: Block[]}} Packet `before`: the lowest codes of earlier frames. */
+
+const NUMBERS = 65536; // of frames; then they begin again
+const MAX_GAP_FRAMES = 250;
+const HEAD_BYTES = 4;
+const REDUNDANT_HEAD_BYTES = 6;
+const CRC_BYTES = 2;
+/** @type {Block} */
+const LOST = { codes: new Int32Array(), layers: 0, frames: 1 };
+
+/** Codes in, a packet a frame out, which repeats the lowest `layers` codebooks of the `redundancy` frames before, 0 to 16. */
+export class Packetizer {
+  /** @param {{channels?: number, codebookSize?: number, redundancy?: number, layers?: number, firstFrame?: number}} [options] */
+  constructor({ channels = 1, codebookSize = 1024, redundancy = 0, layers = 1, firstFrame = 0 } = {}) {
+    this.channels = channels;
+    this.redundancy = redundancy;
+    this.layers = layers;
+    this.#bits = Math.ceil(Math.log2(codebookSize));
+    this.#number = firstFrame;
+  }
+
+  #bits;
+  #number;
+  /** @type {Block[]} */
+  #before = [];
+
+  /** Return the packets of the next frames, with their first `numCodebooks` codebooks. @param {Block} block */
+  push(block, numCodebooks = block.layers) {
+    return framesOf(block, this.channels, numCodebooks).map((frame) => this.#packet(frame));
+  }
+
+  /** @param {Block} frame */
+  #packet(frame) {
+    const before = this.#before;
+    const layers = Math.min(this.layers, frame.layers);
+    const shape = (this.channels - 1) << 4;
+    const head = [...littleEndian(this.#number % NUMBERS, 2)];
+    if (before.length) head.push(0, shape, frame.layers, ((before[0].layers - 1) << 4) | (before.length - 1));
+    else head.push(frame.layers, shape);
+    const codes = [...byCodebook([frame], this.channels), ...byCodebook(before, this.channels)];
+    const body = Uint8Array.from([...head, ...packFixed([Int32Array.from(codes)], this.#bits)]);
+    const [lowest] = framesOf(frame, this.channels, layers);
+    const shared = Math.min(layers, before[0]?.layers ?? layers);
+    const all = [...before, lowest].flatMap((each) => framesOf(each, this.channels, shared));
+    this.#before = all.slice(Math.max(0, all.length - this.redundancy));
+    this.#number++;
+    return Uint8Array.from([...body, ...checksum(body, this.#bits)]);
+  }
+}
+
+/**
+ * Packets as they come in, what `Decoder.push` takes out, in order, frame by frame. A lost packet is waited for until more
+ * than `reorderPackets` behind it have come; then what these repeat stands in, or a block without layers. Far from the
+ * stream one packet is passed over, and two in sequence are where it goes on. Damaged packets count as lost.
+ */
+export class Depacketizer {
+  /** @param {{channels?: number, totalCodebooks?: number, codebookSize?: number, reorderPackets?: number, firstFrame?: number | null}} [options] */
+  constructor({ channels = 1, totalCodebooks = 255, codebookSize = 1024, reorderPackets = 2, firstFrame = null } = {}) {
+    this.channels = channels;
+    this.totalCodebooks = totalCodebooks;
+    this.codebookSize = codebookSize;
+    this.reorderPackets = reorderPackets;
+    this.#bits = Math.ceil(Math.log2(codebookSize));
+    this.#next = firstFrame;
+  }
+
+  damagedPackets = 0;
+  recoveredFrames = 0;
+  lostFrames = 0;
+  #bits;
+  /** @type {number | null} */
+  #next;
+  /** @type {number | null} */
+  #restart = null;
+  /** @type {Map<number, Packet>} */
+  #waiting = new Map();
+
+  /** Return what can be played now that a packet has come. @param {Uint8Array} data @returns {Block[]} */
+  push(data) {
+    let packet;
+    try {
+      packet = this.#checked(data);
+    } catch (error) {
+      if (!(error instanceof VqcError)) throw error;
+      this.damagedPackets++;
+      return [];
+    }
+    this.#next ??= packet.number;
+    const ahead = modulo(packet.number - this.#next + NUMBERS / 2) - NUMBERS / 2;
+    if (Math.abs(ahead) > MAX_GAP_FRAMES) return this.#stray(packet);
+    this.#restart = null;
+    this.#waiting.set(this.#next + ahead, packet);
+    return this.#ready(this.reorderPackets);
+  }
+
+  /** Wait no longer for the next frame, which must be played now. @returns {Block[]} */
+  skip() {
+    if (this.#next === null) return [];
+    const frame = this.#missing(this.#next++);
+    return [frame, ...this.#ready(this.reorderPackets)];
+  }
+
+  /** Return what still waits. The next push starts anew. @returns {Block[]} */
+  flush() {
+    const rest = this.#ready(0);
+    this.#next = this.#restart = null;
+    return rest;
+  }
+
+  /** @param {Uint8Array} data */
+  #checked(data) {
+    const packet = fromBytes(data, this.#bits, this.channels);
+    const frames = [...packet.frames, ...packet.before];
+    if (frames.some(({ layers }) => layers > this.totalCodebooks)) throw new VqcError("a packet has more codebooks than the stream");
+    if (frames.some(({ codes }) => codes.some((code) => code >= this.codebookSize)))
+      throw new VqcError("a packet has a code that no codebook has");
+    return packet;
+  }
+
+  /** @param {Packet} packet */
+  #stray({ number, frames }) {
+    const before = this.#restart;
+    this.#restart = (number + frames.length) % NUMBERS;
+    if (before !== number) return [];
+    const rest = this.flush();
+    this.#next = number + frames.length;
+    return [...rest, ...frames];
+  }
+
+  /** @param {number} reorderPackets */
+  #ready(reorderPackets) {
+    /** @type {Block[]} */
+    const ready = [];
+    while (this.#waiting.size && this.#next !== null) {
+      const start = Math.min(...this.#waiting.keys());
+      if (start > this.#next && this.#waiting.size <= reorderPackets) break;
+      for (let frame = this.#next; frame < start; frame++) ready.push(this.#missing(frame));
+      const { frames } = /** @type {Packet} */ (this.#waiting.get(start));
+      this.#waiting.delete(start);
+      const rest = frames.slice(Math.max(0, this.#next - start));
+      this.#next = Math.max(this.#next, start) + rest.length;
+      ready.push(...rest);
+    }
+    return ready;
+  }
+
+  /** What the packets that wait repeat of a frame, with most codebooks. @param {number} frame */
+  #missing(frame) {
+    let best = LOST;
+    for (const [start, { before }] of this.#waiting) {
+      const copy = before[frame - start + before.length];
+      if (copy && copy.layers > best.layers) best = copy;
+    }
+    if (best.layers) this.recoveredFrames++;
+    else this.lostFrames++;
+    return best;
+  }
+}
+
+/** Read a packet. Throws VqcError for what is none. @param {Uint8Array} data @param {number} bits @param {number} channels @returns {Packet} */
+function fromBytes(data, bits, channels) {
+  const body = data.subarray(0, -CRC_BYTES);
+  if (body.length < HEAD_BYTES || checksum(body, bits).some((byte, index) => byte !== data[body.length + index]))
+    throw new VqcError("the checksum of a packet does not match: it is damaged or of another kind");
+  const count = (body[3] & 15) + 1;
+  const isRedundant = body[2] === 0 && body.length >= REDUNDANT_HEAD_BYTES;
+  const layers = isRedundant ? body[4] : body[2];
+  const [lowest, repeated] = isRedundant ? [(body[5] >> 4) + 1, (body[5] & 15) + 1] : [1, 0];
+  const [own, others] = [layers * channels * count, lowest * channels * repeated];
+  const head = isRedundant ? REDUNDANT_HEAD_BYTES : HEAD_BYTES;
+  if ((body[3] >> 4) + 1 !== channels || !own || body.length !== head + Math.ceil(((own + others) * bits) / 8))
+    throw new VqcError(`a packet of ${data.length} bytes cannot hold ${own + others} codes of ${bits} bits`);
+  const codes = unpackFixed(body.subarray(head), own + others, bits);
+  return {
+    number: fromLittleEndian(body.subarray(0, 2)),
+    frames: fromCodebooks(codes.subarray(0, own), { channels, layers, count }),
+    before: repeated ? fromCodebooks(codes.subarray(own), { channels, layers: lowest, count: repeated }) : [],
+  };
+}
+
+/** Codes [K, C, n] as frames [C, K, 1]. @param {Int32Array} codes @param {{channels: number, layers: number, count: number}} shape @returns {Block[]} */
+function fromCodebooks(codes, { channels, layers, count }) {
+  return Array.from({ length: count }, (_, frame) => {
+    const at = (/** @type {number} */ index) => ((index % layers) * channels + Math.floor(index / layers)) * count + frame;
+    return { codes: Int32Array.from({ length: channels * layers }, (_, index) => codes[at(index)]), layers, frames: 1 };
+  });
+}
+
+/** Frames [C, K, 1] as codes by codebook, channel, frame. @param {Block[]} frames @param {number} channels */
+function byCodebook(frames, channels) {
+  const layers = frames[0]?.layers ?? 0;
+  const codes = [];
+  for (let layer = 0; layer < layers; layer++)
+    for (let channel = 0; channel < channels; channel++)
+      for (const frame of frames) codes.push(frame.codes[channel * layers + layer]);
+  return codes;
+}
+
+/** The frames of a block, one by one, with their first layers. @param {Block} block @param {number} channels @param {number} kept @returns {Block[]} */
+function framesOf({ codes, layers, frames }, channels, kept) {
+  return Array.from({ length: frames }, (_, frame) => {
+    const at = (/** @type {number} */ index) => (Math.floor(index / kept) * layers + (index % kept)) * frames + frame;
+    return { codes: Int32Array.from({ length: channels * kept }, (_, index) => codes[at(index)]), layers: kept, frames: 1 };
+  });
+}
+
+/** @param {Uint8Array} body @param {number} bits */
+const checksum = (body, bits) => littleEndian(crc16(Uint8Array.from([bits, ...body])), CRC_BYTES);
+
+/** @param {number} number */
+const modulo = (number) => ((number % NUMBERS) + NUMBERS) % NUMBERS;
