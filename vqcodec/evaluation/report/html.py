@@ -18,6 +18,7 @@ import soundfile
 
 from vqcodec.arrays import Wave
 from vqcodec.evaluation.listeners import ANCHOR, ORIGINAL
+from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png, svg_of
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Interval, Point, Take, has_marks
 from vqcodec.evaluation.report.tables import Rows, has_conditions
@@ -59,6 +60,7 @@ def write_report(
         columns=["codec", *shown, "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
         rows=[_row(point, metrics, conditions=bool(shown)) for point in points],
         curves=[{"title": METRICS[name].title, "svg": _base64(svg_of(f).encode())} for name, f in curves.items()],
+        faults=faults_of(points),
         tables=tables or {},
         notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
         has_exhibits=bool(exhibits),

@@ -10,6 +10,7 @@ from typing import Any
 from vqcodec.errors import ConfigError
 from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
 from vqcodec.evaluation.listeners import Listener, opinions
+from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Point, Take, has_marks
@@ -73,7 +74,9 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None, list
         notes=notes,
     )
     legend = f"{_LEGEND} {TRAINED_LEGEND}." if has_marks(points) else _LEGEND
-    texts = [markdown(points_rows(points, settings.metrics)), legend]
+    faults = faults_of(points)
+    texts = [*(["\n".join(["Heard at once:", *faults])] if faults else [])]
+    texts += [markdown(points_rows(points, settings.metrics)), legend]
     texts += [f"{title}:\n\n{markdown(rows)}" for title, rows in tables.items()]
     return "\n\n".join([*texts, *(["\n".join(notes)] if notes else []), f"listen: {out / 'report.html'}"])
 
