@@ -57,6 +57,24 @@ def test_the_requirements_without_torch_are_those_of_the_package():
     assert set(listed) == base | set(project["optional-dependencies"]["onnx"])
 
 
+def test_every_file_of_the_package_that_is_no_module_is_declared():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    globs = [f"{package.replace('.', '/')}/{glob}" for package, all_globs in declared.items() for glob in all_globs]
+    taken = {path for glob in globs for path in ROOT.glob(glob)}
+    others = {path for path in (ROOT / "vqcodec").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert others == taken
+    assert ROOT / "vqcodec" / "evaluation" / "codecs" / "opus_ml.mjs" in taken
+
+
+def test_what_the_package_imports_of_scipy_is_in_the_extras_that_need_it():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    users = {path.relative_to(ROOT / "vqcodec").parts[0] for path in (ROOT / "vqcodec").rglob("*.py")
+             if re.search(r"^\s*(from|import) scipy\b", path.read_text(), re.MULTILINE)}  # fmt: skip
+    assert users == {"metrics", "evaluation"}, "the parts behind the extras train, judges and eval"
+    for extra in ("train", "eval"):
+        assert any(re.match(r"scipy\b", need) for need in extras[extra]), extra
+
+
 @pytest.mark.slow
 def test_an_index_would_take_them(built):
     command = [sys.executable, "-m", "twine", "check", "--strict", *built[1:]]

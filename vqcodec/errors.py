@@ -85,7 +85,7 @@ class WorkerError(VqcodecError):
 EXTRAS: dict[str, str] = {
     **dict.fromkeys(("torch", "numpy", "soundfile", "soxr", "safetensors", "pydantic", "yaml"), ""),
     **dict.fromkeys(("lightning_fabric", "tensorboard", "rich"), "train"),
-    **dict.fromkeys(("matplotlib", "jinja2", "pesq", "pystoi", "pyloudnorm", "visqol", "swift_f0"), "eval"),
+    **dict.fromkeys(("matplotlib", "jinja2", "pesq", "pystoi", "pyloudnorm", "scipy", "visqol", "swift_f0"), "eval"),
     **dict.fromkeys(("onnx", "onnxscript"), "export"),
     "onnxruntime": "onnx",
     "huggingface_hub": "hub",

@@ -1,5 +1,6 @@
 """Faults that a listener hears at once are caught by what the report shows first, and a clean codec is not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy.signal import butter, istft, sosfiltfilt, stft
 
 import vqcodec
 from vqcodec.evaluation.alignment import align
-from vqcodec.evaluation.codecs.library import OpusCodec
-from vqcodec.evaluation.run import DEFAULT_METRICS
+from vqcodec.evaluation.codecs.library import OpusCodec, PcmCodec
+from vqcodec.evaluation.report.write_report import present
+from vqcodec.evaluation.run import DEFAULT_METRICS, Comparison, evaluate
 from vqcodec.metrics import METRICS
 
 CLIPS = sorted((Path(__file__).parents[1] / "data").glob("*.flac"))
@@ -83,3 +85,38 @@ def test_clean_codecs_are_not_caught(path):
     wave = read(path)
     assert found(wave, OpusCodec().run(wave, 16000, 24).wave_hat) == set()
     assert found(wave, vqcodec.decompress(vqcodec.compress(wave, 16000, kbps=6))[0].reshape(-1)) == set()
+
+
+SAID = {
+    "pulse_periodicity_2_4khz": "noise in the place of harmonics",
+    "grid_50hz": "a buzz at the frame rate",
+    "level_4_7khz": "dull",
+    "f0_correlation": "not what was said",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [hoarse, buzzing, dull, repeating])
+def test_the_page_and_the_terminal_begin_with_the_fault(tmp_path, monkeypatch, fault):
+    """Through a whole evaluation: the codec is one whose renderings have the fault."""
+    rendered = PcmCodec.run
+
+    def run(self, wave, rate_hz, kbps):
+        coded = rendered(self, wave, rate_hz, kbps)
+        return replace(coded, wave_hat=np.asarray(fault(wave), np.float32))
+
+    monkeypatch.setattr(PcmCodec, "run", run)
+    out = tmp_path / "out"
+    evaluate(CLIPS, out, Comparison(codecs=["pcm"], kbps=[6], metrics=list(FAULTS), listen=0))
+    text = present(out)
+    page = (out / "report.html").read_text()
+    (metric,) = [name for name, made in zip(FAULTS, (hoarse, buzzing, dull, repeating), strict=True) if made is fault]
+    assert text.startswith("Heard at once:\npcm: ")
+    assert f"pcm: {SAID[metric]}" in text.replace("fluent, but ", "").split("|", 1)[0]
+    assert SAID[metric] in page.partition("<body>")[2].partition("<table>")[0]
+
+
+def test_a_clean_codec_has_no_faults_on_its_page(tmp_path):
+    evaluate(CLIPS, tmp_path, Comparison(codecs=["pcm"], kbps=[6], metrics=list(FAULTS), listen=0))
+    assert present(tmp_path).startswith("| codec")
+    assert 'class="faults"' not in (tmp_path / "report.html").read_text()

@@ -1,14 +1,14 @@
 """An evaluation: every clip through every codec at every rate and condition, scored, over processes, resumable."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.errors import ConfigError, OutputError
 from vqcodec.evaluation.clips import EvaluationClip, find_clips
-from vqcodec.evaluation.codecs.codec_spec import name_of, open_all, opened, parse_entry
+from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, open_all, opened, parse_entry
 from vqcodec.evaluation.coding import packets_of
 from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_settings
@@ -72,34 +72,67 @@ def evaluate(
     clips or noise) without audio, OutputError for a folder that has results already, WorkerError if workers die while
     they start.
     """
-    metrics, recogniser, kbps = comparison.all_metrics, comparison.recogniser, comparison.kbps
-    _check_metrics(metrics, recogniser)
-    out_audio = audio_folder(out).resolve()
-    clips = [clip for clip in find_clips(sources) if out_audio not in clip.path.resolve().parents]
+    _check_metrics(comparison.all_metrics, comparison.recogniser)
+    clips = _clips_of(sources, out)
+    codecs = _open_codecs(comparison)
+    listen = _to_listen(clips, comparison.listen)
+    settings = Settings(list(codecs.entries), codecs.skipped, comparison.all_metrics, listen, codecs.notes)
     noises = {condition.noise: find_audio([condition.noise]) for condition in comparison.conditions if condition.noise}
-    entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
-    if any(condition.loss is not None for condition in comparison.conditions):
-        for entry in entries.values():
-            packets_of(opened(entry))
-    rates = {name: opened(entry).rates_kbps(list(entry.kbps or kbps)) for name, entry in entries.items()}
-    notes = [note for name, entry in entries.items() if (note := _moved(name, entry.kbps or kbps, rates[name]))]
-    settings = Settings(list(entries), skipped, metrics, _to_listen(clips, comparison.listen), notes)
     done = _prepare(out, settings, resume=resume)
-    jobs = [
-        Job(clip, entry, rate, tuple(metrics), out, clip.name in settings.listen, recogniser, condition, noise)
-        for clip in clips
-        for condition in dict.fromkeys(comparison.conditions)
-        for noise in [_noise_of(clip, condition, noises)]
-        for name, entry in entries.items()
-        for rate in rates[name]
-    ]
-    jobs = [job for job in jobs if not _is_done(job, done)]
+    jobs = [job for job in _jobs(out, comparison, clips, codecs, noises, settings) if not _is_done(job, done)]
     with ResultsFile(out / RESULTS) as file, contextlib.closing(run_jobs(jobs, workers=workers)) as results:
         for count, result in enumerate(results, start=1):
             file.add(result)
             if on_progress is not None:
                 on_progress(count, len(jobs))
     return settings
+
+
+@dataclass(frozen=True)
+class _Codecs:
+    """Codecs that are there, with the rates that each runs at, and what is to be said of the others."""
+
+    entries: Mapping[str, Entry]
+    rates: Mapping[str, Sequence[float | None]]
+    skipped: Mapping[str, str]
+    notes: list[str]
+
+
+def _clips_of(sources: Sequence[str | Path], out: Path) -> list[EvaluationClip]:
+    """The clips of `sources`, without what an evaluation in `out` has kept."""
+    kept = audio_folder(out).resolve()
+    return [clip for clip in find_clips(sources) if kept not in clip.path.resolve().parents]
+
+
+def _open_codecs(comparison: Comparison) -> _Codecs:
+    """The codecs of a comparison. Raises ConfigError where packets are lost and one has none."""
+    entries, skipped = open_all([parse_entry(text, comparison.externals) for text in comparison.codecs])
+    if any(condition.loss is not None for condition in comparison.conditions):
+        for entry in entries.values():
+            packets_of(opened(entry))
+    asked = {name: list(entry.kbps or comparison.kbps) for name, entry in entries.items()}
+    rates = {name: opened(entry).rates_kbps(asked[name]) for name, entry in entries.items()}
+    notes = [note for name in entries if (note := _moved(name, asked[name], rates[name]))]
+    return _Codecs(entries, rates, skipped, notes)
+
+
+def _jobs(
+    out: Path,
+    comparison: Comparison,
+    clips: Sequence[EvaluationClip],
+    codecs: _Codecs,
+    noises: Mapping[str, Sequence[Clip]],
+    settings: Settings,
+) -> Iterator[Job]:
+    """Every clip under every condition through every codec at each of its rates."""
+    metrics, recogniser = tuple(settings.metrics), comparison.recogniser
+    for clip in clips:
+        keeps_audio = clip.name in settings.listen
+        for condition in dict.fromkeys(comparison.conditions):
+            noise = _noise_of(clip, condition, noises)
+            for name, entry in codecs.entries.items():
+                for rate in codecs.rates[name]:
+                    yield Job(clip, entry, rate, metrics, out, keeps_audio, recogniser, condition, noise)
 
 
 def _noise_of(clip: EvaluationClip, condition: Condition, noises: Mapping[str, Sequence[Clip]]) -> Noise | None:

@@ -1,7 +1,8 @@
 """vqcodec evaluate: codecs, clips, rates -> results, tables, curves, a report."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from typing_extensions import override
@@ -9,6 +10,9 @@ from typing_extensions import override
 from vqcodec.cli.common import echo, progress, require
 from vqcodec.cli.research.conditions import AskedConditions, condition_options
 from vqcodec.system.workers import usable_cores
+
+if TYPE_CHECKING:
+    from vqcodec.evaluation.listeners import Listener
 
 REPORT_PACKAGES = ("torch", "matplotlib", "jinja2")
 """What report.html is made with, at the end of a run."""
@@ -63,7 +67,35 @@ class _External(click.ParamType):  # type: ignore[type-arg]
         return name.strip(), template.strip()
 
 
-@click.command()
+_HELP = """Compare codecs on clips: bytes on disk against quality.
+
+SOURCES are files, folders, globs or manifests. OUT gets results.jsonl, a line per clip, codec and rate; curves/;
+and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
+is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
+
+A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
+or opusenc-wb where installed; hf:FOLDER of transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
+One that is not installed is skipped; one that does not have a rate runs at its nearest.
+Clips of several channels are mixed to one. Delays up to half a second are taken out.
+With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.
+
+Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
+dnsmos_p808, dnsmos_sig, dnsmos_bak, dnsmos_ovrl, speaker_similarity,
+pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
+pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
+level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
+si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
+By default: pesq_wb, stoi, estoi, visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
+
+\b
+vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
+vqcodec evaluate clips/ --codecs mine=runs/mine/model.safetensors,speech-16k --out results --workers 2
+vqcodec evaluate clips/ --external 'c2=c2enc 3200 {in} {bits}; c2dec 3200 {bits} {out}' --codecs c2 --out results
+vqcodec evaluate --summary results --by speaker --anchor opus
+"""
+
+
+@click.command(help=_HELP)
 @click.argument("sources", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results, curves and the report.")
 @click.option("--codecs", type=Names(), default="speech-16k,opus,mp3", show_default=True, help="What is compared.")
@@ -78,6 +110,7 @@ class _External(click.ParamType):  # type: ignore[type-arg]
 @click.option("--summary", type=click.Path(path_type=Path), help="Only summarise this folder of results.")
 @click.option("--by", help="Also one table per value of this column of the manifest, such as speaker.")
 @click.option("--anchor", help="Codec that BD-rates compare with. [default: the first]")
+@click.option("--listeners", metavar="DIR", type=click.Path(path_type=Path), help="Scores of the page's blind test.")
 def evaluate(
     sources: tuple[str, ...],
     out: Path | None,
@@ -93,38 +126,16 @@ def evaluate(
     summary: Path | None,
     by: str | None,
     anchor: str | None,
+    listeners: Path | None,
 ) -> None:
-    """Compare codecs on clips: bytes on disk against quality.
-
-    SOURCES are files, folders, globs or manifests. OUT gets results.jsonl, a line per clip, codec and rate; curves/;
-    and report.html, in which to listen. What a run that was interrupted has done stays with --resume. The exit code
-    is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
-
-    A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
-    or opusenc-wb where installed; hf:FOLDER of transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
-    One that is not installed is skipped; one that does not have a rate runs at its nearest.
-    Clips of several channels are mixed to one. Delays up to half a second are taken out.
-    With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.
-
-    Metrics: pesq_wb, pesq_nb, stoi, estoi, visqol, visqol_audio, distill_mos,
-    dnsmos_p808, dnsmos_sig, dnsmos_bak, dnsmos_ovrl, speaker_similarity,
-    pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
-    pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
-    level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
-    si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
-    By default: pesq_wb, stoi, estoi, visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
-
-    \b
-    vqcodec evaluate clips/ --codecs speech-16k,opus@6/8/12 --kbps 1.5,3,6 --out results
-    vqcodec evaluate clips/ --codecs mine=runs/mine/model.safetensors,speech-16k --out results --workers 2
-    vqcodec evaluate clips/ --external 'c2=c2enc 3200 {in} {bits}; c2dec 3200 {bits} {out}' --codecs c2 --out results
-    vqcodec evaluate --summary results --by speaker --anchor opus
-    """
+    """Compare codecs on clips; the command tells the rest as `_HELP` does."""
     require(*REPORT_PACKAGES)
+    from vqcodec.evaluation.listeners import read_listeners
     from vqcodec.evaluation.run import DEFAULT_METRICS, Comparison
     from vqcodec.evaluation.run import evaluate as run
 
     folder = _folder_of(sources, out, summary)
+    heard = [] if listeners is None else read_listeners(listeners)
     if summary is None:
         comparison = Comparison(
             _with_externals(codecs, dict(externals)),
@@ -137,7 +148,7 @@ def evaluate(
         )
         with progress("evaluating") as show:
             run(sources, folder, comparison, workers=workers or usable_cores(), resume=resume, on_progress=show)
-    _present(folder, by=by, anchor=anchor, is_new=summary is None)
+    _present(folder, by=by, anchor=anchor, heard=heard, is_new=summary is None)
 
 
 def _folder_of(sources: tuple[str, ...], out: Path | None, summary: Path | None) -> Path:
@@ -150,17 +161,17 @@ def _folder_of(sources: tuple[str, ...], out: Path | None, summary: Path | None)
     return folder
 
 
-def _present(folder: Path, *, by: str | None, anchor: str | None, is_new: bool) -> None:
+def _present(folder: Path, *, by: str | None, anchor: str | None, heard: "Sequence[Listener]", is_new: bool) -> None:
     """Write the report, print its summary, and end with exit code 1 where there are errors among the results."""
     from vqcodec.errors import ConfigError
     from vqcodec.evaluation.report.write_report import present
     from vqcodec.evaluation.results import read_results
 
     try:
-        text = present(folder, by=by, anchor=anchor)
+        text = present(folder, by=by, anchor=anchor, listeners=heard)
     except ConfigError:
         if is_new and (by or anchor):  # hours of work should not end without a report
-            present(folder)
+            present(folder, listeners=heard)
         raise
     echo(text)
     failed = [result.failures[0] for result in read_results(folder) if result.failures]

@@ -17,6 +17,8 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave
+from vqcodec.evaluation.listeners import ANCHOR, ORIGINAL
+from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Interval, Point, Take, has_marks
 from vqcodec.evaluation.report.tables import Rows, has_conditions
@@ -55,6 +57,7 @@ def write_report(
         columns=["codec", *shown, "asked", "kbps", "payload kbps", *(_head(name) for name in metrics), "clips"],
         rows=[_row(point, metrics, conditions=bool(shown)) for point in points],
         curves=[{"title": METRICS[name].title, "svg": _base64(svg.encode())} for name, svg in curves.items()],
+        faults=faults_of(points),
         tables=tables or {},
         notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
         has_exhibits=bool(exhibits),
@@ -98,8 +101,8 @@ def _cell(interval: Interval | None, digits: int, mark: str = "") -> dict[str, A
 def _exhibit(exhibit: Exhibit) -> dict[str, Any]:
     """The original first, then the renderings, then the anchor, which only the blind test uses."""
     top_db = float(spectrogram_levels(exhibit.wave, exhibit.rate_hz).max())
-    anchor = Take("3.5 kHz low-pass", None, math.nan, _low_pass(exhibit.wave, exhibit.rate_hz))
-    original = Take("original", None, math.nan, exhibit.wave)
+    anchor = Take(ANCHOR, None, math.nan, _low_pass(exhibit.wave, exhibit.rate_hz))
+    original = Take(ORIGINAL, None, math.nan, exhibit.wave)
     takes = [original, *exhibit.takes, anchor]
     seconds = len(exhibit.wave) / exhibit.rate_hz
     is_cut = seconds < exhibit.whole_seconds

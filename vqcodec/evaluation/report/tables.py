@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from vqcodec.evaluation.conditions import PLAIN, Condition
+from vqcodec.evaluation.listeners import Opinion
 from vqcodec.evaluation.report.report_data import TRAINED, Interval, Point
 from vqcodec.evaluation.results import Result
 from vqcodec.evaluation.summary import CurveComparison, by_condition, pareto_front
@@ -89,6 +90,22 @@ def usage_rows(usages: Sequence[Usage]) -> Rows:
         ["codec", *_where(shown, "condition"), "perplexity of each codebook", "share of codes that occur, least"],
         *rows,
     ]
+
+
+def opinions_rows(opinions: Sequence[Opinion]) -> Rows:
+    """Return the mean score of each rendering with half of its 95 % interval, and of how many listeners it is."""
+    shown = any(opinion.condition for opinion in opinions)
+    rows = [
+        [
+            opinion.codec if opinion.kbps_asked is None else f"{opinion.codec} @ {opinion.kbps_asked:g}",
+            *_where(shown, opinion.condition),
+            _number(opinion.mean, 1) + (f" ± {opinion.half:.1f}" if math.isfinite(opinion.half) else ""),
+            str(opinion.listeners),
+            str(opinion.ratings),
+        ]
+        for opinion in opinions
+    ]
+    return [["codec", *_where(shown, "condition"), "MUSHRA", "listeners", "ratings"], *rows]
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:

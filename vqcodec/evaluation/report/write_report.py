@@ -9,10 +9,20 @@ from typing import Any
 
 from vqcodec.errors import ConfigError
 from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
+from vqcodec.evaluation.listeners import Listener, opinions
+from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Point, Take, has_marks
-from vqcodec.evaluation.report.tables import comparisons_rows, front_of, markdown, points_rows, speeds_rows, usage_rows
+from vqcodec.evaluation.report.tables import (
+    comparisons_rows,
+    front_of,
+    markdown,
+    opinions_rows,
+    points_rows,
+    speeds_rows,
+    usage_rows,
+)
 from vqcodec.evaluation.results import Result, read_results
 from vqcodec.evaluation.summary import CurveComparison, compare_curves, group_by, summarise
 from vqcodec.evaluation.usage import Usage, usage_of
@@ -24,11 +34,12 @@ _LISTEN_SECONDS = 15
 """Heard of a clip in the report: BS.1534 advises 12, and the page stays small."""
 
 
-def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> str:
+def present(out: Path, *, by: str | None = None, anchor: str | None = None, listeners: Sequence[Listener] = ()) -> str:
     """Write curves/, summary.json and report.html into the folder `out`; return the tables as Markdown.
 
     by: a column of the manifest; one more table per value of it. anchor: the codec that BD-rates compare with, the
-    first by default. Raises ConfigError for a folder without an evaluation, an unknown column or anchor; OutputError.
+    first by default. listeners: those whose scores are a table. Raises ConfigError for a folder without an
+    evaluation, an unknown column or anchor; OutputError.
     """
     settings = read_settings(out)
     results = _in_order(read_results(out), settings.codecs)
@@ -38,13 +49,19 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
     groups = {} if by is None else _groups(results, settings.metrics, by)
     comparisons = compare_curves(points, _anchor(points, anchor), settings.metrics)
     usages = usage_of(out, results)
+    heard = opinions(listeners)
     curves = {name: write_figure(out / "curves" / name, rate_quality_curve(points, name)) for name in settings.metrics}
-    _write_json(out / "summary.json", _facts(settings, points, comparisons, groups, usages))
+    _write_json(
+        out / "summary.json",
+        _facts(settings, points, comparisons, groups, usages) | {"listeners": [asdict(each) for each in heard]},
+    )
     tables = {f"{by} {name or '(none)'}": points_rows(group, settings.metrics) for name, group in groups.items()}
+    tables = ({"Listeners": opinions_rows(heard)} if heard else {}) | tables
     tables |= {"BD-rates": comparisons_rows(comparisons), "Speed": speeds_rows(results)}
     tables |= {"Use of codebooks": usage_rows(usages)}
     tables = {title: rows for title, rows in tables.items() if len(rows) > 1}
-    notes = _notes(settings, results, points)
+    left_out = [f"left out {each.name}: {each.fault}" for each in listeners if each.fault is not None]
+    notes = [*_notes(settings, results, points), *left_out]
     write_report(
         out / "report.html",
         title=" · ".join(dict.fromkeys(point.codec for point in points)),
@@ -55,7 +72,9 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None) -> s
         notes=notes,
     )
     legend = f"{_LEGEND} {TRAINED_LEGEND}." if has_marks(points) else _LEGEND
-    texts = [markdown(points_rows(points, settings.metrics)), legend]
+    faults = faults_of(points)
+    texts = [*(["\n".join(["Heard at once:", *faults])] if faults else [])]
+    texts += [markdown(points_rows(points, settings.metrics)), legend]
     texts += [f"{title}:\n\n{markdown(rows)}" for title, rows in tables.items()]
     return "\n\n".join([*texts, *(["\n".join(notes)] if notes else []), f"listen: {out / 'report.html'}"])
 
