@@ -1,17 +1,19 @@
 """The network of a prior: a causal transformer over the delayed pattern of codes (Copet et al. 2023, section 2.2).
 
-A step reads one token of each codebook, codebook k that of k frames ago, and tells how likely each next one is. Codes
+A step reads one token of each codebook, codebook k that of k frames ago, and tells how likely each next one is. The
+first layer sees as many steps as the codes of a frame are spread over, so that they meet there again. Codes
 come in as the vectors that stand for them in the codec and go out through such vectors: what is near there is likely
 together, which a few hours of speech need not teach.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqcodec.nn.conv import CausalConv1d
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.transformer import CausalTransformer, Seen
 
@@ -48,6 +50,13 @@ class PriorSizes:
             raise ValueError(f"channels {self.channels} are no multiple of 2 x {self.heads} heads")
 
 
+class Read(NamedTuple):
+    """What a prior keeps of a stream: the latest vectors of codes, and what its transformer keeps."""
+
+    vectors: Tensor
+    seen: Seen
+
+
 class Prior(nn.Module):
     """How likely each token is after those before it.
 
@@ -62,7 +71,7 @@ class Prior(nn.Module):
         self.codebook_in = nn.Parameter(torch.randn(codebooks, size, dim))
         self.codebook_out = nn.Parameter(_LOGITS_STD * torch.randn(codebooks, size, dim))
         self.codebook_bias = nn.Parameter(torch.zeros(codebooks, size))
-        self.to_hidden = Linear(codebooks * dim, sizes.channels)
+        self.to_hidden = CausalConv1d(codebooks * dim, sizes.channels, kernel_size=codebooks + 1)
         self.transformer = CausalTransformer(
             sizes.channels, layers=sizes.layers, heads=sizes.heads, window=sizes.window, dropout=dropout
         )
@@ -79,7 +88,7 @@ class Prior(nn.Module):
         self.codebook_out.copy_(_LOGITS_STD * vectors)
 
     @override
-    def forward(self, tokens: Tensor, seen: Seen | None = None, *, last_only: bool = False) -> tuple[Tensor, Seen]:
+    def forward(self, tokens: Tensor, seen: Read | None = None, *, last_only: bool = False) -> tuple[Tensor, Read]:
         """Read the next tokens after those that were `seen`; see the class for shapes.
 
         `last_only`: tell of the last step alone, T = 1.
@@ -88,10 +97,11 @@ class Prior(nn.Module):
         is_code = tokens < self.sizes.codebook_size
         rows = torch.arange(codebooks, device=tokens.device)[:, None]
         vectors = self.codebook_in[rows, tokens.clamp(max=self.sizes.codebook_size - 1)] * is_code[..., None]
-        hidden = self.to_hidden(vectors.transpose(1, 2).reshape(batch, steps, -1))
-        hidden, seen = self.transformer(hidden, seen)
+        past, before = (None, None) if seen is None else seen
+        hidden, past = self.to_hidden(vectors.transpose(1, 2).reshape(batch, steps, -1), past)
+        hidden, before = self.transformer(hidden, before)
         if last_only:
             hidden, steps = hidden[:, -1:], 1
         wanted = self.to_vectors(hidden).view(batch * steps, codebooks, -1).transpose(0, 1)
         logits = torch.baddbmm(self.codebook_bias[:, None], wanted, self.codebook_out.transpose(1, 2))
-        return logits.transpose(0, 1).view(batch, steps, codebooks, -1), seen
+        return logits.transpose(0, 1).view(batch, steps, codebooks, -1), Read(past, before)

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vqcodec.errors import ConfigError
-from vqcodec.nn.transformer import Seen
 from vqcodec.tokens.patterns import Delayed
-from vqcodec.tokens.prior.network import Prior
+from vqcodec.tokens.prior.network import Prior, Read
 
 _BLOCK_STEPS = 512
 """Steps of a prompt that are read at once."""
@@ -77,7 +76,7 @@ class Sampler:
             step += 1
 
     @torch.inference_mode()
-    def _read(self, tokens: NDArray[np.int64], seen: Seen | None = None) -> tuple[Tensor, Seen]:
+    def _read(self, tokens: NDArray[np.int64], seen: Read | None = None) -> tuple[Tensor, Read]:
         """Read tokens [K, T]; returns the logits [K, codebook_size] of the step after them."""
         assert tokens.shape[1] > 0
         for start in range(0, tokens.shape[1], _BLOCK_STEPS):

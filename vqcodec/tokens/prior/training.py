@@ -15,8 +15,9 @@ from torch import Tensor
 
 from vqcodec.errors import OutputError, TrainingError
 from vqcodec.frames import ceil_div
-from vqcodec.models.engine import Engine, StreamEngine
+from vqcodec.models.engine import Engine
 from vqcodec.output import atomic_output, check_length, make_folder
+from vqcodec.sessions.stream import streaming
 from vqcodec.tokens.prior.config import PriorConfig
 from vqcodec.tokens.prior.data import CodesInMemory
 from vqcodec.tokens.prior.judging import bits_per_code, mean_bits, token_losses
@@ -70,8 +71,8 @@ class PriorTrainer:
         self.step = 0
         torch.manual_seed(config.seed)
         vectors = None
-        if isinstance(codec, StreamEngine) and codec.has_depths:
-            vectors = torch.from_numpy(codec.code_vectors()[:count].copy())
+        if codec.is_streaming and codec.has_depths:
+            vectors = torch.from_numpy(streaming(codec).code_vectors()[:count].copy())
         dim = _PLAIN_DIM if vectors is None else vectors.shape[2]
         m = config.model
         self.sizes = PriorSizes(count, tokens.codebook_size, dim, m.channels, m.layers, m.heads, m.window_frames)
