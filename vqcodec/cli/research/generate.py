@@ -1,5 +1,6 @@
 """vqcodec generate: speech that is drawn from a prior."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def generate(
     from vqcodec.tokens.prior.generating import generate_file
 
     began = time.monotonic()
-    with stop_at_signals() as stop:
+    with stop_at_signals() if live else contextlib.nullcontext() as stop:
         written = generate_file(
             target_of(output),
             prior=Path(prior),
@@ -56,7 +57,7 @@ def generate(
             model=model,
             force=force,
             live=live,
-            stop=stop if live else None,
+            stop=stop,
         )
     elapsed = time.monotonic() - began
     echo(f"{output}: {clock(written)}, {written / max(1e-9, elapsed):.1f} x real time with loading", err=True)
