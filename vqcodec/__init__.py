@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vqcodec.sessions.depacketizer import Depacketizer, depacketize
     from vqcodec.sessions.packetizer import Packetizer, packetize
     from vqcodec.sessions.stream import DecodeSession, EncodeSession
+    from vqcodec.tokens.prior.generating import generate_file
 
 __version__ = "0.2.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "encode_file",
     "encode_live",
     "enhance_file",
+    "generate_file",
     "import_codes",
     "load",
     "load_onnx",
@@ -57,6 +59,7 @@ _HOMES = {
     "encode_file": "vqcodec.files.convert",
     "encode_live": "vqcodec.files.live",
     "enhance_file": "vqcodec.files.enhance",
+    "generate_file": "vqcodec.tokens.prior.generating",
     "import_codes": "vqcodec.files.foreign.importing",
     "load": "vqcodec.models.zoo",
     "load_onnx": "vqcodec.models.zoo",

@@ -32,12 +32,14 @@ from vqcodec.cli.research.compare import compare
 from vqcodec.cli.research.evaluate import evaluate
 from vqcodec.cli.research.export import export
 from vqcodec.cli.research.fit_entropy import fit_entropy
+from vqcodec.cli.research.generate import generate
 from vqcodec.cli.research.models import models
+from vqcodec.cli.research.prior import prior
 from vqcodec.cli.research.train import train
 from vqcodec.errors import VqcodecError, unavailable
 from vqcodec.system.plugins import VARIABLE, import_modules
 
-_EXTRAS = {"train": "train", "evaluate": "eval", "compare": "eval", "tokens": "tokens"}
+_EXTRAS = {"train": "train", "evaluate": "eval", "compare": "eval", "tokens": "tokens", "prior": "train"}
 """What brings all that a command needs, of which other extras may have a part."""
 
 
@@ -118,6 +120,6 @@ def main(modules: tuple[str, ...]) -> None:
 for _command in (
     *(encode, decode, enhance, info, verify, thin, models, import_codes, page),
     *(tokenize, detokenize, tokens, evaluate, compare),
-    *(train, fit_entropy, export),
+    *(train, fit_entropy, export, prior, generate),
 ):
     main.add_command(_command)

@@ -94,7 +94,7 @@ def encode_live(
         header = new_header(codec, rate_hz=rate_hz, channels=channels, samples=None, num_codebooks=count)
         frames = _chunk_frames(header, chunk_ms)
         most_samples = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
-        with _opened_target(target, stop) as out:
+        with opened_target(target, stop) as out:
             read = stream.blocks(most_samples)
             blocks = read if request.mono is None else to_mono(read, request.mono, _name(source))
             samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
@@ -137,7 +137,7 @@ def decode_live(
         codec = streaming(request.codec_of(header) if is_other else codec_of(header, codec, engines))
         rate = request.rate_of(header)
         depth = request.depth_of(header)
-        with _opened_target(target, stop) as out:
+        with opened_target(target, stop) as out:
             writer = SampleWriter(cast(BinaryIO, out), rate_hz=rate, channels=reader.decoded_channels, raw=raw)
             try:
                 more = functools.partial(is_at_hand, file)
@@ -185,17 +185,18 @@ def _opened_source(source: Source, stop: Stop | None) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _opened_target(target: Target, stop: Stop | None) -> Iterator["_Output"]:
+def opened_target(target: Target, stop: Stop | None) -> Iterator["LiveOutput"]:
+    """Open what a live stream is written to. Raises OutputError."""
     if not isinstance(target, str | Path):
-        yield _Output(target, "standard output", stop)
+        yield LiveOutput(target, "standard output", stop)
         return
     with contextlib.ExitStack() as stack:
         with output_errors(target):
             file = stack.enter_context(open_unless_stopped(target, "wb", stop))
-        yield _Output(cast(BinaryIO, file), str(target), stop, is_own_file=Path(target).is_file())
+        yield LiveOutput(cast(BinaryIO, file), str(target), stop, is_own_file=Path(target).is_file())
 
 
-class _Output(io.RawIOBase):
+class LiveOutput(io.RawIOBase):
     """`file`, to write: each write leaves at once and whole. Raises the OutputError that names `name`.
 
     Also where it is a pipe whose reader takes nothing, once `stop` is set.

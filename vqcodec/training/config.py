@@ -9,7 +9,7 @@ A recipe is a YAML file with only what differs from the defaults here. `load_run
 import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,7 +19,10 @@ from vqcodec.texts import parse_yaml, read_json_object, read_limited
 from vqcodec.training.keys import unknown_key
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Keys of a recipe. `keys_command`: what lists all of them."""
+
+    keys_command: ClassVar[str] = "vqcodec train --keys"
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
@@ -35,7 +38,7 @@ _Share = Annotated[float, Field(ge=0, lt=1)]
 _Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
 
 
-class QuantizerConfig(_Section):
+class QuantizerConfig(Section):
     """How the codebooks learn."""
 
     start_step: int = Field(1000, ge=0, description="steps without quantization, then k-means on the latents")
@@ -73,7 +76,7 @@ class QuantizerConfig(_Section):
     )
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where clips come from and how they are cut and augmented."""
 
     train: list[str] = Field(["data/train"], description="folders, globs, files, CSV or JSONL manifests")
@@ -113,7 +116,7 @@ class DataConfig(_Section):
         return self
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """Weights of the training losses; 0 switches one off."""
 
     mel: float = Field(1.0, ge=0, description="log of mel bands, at several windows")
@@ -145,7 +148,7 @@ LOSS_WEIGHTS = tuple(name for name, entry in LossConfig.model_fields.items() if 
 """Names of the losses that have a weight, in order."""
 
 
-class DiscriminatorConfig(_Section):
+class DiscriminatorConfig(Section):
     """The adversarial stage: multi-resolution STFT discriminators with feature matching."""
 
     start_step: int | None = Field(None, ge=0, description="step at which it switches on; null: never")
@@ -157,7 +160,7 @@ class DiscriminatorConfig(_Section):
     warmup_steps: int = Field(500, ge=0, description="steps in which the discriminator trains alone first")
 
 
-class OptimizerConfig(_Section):
+class OptimizerConfig(Section):
     """The optimizer; a linear warm-up and a cosine down to `final_share` of the peak."""
 
     kind: Literal["sgd", "adam", "adamw", "muon"] = Field("adamw", description="muon: for matrices, AdamW for the rest")
@@ -170,7 +173,7 @@ class OptimizerConfig(_Section):
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights that are validated and exported")
 
 
-class EnhancerConfig(_Section):
+class EnhancerConfig(Section):
     """A second encoder for the codebooks and the decoder of `init`, which stay as they are: that of clean sound."""
 
     channels: int = Field(0, ge=0, le=8192, description="width of the net in front of the encoder; 0: none is trained")
@@ -180,7 +183,7 @@ class EnhancerConfig(_Section):
     start: str | None = Field(None, description="enhancer to start from, of these weights or of others like them")
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """One training run."""
 
     model: ModelConfig = ModelConfig()
@@ -230,7 +233,7 @@ _START_SHARE = 10
 _MOST_RECIPE_BYTES = 1 << 20
 """Bytes of a file of YAML."""
 
-_Config = TypeVar("_Config", bound=_Section)
+_Config = TypeVar("_Config", bound=Section)
 
 
 def validate(kind: type[_Config], values: Any, *, where: str) -> _Config:
@@ -273,7 +276,12 @@ def _short(value: Any) -> str:
 
 
 def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a recipe and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
+    """Read a recipe of a codec as `load_recipe`. Raises ConfigError."""
+    return load_recipe(RunConfig, path, overrides)
+
+
+def load_recipe(kind: type[_Config], path: str | Path, overrides: Iterable[str] = ()) -> _Config:
+    """Read a recipe of a `kind` and apply `key=value` overrides (dotted keys, YAML values). Raises ConfigError."""
     try:
         values = parse_yaml(read_limited(Path(path), _MOST_RECIPE_BYTES).decode("utf-8")) or {}
     except OSError as error:
@@ -282,10 +290,15 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())[:300]})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys to values, got {type(values).__name__}")
-    return _with_overrides(values, overrides, where=str(path))
+    return with_overrides(kind, values, overrides, where=str(path))
 
 
 def load_resumed_config(run: str | Path, overrides: Iterable[str] = ()) -> tuple[RunConfig, RunConfig]:
+    """Read the former and the new config of the run of a codec as `load_resumed`. Raises ConfigError."""
+    return load_resumed(RunConfig, run, overrides)
+
+
+def load_resumed(kind: type[_Config], run: str | Path, overrides: Iterable[str] = ()) -> tuple[_Config, _Config]:
     """Read what the run in the folder `run` was trained with, and apply `key=value` overrides: the former and the new.
 
     Raises ConfigError, also where there is no run.
@@ -297,14 +310,15 @@ def load_resumed_config(run: str | Path, overrides: Iterable[str] = ()) -> tuple
         raise ConfigError(f"{run}: no run to go on with (no config.json); start without --resume") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not the config of a run ({' '.join(str(error).split())[:300]})") from None
-    former = validate(RunConfig, values, where=str(path))
-    return former, _with_overrides(values, overrides, where=str(path))
+    former = validate(kind, values, where=str(path))
+    return former, with_overrides(kind, values, overrides, where=str(path))
 
 
-def _with_overrides(values: dict[str, Any], overrides: Iterable[str], *, where: str) -> RunConfig:
+def with_overrides(kind: type[_Config], values: dict[str, Any], overrides: Iterable[str], *, where: str) -> _Config:
+    """Build a config of plain `values`, which `key=value` overrides change. Raises ConfigError."""
     for override in overrides:
         _apply_override(values, override)
-    return validate(RunConfig, values, where=where)
+    return validate(kind, values, where=where)
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -55,10 +55,11 @@ def unknown_key(config: BaseModel, location: Sequence[int | str]) -> str | None:
         return f"no key: {_OF_OTHER_TOOLS[last]}"
     near = [name for name in names if name.startswith(last)] or difflib.get_close_matches(last, names, n=1)
     everywhere = [key.name for key in recipe_keys(config)]
+    command = getattr(config, "keys_command", "vqcodec train --keys")
     # The right name in the wrong section is as frequent as a wrong name.
     elsewhere = [name for name in everywhere if name.rpartition(".")[2] == last]
     meant = elsewhere or [".".join([*sections, name]) for name in near]
-    return "no key; " + (f"did you mean {' or '.join(meant)}?" if meant else "vqcodec train --keys lists them")
+    return "no key; " + (f"did you mean {' or '.join(meant)}?" if meant else f"{command} lists them")
 
 
 def _meanings(config: BaseModel | ModelConfig) -> Iterator[tuple[str, str]]:

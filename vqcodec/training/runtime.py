@@ -5,16 +5,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from vqcodec.training.config import RunConfig
+
+class Placement(Protocol):
+    """Where a run computes, as the config of each kind says it."""
+
+    @property
+    def precision(self) -> str:
+        """Precision of Lightning Fabric, or auto."""
+
+    @property
+    def accelerator(self) -> str:
+        """Accelerator of Lightning Fabric."""
+
+    @property
+    def devices(self) -> int | str:
+        """Processes, or auto."""
+
+    @property
+    def num_nodes(self) -> int:
+        """Machines."""
 
 
-def make_fabric(config: RunConfig, *, may_rest: bool) -> Fabric:
+def make_fabric(config: Placement, *, may_rest: bool) -> Fabric:
     """Return the Fabric for the devices of `config`; `may_rest`: in some steps not all parameters get a gradient."""
     precision: Any = config.precision
     if precision == "auto":

@@ -57,7 +57,7 @@ def encode_stream(source: str, target: str, live: LiveEncodeOptions, **options: 
     from vqcodec.audio.wavstream import SampleFormat
     from vqcodec.files.live import DEFAULT_CHUNK_MS, encode_live
 
-    with _stop_at_signals() as stop:
+    with stop_at_signals() as stop:
         summary = encode_live(
             source_of(source),
             target_of(target),
@@ -84,7 +84,7 @@ def decode_stream(
     """Decode until the input ends, or soon after a signal."""
     from vqcodec.files.live import decode_live
 
-    with _stop_at_signals(grace_seconds=_GRACE_SECONDS) as stop:
+    with stop_at_signals(grace_seconds=_GRACE_SECONDS) as stop:
         summary = decode_live(
             source_of(source),
             target_of(target),
@@ -127,7 +127,7 @@ def _teller(line: str, *, quiet: bool) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _stop_at_signals(*, grace_seconds: float = 0.0) -> Iterator[Stop]:
+def stop_at_signals(*, grace_seconds: float = 0.0) -> Iterator[Stop]:
     """Yield what SIGINT and SIGTERM set; a second one does what it does elsewhere."""
     stop = Stop(grace_seconds=grace_seconds)
 
