@@ -108,6 +108,33 @@ def test_info_shows_where_the_rate_is_low(tmp_path, run, speech):
     assert [span["start_seconds"] for span in spans[:3]] == pytest.approx([0, 1.04, 2.08])
 
 
+def test_encode_meets_a_rate_or_keeps_to_one_depth(tmp_path, run, speech):
+    """The bytes of ten seconds, which is short: to two hundredths. Constant depth is what encode does by itself."""
+    soundfile.write(tmp_path / "a.wav", np.concatenate((speech, np.zeros(78_000))), 16000)
+    run("encode", tmp_path / "a.wav", tmp_path / "abr.vqc", "--total-kbps", 1.5, "--abr")
+    assert 8 * (tmp_path / "abr.vqc").stat().st_size / 10 == pytest.approx(1500, rel=0.02)
+    for name, options in (("cbr", ["--cbr"]), ("plain", [])):
+        run("encode", tmp_path / "a.wav", tmp_path / f"{name}.vqc", "--kbps", 1.5, *options)
+    assert (tmp_path / "cbr.vqc").read_bytes() == (tmp_path / "plain.vqc").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--vbr", "nan"], "--vbr nan is no quality; give 0 to 10"),
+        (["--abr"], "give it --kbps or --total-kbps"),
+        (["--abr", "--codebooks", 3], "give it --kbps or --total-kbps"),
+        (["--abr", "--kbps", 3, "--vbr", 3], "and no --vbr"),
+        (["--abr", "--kbps", 3, "--live"], "--abr saves nothing in the short chunks"),
+        (["--abr", "--kbps", "nan"], "kbps nan"),
+    ],
+)
+def test_encode_refuses_what_does_not_fit_a_rate_that_is_met(tmp_path, run, speech_path, options, text):
+    output = run("encode", speech_path, tmp_path / "a.vqc", *options, code=1 if text == "kbps nan" else 2).output
+    assert text in output
+    assert not (tmp_path / "a.vqc").exists()
+
+
 def test_info_of_an_empty_file_has_no_rate(tmp_path, run):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     run("encode", tmp_path / "empty.wav", tmp_path / "empty.vqc")

@@ -20,7 +20,8 @@ from vqcodec.system.pipes import write_all
 class VqcWriter:
     """Writes codes to a binary file object, which may be a pipe; neither closes nor renames it.
 
-    The bytes depend on the arguments and the codes only, not on how the codes were split over calls.
+    The bytes depend on the arguments and the codes only, not on how the codes were split over calls. `written_bytes`
+    counts those that have left.
     `frames_per_chunk`: None for 256, or fewer where so many would not fit into a chunk. `entropy`: the model's, to
     store chunks entropy-coded where that is smaller. `tags`: names (a-z, 0-9, "_", ".", "-") and texts. `live`: every
     chunk leaves as soon as it is full and the file object is flushed behind it; for headers of unknown samples only,
@@ -53,6 +54,7 @@ class VqcWriter:
         self._frames_per_chunk = frames_per_chunk
         self._waiting = np.zeros((header.channels, header.num_codebooks, 0), np.int32)
         self._written_frames = 0
+        self.written_bytes = 0
         self._closed = False
         self._entropy = entropy
         self._live = live
@@ -160,6 +162,7 @@ class VqcWriter:
 
     def _send(self, data: bytes) -> None:
         write_all(self._file, data)
+        self.written_bytes += len(data)
         if self._live:
             self._file.flush()
 

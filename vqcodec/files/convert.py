@@ -25,6 +25,7 @@ from vqcodec.files.request import (
     EncodeRequest,
     Model,
     Source,
+    VariedOptions,
     check_target,
     equal_channels,
     new_header,
@@ -98,7 +99,9 @@ def encode_file(
         blocks = _reported(mixed, audio.rate_hz, audio.length_samples, on_progress)
         with atomic_output(target, suffix=".vqc", force=request.force) as path:
             with path.open("wb") as file:
-                samples = encode_blocks(blocks, codec, header, file, tags=kept, vbr=request.vbr)
+                samples = encode_blocks(
+                    blocks, codec, header, file, tags=kept, vbr=request.vbr, average_kbps=request.average_of(channels)
+                )
             file_bytes = path.stat().st_size
     return Summary(samples / audio.rate_hz, file_bytes, channels)
 
@@ -153,17 +156,17 @@ def compress(
     model: Model = zoo.DEFAULT_MODEL,
     kbps: float | None = None,
     num_codebooks: int | None = None,
-    vbr: float | None = None,
     engine: zoo.EngineName | None = None,
     effort: Effort | None = None,
+    **varied: Unpack[VariedOptions],
 ) -> bytes:
     """Make the .vqc bytes of `wave` [T] or [C, T], floats in [-1, 1], at `rate_hz` (4000 to 192000).
 
-    The other arguments are those of `EncodeOptions`. Channels that are all the same are coded once.
-    Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
+    The other arguments, `vbr` and `abr` too, are those of `EncodeOptions`. Channels that are all the same are coded
+    once. Raises AudioError for another shape, type or rate and for NaN, ModelError and ConfigError as `encode_file`.
     """
     wave, rate_hz = _checked_wave(wave, rate_hz), int(rate_hz)
-    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, vbr=vbr)
+    request = EncodeRequest(model, engine, kbps=kbps, num_codebooks=num_codebooks, effort=effort, **varied)
     codec = request.codec()
     tags = {}
     if len(wave) > 1 and codec.inputs_per_model == 1 and (wave == wave[:1]).all():
@@ -174,7 +177,7 @@ def compress(
     step = ceil_div(block_frames(channels) * codec.hop_length * rate_hz, codec.sample_rate_hz)
     file = io.BytesIO()
     blocks = (wave[:, start : start + step] for start in range(0, samples, step))
-    encode_blocks(blocks, codec, header, file, tags=tags, vbr=vbr)
+    encode_blocks(blocks, codec, header, file, tags=tags, vbr=request.vbr, average_kbps=request.average_of(channels))
     return file.getvalue()
 
 

@@ -45,7 +45,9 @@ def remarks(audio: AudioReader, request: EncodeRequest, channels: int) -> Iterat
 def of_channels(name: str, request: EncodeRequest, facts: "Engine | zoo.ModelCard", channels: int) -> str:
     """Tell what several channels cost, each at the rate of one."""
     count = codebooks_for(facts, kbps=request.kbps_of(channels), num_codebooks=request.num_codebooks)
-    kbps = count * codebook_kbps(facts.sample_rate_hz, facts.hop_length, facts.codebook_size)
+    nominal_kbps = count * codebook_kbps(facts.sample_rate_hz, facts.hop_length, facts.codebook_size)
+    average_kbps = request.average_of(channels)
+    kbps = nominal_kbps if average_kbps is None else average_kbps / channels
     most = "" if request.vbr is None else "at most "
     return (
         f"{name}: {channels} channels, each coded by itself: {most}{channels} x {kbps:g} = {channels * kbps:g} kbps in "

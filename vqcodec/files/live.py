@@ -77,8 +77,8 @@ def encode_live(
     AudioError at the end unless `on_truncated` is "take".
     """
     request = EncodeRequest(**options)
-    if request.vbr is not None:
-        raise ConfigError("vbr saves nothing in the short chunks of a live stream; leave it out")
+    if request.vbr is not None or request.abr:
+        raise ConfigError("vbr and abr save nothing in the short chunks of a live stream; leave them out")
     check_target(source, target, force=request.force, is_coded=True)
     kept = usable_tags(request.tags or {})
     codec = streaming(request.codec())

@@ -106,7 +106,14 @@ class Engines:
         return self._found[str(model)]
 
 
-class EncodeOptions(TypedDict, total=False):
+class VariedOptions(TypedDict, total=False):
+    """How frames get fewer codebooks than others: see `EncodeOptions`."""
+
+    vbr: float | None
+    abr: bool
+
+
+class EncodeOptions(VariedOptions, total=False):
     """What encoding may be told; each may be left out.
 
     model:         the default model without it
@@ -119,6 +126,7 @@ class EncodeOptions(TypedDict, total=False):
     total_kbps:    instead of `kbps`: the rate of all channels together
     num_codebooks: instead of `kbps`
     vbr:           quality, 0 to 10: each frame has as many of these codebooks as it needs, so that the rate varies
+    abr:           the bytes of each minute meet `kbps` or `total_kbps`, with frames of varied depth, of all codebooks
     mono:          one channel is coded: the "mean" of all, the "left" or the "right" one
     tags:          to be added, names of a-z, 0-9, "_", ".", "-"; an empty text removes one
     on_truncated:  "refuse" audio that is cut, or goes on where its reader stops, or "take" what can be read
@@ -134,7 +142,6 @@ class EncodeOptions(TypedDict, total=False):
     kbps: float | None
     total_kbps: float | None
     num_codebooks: int | None
-    vbr: float | None
     mono: Mono | None
     tags: Mapping[str, str] | None
     on_truncated: OnTruncated
@@ -180,6 +187,7 @@ class EncodeRequest:
     effort: Effort | None = None
     enhance: zoo.Enhance = False
     vbr: float | None = None
+    abr: bool = False
 
     def codec(self) -> Engine:
         """Load the model, unless it is. Raises ConfigError for what a loaded one cannot change: effort and enhancer."""
@@ -198,6 +206,8 @@ class EncodeRequest:
             raise ConfigError("give one of kbps, total_kbps and num_codebooks")
         if self.vbr is not None:
             check_quality(self.vbr)
+        if self.abr and (self.kbps_of(1) is None or self.vbr is not None):
+            raise ConfigError("abr meets a rate: give it kbps or total_kbps, and no vbr")
 
     @cached_property
     def loader(self) -> Engines:
@@ -219,7 +229,13 @@ class EncodeRequest:
 
     def codebooks_of(self, codec: Engine, channels: int = 1) -> int:
         """Tell how many codebooks of a model are used. Raises ConfigError for none, or more than it has."""
-        return codec.codebooks_for(kbps=self.kbps_of(channels), num_codebooks=self.num_codebooks)
+        count = codec.codebooks_for(kbps=self.kbps_of(channels), num_codebooks=self.num_codebooks)
+        return codec.total_codebooks if self.abr else count
+
+    def average_of(self, channels: int) -> float | None:
+        """Tell the rate in kbps that all channels together are to meet, if one is."""
+        kbps = self.kbps_of(channels)
+        return kbps * channels if self.abr and kbps is not None else None
 
 
 @dataclass(frozen=True)

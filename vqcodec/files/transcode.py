@@ -13,6 +13,7 @@ from vqcodec.audio.resample import Resampler
 from vqcodec.bitstream import Chunk, Header, VqcReader, VqcWriter
 from vqcodec.bitstream.reader import OnDamage
 from vqcodec.errors import BitstreamError, ConfigError
+from vqcodec.files.average import encode_average
 from vqcodec.frames import ceil_div, clock, resampled_length
 from vqcodec.models.engine import Engine
 from vqcodec.sessions.clip_session import SCALES_TAG
@@ -42,12 +43,15 @@ def encode_blocks(
     tags: Mapping[str, str] | None = None,
     live_frames: int | None = None,
     vbr: float | None = None,
+    average_kbps: float | None = None,
 ) -> int:
     """Write the .vqc of `blocks` [C, n] to `file`; returns the samples per channel that came.
 
     `live_frames`: frames per chunk of a live stream, whose chunks leave as soon as they are full. `vbr`: the quality,
-    0 to 10, where each frame has as many codebooks as it needs.
+    0 to 10, where each frame has as many codebooks as it needs. `average_kbps`: what all channels take together.
     """
+    if average_kbps is not None:
+        return encode_average(blocks, engine, header, file, tags=tags, kbps=average_kbps)
     if engine.is_scaled and live_frames is None and vbr is None:
         return _encode_scaled(blocks, engine, header, file, tags or {})
     is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES

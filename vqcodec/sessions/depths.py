@@ -1,5 +1,6 @@
 """How many codebooks each frame gets, where the encoder may choose: more where they bring more to the sound."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,65 @@ _BLOCK_FRAMES = 256
 """Frames that are computed at a time."""
 
 
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Frames of which all codes are known, and what it costs to leave the upper ones out.
+
+    codes:  int64 [C, K, n]
+    errors: [C, K, n], what is wrong with the sound of a frame that keeps 1, 2, .. K of its codes, as it is heard there
+    """
+
+    codes: Codes
+    errors: NDArray[np.float64]
+
+
+class WeighingEncoder:
+    """Codes of one wave of some channels, piece by piece, each with the errors of leaving it out.
+
+    Give the arguments as of `EncodeSession`. Raises ConfigError for an engine without depths.
+    """
+
+    def __init__(self, engine: Engine, *, num_codebooks: int, batch: int) -> None:
+        if not engine.has_depths:
+            raise ConfigError(f"{engine.model_name} has as many codebooks in all frames; leave vbr and abr out")
+        self._session = EncodeSession(engine, num_codebooks=num_codebooks, batch=batch)
+        self.vectors = self._session.engine.code_vectors()
+        self._decay_db = _DECAY_DB_PER_SECOND * engine.hop_length / engine.sample_rate_hz
+        self._waiting: Wave = np.zeros((batch, 0), np.float32)
+        self._codes: Codes = np.zeros((batch, num_codebooks, 0), np.int64)
+        self._levels = [_Levels() for _ in range(batch)]
+
+    def push(self, wave: Wave) -> Weighed:
+        """Take the next samples [C, n]; return the frames that lie far enough back. Any split gives the same."""
+        return self._weighed(self._session.push(wave), wave, is_end=False)
+
+    def flush(self) -> Weighed:
+        """Return the rest of the frames. The next push starts anew."""
+        missing = -self._waiting.shape[1] % self._session.engine.hop_length
+        rest = np.zeros((len(self._waiting), missing), np.float32)
+        weighed = self._weighed(self._session.flush(), rest, is_end=True)
+        self._levels = [_Levels() for _ in self._levels]
+        return weighed
+
+    def _weighed(self, codes: Codes, wave: Wave, *, is_end: bool) -> Weighed:
+        channels, _, frames = codes.shape
+        hop = self._session.engine.hop_length
+        waiting = np.concatenate((self._waiting, wave), axis=1)
+        blocks = waiting[:, : frames * hop].astype(np.float64).reshape(channels, frames, hop)
+        self._waiting = waiting[:, frames * hop :]
+        levels_db = 10 * np.log10(np.square(blocks).mean(axis=2) + _LEAST_POWER)
+        known = np.concatenate((self._codes, codes), axis=2)
+        ready = known.shape[2] if is_end else max(0, known.shape[2] - _AHEAD_FRAMES)
+        self._codes = known[:, :, ready:]
+        errors = np.zeros((channels, known.shape[1], ready))
+        for index, (its, more_db) in enumerate(zip(self._levels, levels_db, strict=True)):
+            weights = its.weights(more_db, ready, self._decay_db)
+            for start in range(0, ready, _BLOCK_FRAMES):
+                block = slice(start, min(ready, start + _BLOCK_FRAMES))
+                errors[index, :, block] = _errors(known[index, :, block], self.vectors, weights[block])
+        return Weighed(known[:, :, :ready], errors)
+
+
 class VariedEncoder:
     """Codes of one wave of some channels, piece by piece, where each frame has only as many as `quality` asks for.
 
@@ -34,70 +94,68 @@ class VariedEncoder:
     """
 
     def __init__(self, engine: Engine, quality: float, *, num_codebooks: int, batch: int) -> None:
-        if not engine.has_depths:
-            raise ConfigError(f"{engine.model_name} has as many codebooks in all frames; leave vbr out")
-        self._session = EncodeSession(engine, num_codebooks=num_codebooks, batch=batch)
-        self._vectors = self._session.engine.code_vectors()
-        self._price = price_of(quality, self._vectors)
-        self._decay_db = _DECAY_DB_PER_SECOND * engine.hop_length / engine.sample_rate_hz
-        self._waiting: Wave = np.zeros((batch, 0), np.float32)
-        self._channels = [_Channel(num_codebooks) for _ in range(batch)]
+        self._encoder = WeighingEncoder(engine, num_codebooks=num_codebooks, batch=batch)
+        check_quality(quality)
+        self._price = price_of(quality, self._encoder.vectors)
+        self._codes: Codes = np.zeros((batch, num_codebooks, 0), np.int64)
+        self._depths = np.zeros((batch, 0), np.int64)
+        self._before: NDArray[np.int64] | None = None
 
     def push(self, wave: Wave) -> Codes:
         """Take the next samples [C, n]; return codes [C, K, m] of frames that lie far enough back.
 
         They are -1 above the depth of a frame. Any split of the wave gives the same.
         """
-        return self._chosen(self._session.push(wave), wave, is_end=False)
+        return self._chosen(self._encoder.push(wave), is_end=False)
 
     def flush(self) -> Codes:
         """Return the codes of the rest. The next push starts anew."""
-        missing = -self._waiting.shape[1] % self._session.engine.hop_length
-        rest = np.zeros((len(self._waiting), missing), np.float32)
-        codes = self._chosen(self._session.flush(), rest, is_end=True)
-        self._channels = [_Channel(codes.shape[1]) for _ in codes]
+        codes = self._chosen(self._encoder.flush(), is_end=True)
+        self._before = None
         return codes
 
-    def _chosen(self, codes: Codes, wave: Wave, *, is_end: bool) -> Codes:
-        channels, _, frames = codes.shape
-        hop = self._session.engine.hop_length
-        waiting = np.concatenate((self._waiting, wave), axis=1)
-        blocks = waiting[:, : frames * hop].astype(np.float64).reshape(channels, frames, hop)
-        self._waiting = waiting[:, frames * hop :]
-        levels_db = 10 * np.log10(np.square(blocks).mean(axis=2) + _LEAST_POWER)
-        each = zip(self._channels, codes, levels_db, strict=True)
-        return np.stack([self._of_channel(*one_channel, is_end=is_end) for one_channel in each])
+    def _chosen(self, weighed: Weighed, *, is_end: bool) -> Codes:
+        codes = np.concatenate((self._codes, weighed.codes), axis=2)
+        depths = np.concatenate((self._depths, depths_at(weighed.errors, self._price)), axis=1)
+        known = depths.shape[1]
+        ready = known if is_end else max(0, known - 1)  # the next one's depth is looked at, so that none stands alone
+        kept = cut(codes[:, :, :ready], without_single(depths, self._before)[:, :ready])
+        self._before = depths[:, ready - 1] if ready else self._before
+        self._codes, self._depths = codes[:, :, ready:], depths[:, ready:]
+        return kept
 
-    def _of_channel(self, channel: "_Channel", codes: Codes, levels_db: NDArray[np.float64], *, is_end: bool) -> Codes:
-        channel.codes = np.concatenate((channel.codes, codes), axis=1)
-        channel.levels_db = np.concatenate((channel.levels_db, levels_db))
-        known = channel.codes.shape[1]
-        ready = known if is_end else max(0, known - _AHEAD_FRAMES - 1)
+
+class _Levels:
+    """The levels in dB of frames of a channel that are not weighed yet, and what is known of those before them."""
+
+    def __init__(self) -> None:
+        self._waiting_db = np.zeros(0)
+        self._loudest_db = self._last_db = -np.inf
+
+    def weights(self, levels_db: NDArray[np.float64], ready: int, decay_db: float) -> NDArray[np.float64]:
+        """Take the next `levels_db`; return what errors of the first `ready` frames that wait weigh, which then go.
+
+        A frame is as loud as its loudest neighbour, so that beginnings are coded well. It weighs a little less the
+        further it is below the loudest that was, or that comes within `_AHEAD_FRAMES`, and much less where it is as
+        soft as a room.
+        """
+        levels = np.concatenate((self._waiting_db, levels_db))
         if not ready:
-            return channel.codes[:, :0]
-        seen = min(known, ready + 1)  # the next one's depth is looked at, so that none stands alone
-        weights, loudest = _weights(channel, self._decay_db, seen)
-        blocks = [slice(start, min(seen, start + _BLOCK_FRAMES)) for start in range(0, seen, _BLOCK_FRAMES)]
-        joined = np.concatenate(
-            [choose_depths(channel.codes[:, block], self._vectors, weights[block], self._price) for block in blocks]
-        )
-        smooth = _without_single(joined, channel.last_depth)[:ready]
-        rows = channel.codes[:, :ready].copy()
-        rows[np.arange(len(rows))[:, None] >= smooth] = NO_CODE
-        channel.last_depth, channel.last_db = int(joined[ready - 1]), float(channel.levels_db[ready - 1])
-        channel.loudest_db = float(loudest[ready - 1])
-        channel.codes, channel.levels_db = channel.codes[:, ready:], channel.levels_db[ready:]
-        return rows
-
-
-class _Channel:
-    """The frames of a channel whose depths are not chosen yet, and what is known of those before them."""
-
-    def __init__(self, num_codebooks: int) -> None:
-        self.codes: Codes = np.zeros((num_codebooks, 0), np.int64)
-        self.levels_db = np.zeros(0)
-        self.loudest_db = self.last_db = -np.inf
-        self.last_depth: int | None = None
+            self._waiting_db = levels
+            return np.zeros(0)
+        fall = decay_db * np.arange(len(levels))
+        before = np.maximum(np.maximum.accumulate(levels + fall), self._loudest_db - decay_db) - fall
+        ahead = np.concatenate((levels, np.full(_AHEAD_FRAMES, -np.inf)))
+        later = decay_db * np.arange(_AHEAD_FRAMES + 1)
+        coming = np.lib.stride_tricks.sliding_window_view(ahead, _AHEAD_FRAMES + 1)[:ready] - later
+        around = np.concatenate(([self._last_db], levels, [-np.inf]))
+        near = np.maximum(np.maximum(around[:-2], around[2:]), levels)[:ready]
+        loudest = np.maximum(np.maximum(before[:ready], coming.max(axis=1)), _LOUD_DB)
+        weight_db = _QUIET_EXPONENT * np.minimum(near - loudest, 0) + _ROOM_EXPONENT * np.minimum(near - _ROOM_DB, 0)
+        self._waiting_db = levels[ready:]
+        self._last_db, self._loudest_db = float(levels[ready - 1]), float(before[ready - 1])
+        weights: NDArray[np.float64] = 10 ** (weight_db / 10)
+        return weights
 
 
 def choose_depths(
@@ -109,20 +167,39 @@ def choose_depths(
     many as make the squared distance to the latent of all, times its entry of `weights` [n], and `price` for each code
     least.
     """
-    count = len(codes)
+    return depths_at(_errors(codes, vectors, weights), price)
+
+
+def _errors(codes: NDArray[Any], vectors: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`weights` [n] times the squared distance to the latent of all codes [K, n] where 1, 2, .. K are kept: [K, n]."""
     latents = np.stack([vectors[index][row] for index, row in enumerate(codes)]).cumsum(axis=0)
-    costs = weights * np.square(latents - latents[-1]).sum(axis=2) + price * np.arange(1, count + 1)[:, None]
-    depths: NDArray[np.int64] = costs.argmin(axis=0) + 1
+    errors: NDArray[np.float64] = weights * np.square(latents - latents[-1]).sum(axis=2)
+    return errors
+
+
+def depths_at(errors: NDArray[Any], price: float) -> NDArray[np.int64]:
+    """Return the depths int64 [.., n], 1 to K, at which `errors` [.., K, n] and `price` for each code are least."""
+    counts = np.arange(1, errors.shape[-2] + 1)
+    depths: NDArray[np.int64] = (errors + price * counts[:, None]).argmin(axis=-2) + 1
     return depths
 
 
-def _without_single(depths: NDArray[np.int64], before: int | None) -> NDArray[np.int64]:
-    """`depths` [n] as the medians of three: a change for one frame costs bits, and is heard."""
-    around = np.pad(depths, 1, mode="edge")
+def without_single(depths: NDArray[np.int64], before: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Return `depths` [C, n] as the medians of three: a change for one frame costs bits, and is heard.
+
+    `before` [C] are those of the frame before; None where there is none.
+    """
+    around = np.pad(depths, ((0, 0), (1, 1)), mode="edge") if depths.size else np.zeros((len(depths), 2), np.int64)
     if before is not None:
-        around[0] = before
-    middle: NDArray[np.int64] = np.median(np.stack((around[:-2], depths, around[2:])), axis=0).astype(np.int64)
+        around[:, 0] = before
+    left, right = around[:, :-2], around[:, 2:]
+    middle: NDArray[np.int64] = np.maximum(np.minimum(left, right), np.minimum(np.maximum(left, right), depths))
     return middle
+
+
+def cut(codes: NDArray[Any], depths: NDArray[np.int64]) -> NDArray[Any]:
+    """Return `codes` [C, K, n] with `NO_CODE` from the depth [C, n] of each frame on."""
+    return np.where(np.arange(codes.shape[1])[:, None] < depths[:, None], codes, NO_CODE)
 
 
 def check_quality(quality: float) -> None:
@@ -134,28 +211,7 @@ def check_quality(quality: float) -> None:
 def price_of(quality: float, vectors: NDArray[np.float32]) -> float:
     """Return the price of a code for `choose_depths`: for each step of `quality`, 0 to 10, 0.6 of an octave less.
 
-    It is measured by the vectors of a codebook a third of the way up, so that it suits other models. Raises ConfigError
-    as `check_quality`.
+    It is measured by the vectors of a codebook a third of the way up, so that it suits other models.
     """
-    check_quality(quality)
     energy = float(np.square(vectors[len(vectors) // 3]).sum(axis=1).mean())
     return 2 ** (1.8 - 0.6 * quality) * energy
-
-
-def _weights(channel: _Channel, decay_db: float, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the error of each of the first `frames` waiting frames weighs, and the loudest that was up to each, in dB.
-
-    A frame is as loud as its loudest neighbour, so that beginnings are coded well. It weighs a little less the further
-    it is below the loudest that was, or that comes within `_AHEAD_FRAMES`, and much less where it is as soft as a room.
-    """
-    levels = channel.levels_db
-    fall = decay_db * np.arange(len(levels))
-    before = np.maximum(np.maximum.accumulate(levels + fall), channel.loudest_db - decay_db) - fall
-    ahead = np.concatenate((levels, np.full(_AHEAD_FRAMES, -np.inf)))
-    later = decay_db * np.arange(_AHEAD_FRAMES + 1)
-    coming = np.lib.stride_tricks.sliding_window_view(ahead, _AHEAD_FRAMES + 1) - later
-    around = np.concatenate(([channel.last_db], levels, [-np.inf]))
-    near = np.maximum(np.maximum(around[:-2], around[2:]), levels)
-    loudest = np.maximum(np.maximum(before, coming.max(axis=1)), _LOUD_DB)
-    weight_db = _QUIET_EXPONENT * np.minimum(near - loudest, 0) + _ROOM_EXPONENT * np.minimum(near - _ROOM_DB, 0)
-    return 10 ** (weight_db[:frames] / 10), before

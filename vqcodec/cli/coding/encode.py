@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     help="Quality, 0 to 10: frames have as many codebooks as they need, at most those of the rate.",
 )
 @click.option(
+    "--abr/--cbr",
+    help="The bytes of each minute meet --kbps or --total-kbps, frames having as many codebooks as they need; or all "
+    "frames have as many, the most whose nominal rate is not above it.",
+)
+@click.option(
     "--mono", type=click.Choice(["mean", "left", "right"]), help="Code one channel: the mean of all, or one of two."
 )
 @model_option
@@ -69,6 +74,7 @@ def encode(
     codebooks: int | None,
     total_kbps: float | None,
     vbr: float | None,
+    abr: bool,
     mono: "Mono | None",
     model: str,
     tags: tuple[str, ...],
@@ -87,21 +93,19 @@ def encode(
     """Encode audio to .vqc, by default with all codebooks of the model.
 
     INPUT is a WAV, FLAC, Ogg or MP3 file, with PyAV also m4a and the like, of any rate from 4 to 192 kHz and any number
-    of channels, each at --kbps unless --mono codes one. With --out-dir there may be many, also folders, globs, and CSV
-    or JSONL manifests. "-" is standard input or output. At most 4 threads compute, or OMP_NUM_THREADS.
+    of channels, each at --kbps unless --mono codes one; with --out-dir many, also folders, globs, and CSV or JSONL
+    manifests. "-" is standard input or output. At most 4 threads compute, or OMP_NUM_THREADS.
 
     With --live INPUT is a stream of WAV, its length unknown, or of raw samples; it ends with its input, Ctrl-C or
-    SIGTERM, and OUTPUT then is complete. Chunks cost 64 bits each, 0.8 kbps at 80 ms and 3.2 at 20, and only
-    multiples of 4 frames (80 ms) waste no bits of codes: all codebooks are 6.8 kbps at 80 ms and 12.8 at 20.
+    SIGTERM, OUTPUT then being complete. Chunks cost 64 bits: all codebooks are 6.8 kbps at 80 ms and 12.8 at 20.
 
     \b
-    vqcodec encode speech.wav speech.vqc --kbps 3   # or --vbr 5
+    vqcodec encode speech.wav speech.vqc --kbps 3   # or --kbps 3 --abr, or --vbr 5
     vqcodec encode recordings/ --out-dir coded/ --mono mean --skip-existing --workers 4
     arecord -f S16_LE -r 16000 | vqcodec encode --live - - | vqcodec decode --live - - | aplay
     """
-    _check_at_most_one(kbps, total_kbps, codebooks)
-    _check_stream(live, vbr, is_batch=out_dir is not None or skip_existing or workers > 1)
-    check_skipping(skip_existing, force)
+    _check_rates((kbps, total_kbps, codebooks), vbr, abr, is_live=live["live"])
+    _check_stream(live, skip_existing, force, is_batch=out_dir is not None or skip_existing or workers > 1)
     jobs = pairs(paths, out_dir, suffix=CODED_SUFFIX, find=find_recordings)
     limit_threads(workers)
     engines = _engines(engine, device, effort, enhancer or enhance)
@@ -111,6 +115,7 @@ def encode(
         "total_kbps": total_kbps,
         "num_codebooks": codebooks,
         "vbr": vbr,
+        "abr": abr,
         "mono": mono,
         "tags": _parse_tags(tags),
         "on_truncated": on_truncated,
@@ -131,20 +136,27 @@ def _engines(engine: EngineName | None, device: str, effort: Effort, enhance: st
     return Engines(engine, device, effort, enhance)
 
 
-def _check_stream(live: LiveEncodeOptions, vbr: float | None, *, is_batch: bool) -> None:
-    """Refuse with --live what is of files only, and without it what is of streams only."""
-    check_live(live)
-    if not live["live"]:
-        return
-    if is_batch:
-        raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
-    if vbr is not None:
-        raise click.UsageError("--vbr saves nothing in the short chunks of --live; leave one of them out")
-
-
-def _check_at_most_one(*rates: float | None) -> None:
+def _check_rates(rates: tuple[float | None, ...], vbr: float | None, abr: bool, *, is_live: bool) -> None:
+    """Refuse more than one of --kbps, --total-kbps and --codebooks, and what does not fit --vbr and --abr."""
     if sum(rate is not None for rate in rates) > 1:
         raise click.UsageError("give one of --kbps, --total-kbps and --codebooks")
+    kbps, total_kbps, _ = rates
+    if vbr is not None and math.isnan(vbr):
+        raise click.UsageError("--vbr nan is no quality; give 0 to 10")
+    if abr and ((kbps is None and total_kbps is None) or vbr is not None):
+        raise click.UsageError("--abr meets a rate: give it --kbps or --total-kbps, and no --vbr")
+    if is_live and (vbr is not None or abr):
+        raise click.UsageError(
+            f"{'--abr' if abr else '--vbr'} saves nothing in the short chunks of --live; leave one of them out"
+        )
+
+
+def _check_stream(live: LiveEncodeOptions, skip_existing: bool, force: bool, *, is_batch: bool) -> None:
+    """Refuse with --live what is of files only, without it what is of streams only, and to skip and replace files."""
+    check_live(live)
+    check_skipping(skip_existing, force)
+    if live["live"] and is_batch:
+        raise click.UsageError("--live encodes one stream, without --out-dir, --skip-existing and --workers")
 
 
 def _check_rate(options: "EncodeOptions") -> None:
