@@ -18,15 +18,15 @@ def signals_held() -> Iterator[None]:
     came: list[tuple[int, FrameType | None]] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-        handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
-    for number in handlers:
-        signal.signal(number, lambda number, frame: came.append((number, frame)))
+        ends = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+        handlers = {end: handler for end in ends if callable(handler := signal.getsignal(end))}
+    for end in handlers:
+        signal.signal(end, lambda end, frame: came.append((end, frame)))
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for end, handler in handlers.items():
+            signal.signal(end, handler)
         if came:
-            number, frame = came[0]
-            handlers[signal.Signals(number)](number, frame)
+            end, frame = came[0]
+            handlers[signal.Signals(end)](end, frame)
