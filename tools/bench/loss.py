@@ -13,7 +13,7 @@ from vqcodec.evaluation.packet_loss import BURST_PACKETS, PacketLoss
 from vqcodec.metrics import estoi
 from vqcodec.models.engine import Engine
 
-_LEAST_SECONDS = 2.0
+_LEAST_SECONDS = 1.0
 """What ESTOI needs, with something to lose."""
 _KBPS = 3
 _SHARES = (0.05, 0.1, 0.2, 0.3)
@@ -32,7 +32,7 @@ class _Clip:
 def loss(draws: int, seconds: float) -> str:
     """ESTOI by share of lost packets, mean over two clips and `draws` draws of what is lost; kbps of the packets.
 
-    Of each clip its first `seconds`, but 2 or more.
+    Of each clip its first `seconds`, but one or more.
     """
     codec = vqcodec.load()
     frames = round(16000 * max(seconds, _LEAST_SECONDS))
