@@ -18,6 +18,7 @@ import soundfile
 
 from vqcodec.arrays import Wave
 from vqcodec.evaluation.listening.stimulus import ANCHOR_ROLE, CODEC_ROLE, MID_ANCHOR_ROLE, NAMES, REFERENCE_ROLE
+from vqcodec.evaluation.report.disagreement import Disagreement, disagreement_tables
 from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Interval, Point, Take, has_marks
@@ -42,6 +43,7 @@ def write_report(
     curves: Mapping[str, str],
     exhibits: Sequence[Exhibit],
     tables: Mapping[str, Rows] | None = None,
+    disagreements: Sequence[Disagreement] = (),
     notes: Sequence[str] = (),
 ) -> None:
     """Write the page. curves: SVG by metric; tables: more of them by title. Raises OutputError."""
@@ -62,6 +64,7 @@ def write_report(
         curves=[{"title": METRICS[name].title, "svg": _base64(svg.encode())} for name, svg in curves.items()],
         faults=faults_of(points),
         tables=tables or {},
+        disagreements=disagreement_tables(disagreements),
         notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
         has_exhibits=bool(exhibits),
         data=_json({"title": title, "exhibits": [_exhibit(exhibit) for exhibit in exhibits]}),

@@ -11,6 +11,7 @@ from vqcodec.errors import ConfigError
 from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
 from vqcodec.evaluation.listening.abx import Discrimination, discriminations
 from vqcodec.evaluation.listening.listeners import Listener, Opinion, opinions
+from vqcodec.evaluation.report.disagreement import disagreements_of, facts_of
 from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
@@ -50,12 +51,14 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None, list
         raise ConfigError(f"{out}: no clip was coded; the first error: {results[0].error if results else 'no results'}")
     groups = {} if by is None else _groups(results, settings.metrics, by)
     comparisons = compare_curves(points, _anchor(points, anchor), settings.metrics)
-    usages = usage_of(out, results)
+    usages, disagreements = usage_of(out, results), disagreements_of(points, settings.metrics)
     heard, told_apart = opinions(listeners), discriminations(each.abx for each in listeners if each.abx is not None)
     curves = {name: write_figure(out / "curves" / name, rate_quality_curve(points, name)) for name in settings.metrics}
     _write_json(
         out / "summary.json",
-        _facts(settings, points, comparisons, groups, usages) | _said(heard, told_apart),
+        _facts(settings, points, comparisons, groups, usages)
+        | {"disagreements": [facts_of(each) for each in disagreements]}
+        | _said(heard, told_apart),
     )
     tables = {f"{by} {name or '(none)'}": points_rows(group, settings.metrics) for name, group in groups.items()}
     tables = {"Listeners": opinions_rows(heard), "Told apart": discriminations_rows(told_apart)} | tables
@@ -70,6 +73,7 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None, list
         curves=curves,
         exhibits=_exhibits(out, settings, results),
         tables=tables,
+        disagreements=disagreements,
         notes=notes,
     )
     legend = f"{_LEGEND} {TRAINED_LEGEND}." if has_marks(points) else _LEGEND
