@@ -294,13 +294,23 @@ def test_abx_tells_nothing_on_the_way_goes_on_and_its_seed_draws_the_same(page):
 def test_each_switch_of_a_test_goes_through_silence_also_one_that_changes_nothing(page):
     """Otherwise the hidden reference, and X, would be known by how they come in."""
     page.click("#abx")
-    page.click(".exhibit:not([hidden]) .play")
-    shown = "Player.all.find(({ root }) => !root.hidden)"
-    until(page, f"{shown}.isPlaying")
-    for key in "2021":
-        page.keyboard.press(key)
-        until(page, f"{shown}.master.gain.value < 0.2")
-        until(page, f"{shown}.master.gain.value > 0.9")
+    switches = page.evaluate(
+        """async () => {
+        const [player, schedule, switches] = [Player.last, AudioParam.prototype.setTargetAtTime, []];
+        AudioParam.prototype.setTargetAtTime = function (level, at, constant) {
+            switches.at(-1).push([this === player.master.gain, level, at]);
+            return schedule.call(this, level, at, constant);
+        };
+        await player.play();
+        for (const index of [2, 0, 2, 1]) { switches.push([]); player.choose(index); }
+        return switches;
+    }"""
+    )
+    assert len(switches) == 4
+    for (is_master, down, begins), (_, up, ends), *takes in switches:
+        assert (is_master, down, up) == (True, 0, 1)
+        assert len(takes) == 5
+        assert all(begins + 0.02 < at < ends for _, _, at in takes)
 
 
 def test_a_phone_has_no_page_to_scroll_sideways(browser, report):
