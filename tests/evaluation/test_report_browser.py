@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from vqcodec.evaluation.listening.abx import discriminations
+from vqcodec.evaluation.listening.listeners import read_listeners
+
 pytestmark = pytest.mark.slow
 
 
@@ -120,6 +123,10 @@ def test_keys_play_switch_and_seek(page):
         if page.evaluate("document.activeElement.className") == "play":
             break
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.click("#listener")
+    page.keyboard.type("a 0")  # text in a field, no commands
+    assert page.input_value("#listener") == "a 0"
+    assert state(page)[1:3] == [False, 2]
 
 
 def seen(page):
@@ -176,6 +183,134 @@ def test_scores_download_with_what_they_belong_to(page, tmp_path, nasty):
     rated = [score for score in found["scores"] if score["score"] is not None]
     codecs = ["original", "speech-16k", "opus", nasty, "3.5 kHz low-pass"]
     assert [(r["clip"], r["letter"], r["codec"], r["score"]) for r in rated] == [("first clip", "B", codecs[take], 64)]
+
+
+def downloaded(page, folder, button="#download"):
+    """Press the button; the file in `folder` under the name that the page gives it."""
+    with page.expect_download() as waiting:
+        page.click(button)
+    path = folder / waiting.value.suggested_filename
+    assert not path.exists()
+    waiting.value.save_as(path)
+    return path
+
+
+def test_listeners_of_one_seed_have_files_of_their_own_which_are_read_back(page, tmp_path):
+    page.fill("#seed", "7")
+    page.click("#blind")
+    for number, name in enumerate(("Ada L. / é", "Eve", "Eve")):
+        page.fill("#listener", name)
+        for clip in (1, 2):
+            at = page.evaluate(f"Player.all[{clip - 1}].items.slice(1).findIndex(({{ take }}) => take === 0)")
+            page.locator(f".exhibit:nth-child({clip}) .rating input").nth(at).fill(str(98 + number))
+        downloaded(page, tmp_path)
+    listeners = read_listeners(tmp_path)
+    assert [listener.name.split("_20")[0] for listener in listeners] == [
+        "mushra_Ada-L-é_7",
+        "mushra_Eve_7",
+        "mushra_Eve_7",
+    ]
+    for number, listener in enumerate(listeners):
+        assert (listener.fault, listener.is_trained) == (None, False)
+        assert [(r.stimulus.role, r.score) for r in listener.ratings] == [("reference", 98 + number)] * 2
+
+
+def test_training_plays_all_by_name_and_the_file_says_whether_all_was_heard(page, tmp_path):
+    page.click("#training")
+    assert "3.5 kHz low-pass" in page.inner_text(".exhibit:nth-child(1) .takes")
+    assert "0 of 10 heard" in page.inner_text("#explain-training")
+    page.click(".exhibit:nth-child(1) .takes button:nth-child(5)")
+    page.click(".exhibit:nth-child(1) .play")
+    until(page, "Player.all[0].hasHeard(4)")
+    assert "1 of 10 heard" in page.inner_text("#explain-training")
+    assert page.locator(".heard").count() == 1
+    page.evaluate("for (const p of Player.all) for (const take of [0, 1, 2, 3, 4]) p.heardSeconds.set(take, 1)")
+    page.click("#training")
+    assert "3.5 kHz low-pass" not in page.inner_text(".exhibit:nth-child(1) .takes")
+    page.click("#blind")
+    assert page.locator(".heard").count() == 0
+    page.locator(".rating input").first.fill("80")
+    assert read_listeners(downloaded(page, tmp_path).parent)[0].is_trained is True
+
+
+def answer_abx(page, right):
+    """Answer all trials by keyboard, the first `right` of them right."""
+    for number, x in enumerate(page.evaluate("abx.trials.map(({ x }) => x)")):
+        assert page.inner_text("#outcome").startswith(f"Trial {number + 1} of ")
+        assert page.evaluate("document.activeElement.className") == "play"
+        said = x if number < right else "BA"["AB".index(x)]
+        page.locator(".exhibit:not([hidden]) .answers button", has_text=f"X is {said}").focus()
+        page.keyboard.press("Enter")
+
+
+def test_abx_hides_names_plays_what_x_is_and_is_read_back(page, tmp_path, nasty):
+    page.fill("#seed", "7")
+    page.fill("#trials", "12")
+    page.select_option("#pair-b", label=f"{nasty} 3")
+    page.click("#abx")
+    hidden = seen(page)
+    for name in ("speech-16k", "opus", nasty, "first clip", "1.65", "low-pass", "PESQ", "base64"):
+        assert name not in hidden, name
+    assert page.locator(".exhibit:not([hidden])").count() == 1
+    drawn = page.evaluate("abx.trials.map(({ x, player }) => [x, player.number])")
+    assert {x for x, _ in drawn} == {"A", "B"}
+    assert {number for _, number in drawn} == {0, 1}
+    number = drawn[0][1]
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    heard = 0 if drawn[0][0] == "A" else 3
+    until(page, f"Player.all[{number}].isPlaying && Player.all[{number}].sources[{heard}].gain.gain.value > 0.99")
+    answer_abx(page, right=10)
+    path = downloaded(page, tmp_path, "#download-abx")
+    page.click("#abx")
+    assert f"A was original, B was {nasty} 3: 10 of 12 correct, p = 0.0193 (one-sided)" in page.inner_text("#outcome")
+    (pair,) = discriminations([read_listeners(path.parent)[0].abx])
+    assert (pair.b.codec, pair.b.kbps_asked, pair.correct, pair.trials) == (nasty, 3, 10, 12)
+    assert round(pair.p_value, 4) == 0.0193
+
+
+def test_abx_tells_nothing_on_the_way_goes_on_and_its_seed_draws_the_same(page):
+    page.fill("#seed", "7")
+    page.click("#abx")
+    first = page.evaluate("abx.trials.map(({ x }) => x)")
+    page.click(".exhibit:not([hidden]) .answers button")
+    assert page.inner_text("#outcome") == "Trial 2 of 16"
+    page.click("#abx")
+    assert "1 of 16 trials are answered" in page.inner_text("#outcome")
+    assert "correct" not in page.inner_text("#outcome")
+    page.click("#abx")
+    assert page.inner_text("#outcome") == "Trial 2 of 16"
+    page.click("#abx")
+    page.fill("#seed", "8")
+    page.click("#abx")
+    assert page.evaluate("abx.trials.map(({ x }) => x)") != first
+    page.click("#abx")
+    page.select_option("#pair-b", index=0)
+    page.click("#abx")
+    assert "two different renderings" in page.inner_text("#outcome")
+    assert page.get_attribute("#abx", "aria-pressed") == "false"
+
+
+def test_each_switch_of_a_test_goes_through_silence_also_one_that_changes_nothing(page):
+    """Otherwise the hidden reference, and X, would be known by how they come in."""
+    page.click("#abx")
+    switches = page.evaluate(
+        """async () => {
+        const [player, schedule, switches] = [Player.last, AudioParam.prototype.setTargetAtTime, []];
+        AudioParam.prototype.setTargetAtTime = function (level, at, constant) {
+            switches.at(-1).push([this === player.master.gain, level, at]);
+            return schedule.call(this, level, at, constant);
+        };
+        await player.play();
+        for (const index of [2, 0, 2, 1]) { switches.push([]); player.choose(index); }
+        return switches;
+    }"""
+    )
+    assert len(switches) == 4
+    for (is_master, down, begins), (_, up, ends), *takes in switches:
+        assert (is_master, down, up) == (True, 0, 1)
+        assert len(takes) == 5
+        assert all(begins + 0.02 < at < ends for _, _, at in takes)
 
 
 def test_a_phone_has_no_page_to_scroll_sideways(browser, report):

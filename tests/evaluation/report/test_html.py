@@ -9,6 +9,7 @@ import soundfile
 
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve, svg_of
+from vqcodec.evaluation.report.report_data import Exhibit, Take
 
 
 def data_of(page):
@@ -43,6 +44,28 @@ def test_the_anchor_has_nothing_above_3500_hz(report):
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
     hz = np.fft.rfftfreq(len(wave), 1 / 16000)
     assert spectrum[hz > 4500].sum() < 1e-5 * spectrum[hz < 3000].sum()
+
+
+def test_a_clip_of_a_wide_band_has_a_second_anchor_and_a_codec_of_its_name_is_none(tmp_path, points):
+    wave = np.random.default_rng(0).normal(0, 0.1, 24000).astype(np.float32)
+    exhibit = Exhibit(
+        "noise", 24000, wave, [Take(name, None, 6.0, wave) for name in ("original", "7 kHz low-pass")], 1.0
+    )
+    write_report(tmp_path / "wide.html", title="wide", points=points, curves={}, exhibits=[exhibit])
+    takes = data_of((tmp_path / "wide.html").read_text(encoding="utf-8"))["exhibits"][0]["takes"]
+    assert [(take["role"], take["label"]) for take in takes] == [
+        ("reference", "original"),
+        ("codec", "original (a codec)"),
+        ("codec", "7 kHz low-pass (a codec)"),
+        ("anchor", "3.5 kHz low-pass"),
+        ("mid_anchor", "7 kHz low-pass"),
+    ]
+    for take, cutoff in zip(takes[3:], (3500, 7000), strict=True):
+        heard, _ = soundfile.read(io.BytesIO(base64.b64decode(take["audio"])))
+        power = np.abs(np.fft.rfft(heard)) ** 2
+        hz = np.fft.rfftfreq(len(heard), 1 / 24000)
+        below, above = (power[band].mean() for band in (hz < 0.9 * cutoff, hz > 1.3 * cutoff))
+        assert above < 1e-3 * below
 
 
 def test_names_cannot_break_out(report, nasty):

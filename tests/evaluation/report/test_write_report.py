@@ -51,6 +51,10 @@ def test_the_folder_gets_tables_curves_facts_and_a_report(out):
     assert points["opus", 6]["scores"]["stoi"]["undefined"] == 1
     assert points["pcm", None]["scores"]["si_sdr"]["mean"] > 50
     assert {front["codec"] for front in facts["pareto_front"]["si_sdr"]} >= {"pcm", "speech-16k"}
+    (disagreement,) = facts["disagreements"]
+    assert [pair["metrics"] for pair in disagreement["metrics"]] == [METRICS]
+    assert len(disagreement["ranks"]) == 5
+    assert "Where judges disagree" in (out / "report.html").read_text()
 
 
 def test_what_is_missing_is_told_in_the_terminal_and_on_the_page(out):

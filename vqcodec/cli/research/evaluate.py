@@ -12,7 +12,7 @@ from vqcodec.cli.research.conditions import AskedConditions, condition_options
 from vqcodec.system.workers import usable_cores
 
 if TYPE_CHECKING:
-    from vqcodec.evaluation.listeners import Listener
+    from vqcodec.evaluation.listening.listeners import Listener
 
 REPORT_PACKAGES = ("torch", "matplotlib", "jinja2")
 """What report.html is made with, at the end of a run."""
@@ -130,7 +130,7 @@ def evaluate(
 ) -> None:
     """Compare codecs on clips; the command tells the rest as `_HELP` does."""
     require(*REPORT_PACKAGES)
-    from vqcodec.evaluation.listeners import read_listeners
+    from vqcodec.evaluation.listening.listeners import read_listeners
     from vqcodec.evaluation.run import DEFAULT_METRICS, Comparison
     from vqcodec.evaluation.run import evaluate as run
 

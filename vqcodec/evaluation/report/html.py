@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave
-from vqcodec.evaluation.listeners import ANCHOR, ORIGINAL
+from vqcodec.evaluation.listening.stimulus import ANCHOR_ROLE, CODEC_ROLE, MID_ANCHOR_ROLE, NAMES, REFERENCE_ROLE
+from vqcodec.evaluation.report.disagreement import Disagreement, disagreement_tables
 from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.plots import spectrogram_levels, spectrogram_png
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Interval, Point, Take, has_marks
@@ -27,8 +28,11 @@ from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output
 
 _PICTURE = {"width": 960, "height": 180}
-_ANCHOR_HZ = 3500
-"""The low-pass anchor of ITU-R BS.1534."""
+_SCRIPTS = ("player.js", "blind.js", "abx.js", "page.js")
+"""What is the page's script, in this order."""
+_ANCHORS_HZ = {ANCHOR_ROLE: (3500, 0), MID_ANCHOR_ROLE: (7000, 22050)}
+"""The low-pass anchors of ITU-R BS.1534-3, and the rate from which on clips have them. The second would take an eighth
+of the band of a clip at 16 kHz, which hardly anyone would tell from the reference."""
 
 
 def write_report(
@@ -39,6 +43,7 @@ def write_report(
     curves: Mapping[str, str],
     exhibits: Sequence[Exhibit],
     tables: Mapping[str, Rows] | None = None,
+    disagreements: Sequence[Disagreement] = (),
     notes: Sequence[str] = (),
 ) -> None:
     """Write the page. curves: SVG by metric; tables: more of them by title. Raises OutputError."""
@@ -46,7 +51,7 @@ def write_report(
 
     folder = resources.files("vqcodec.evaluation.report") / "page"
     template = jinja2.Environment(autoescape=True).from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
-    script = "\n" + (folder / "page.js").read_text(encoding="utf-8")
+    script = "\n" + "\n".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     metrics = list(dict.fromkeys(name for point in points for name in point.scores))
     shown = ["condition"] if has_conditions(point.condition for point in points) else []
     page = template.render(
@@ -59,6 +64,7 @@ def write_report(
         curves=[{"title": METRICS[name].title, "svg": _base64(svg.encode())} for name, svg in curves.items()],
         faults=faults_of(points),
         tables=tables or {},
+        disagreements=disagreement_tables(disagreements),
         notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
         has_exhibits=bool(exhibits),
         data=_json({"title": title, "exhibits": [_exhibit(exhibit) for exhibit in exhibits]}),
@@ -99,29 +105,33 @@ def _cell(interval: Interval | None, digits: int, mark: str = "") -> dict[str, A
 
 
 def _exhibit(exhibit: Exhibit) -> dict[str, Any]:
-    """The original first, then the renderings, then the anchor, which only the blind test uses."""
-    top_db = float(spectrogram_levels(exhibit.wave, exhibit.rate_hz).max())
-    anchor = Take(ANCHOR, None, math.nan, _low_pass(exhibit.wave, exhibit.rate_hz))
-    original = Take(ORIGINAL, None, math.nan, exhibit.wave)
-    takes = [original, *exhibit.takes, anchor]
-    seconds = len(exhibit.wave) / exhibit.rate_hz
+    """The original first, then the renderings, then the anchors, which are of the tests and the training alone."""
+    rate_hz, wave = exhibit.rate_hz, exhibit.wave
+    top_db = float(spectrogram_levels(wave, rate_hz).max())
+    added = {REFERENCE_ROLE: wave}
+    added |= {role: _low_pass(wave, rate_hz, hz) for role, (hz, least) in _ANCHORS_HZ.items() if rate_hz >= least}
+    seconds = len(wave) / rate_hz
     is_cut = seconds < exhibit.whole_seconds
+    original, *anchors = (
+        _take(Take(NAMES[role], None, math.nan, each), rate_hz, top_db, role) for role, each in added.items()
+    )
     return {
         "clip": exhibit.clip,
         "seconds": seconds,
         "part": f"the first {seconds:g} s of {clock(exhibit.whole_seconds)}" if is_cut else "",
-        "takes": [_take(take, exhibit.rate_hz, top_db) for take in takes[:-1]]
-        + [_take(anchor, exhibit.rate_hz, top_db) | {"isAnchor": True}],
+        "takes": [original, *(_take(take, rate_hz, top_db, CODEC_ROLE) for take in exhibit.takes), *anchors],
     }
 
 
-def _take(take: Take, rate_hz: int, top_db: float) -> dict[str, Any]:
+def _take(take: Take, rate_hz: int, top_db: float, role: str) -> dict[str, Any]:
     levels = spectrogram_levels(take.wave_hat, rate_hz)
     scores = [f"{METRICS[n].title} {v:.3g} {_unit(n)}".strip() for n, v in take.scores.items() if math.isfinite(v)]
     rate = f"{take.kbps:.2f} kbps" if math.isfinite(take.kbps) else ""
     name = take.codec if take.kbps_asked is None else f"{take.codec} {take.kbps_asked:g}"
+    name = f"{name} (a codec)" if role == CODEC_ROLE and take.codec in NAMES.values() else name
     return {
         "label": f"{name}, {take.condition.label}" if take.condition.label else name,
+        "role": role,
         "codec": take.codec,
         "condition": take.condition.label,
         "kbps_asked": take.kbps_asked,
@@ -143,12 +153,12 @@ def _flac(wave: Wave, rate_hz: int) -> bytes:
     return file.getvalue()
 
 
-def _low_pass(wave: Wave, rate_hz: int) -> Wave:
+def _low_pass(wave: Wave, rate_hz: int, cutoff_hz: int) -> Wave:
     from scipy.signal import butter, sosfiltfilt
 
-    if rate_hz <= 2 * _ANCHOR_HZ or len(wave) < 64:
+    if rate_hz <= 2 * cutoff_hz or len(wave) < 64:
         return wave
-    filtered: Wave = sosfiltfilt(butter(8, _ANCHOR_HZ, fs=rate_hz, output="sos"), wave).astype(np.float32)
+    filtered: Wave = sosfiltfilt(butter(8, cutoff_hz, fs=rate_hz, output="sos"), wave).astype(np.float32)
     return filtered
 
 

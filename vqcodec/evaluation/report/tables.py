@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from vqcodec.evaluation.conditions import PLAIN, Condition
-from vqcodec.evaluation.listeners import Opinion
+from vqcodec.evaluation.listening.abx import Discrimination
+from vqcodec.evaluation.listening.listeners import Opinion
 from vqcodec.evaluation.report.report_data import TRAINED, Interval, Point
 from vqcodec.evaluation.results import Result
 from vqcodec.evaluation.summary import CurveComparison, by_condition, pareto_front
@@ -94,11 +95,11 @@ def usage_rows(usages: Sequence[Usage]) -> Rows:
 
 def opinions_rows(opinions: Sequence[Opinion]) -> Rows:
     """Return the mean score of each rendering with half of its 95 % interval, and of how many listeners it is."""
-    shown = any(opinion.condition for opinion in opinions)
+    shown = any(opinion.stimulus.condition for opinion in opinions)
     rows = [
         [
-            opinion.codec if opinion.kbps_asked is None else f"{opinion.codec} @ {opinion.kbps_asked:g}",
-            *_where(shown, opinion.condition),
+            opinion.stimulus.name,
+            *_where(shown, opinion.stimulus.condition),
             _number(opinion.mean, 1) + (f" ± {opinion.half:.1f}" if math.isfinite(opinion.half) else ""),
             str(opinion.listeners),
             str(opinion.ratings),
@@ -106,6 +107,21 @@ def opinions_rows(opinions: Sequence[Opinion]) -> Rows:
         for opinion in opinions
     ]
     return [["codec", *_where(shown, "condition"), "MUSHRA", "listeners", "ratings"], *rows]
+
+
+def discriminations_rows(pairs: Sequence[Discrimination]) -> Rows:
+    """Return how many ABX trials of each pair were right, the p-value, and the 95 % interval of the share."""
+    rows = [
+        [
+            " against ".join(", ".join(filter(None, (heard.name, heard.condition))) for heard in (pair.a, pair.b)),
+            f"{pair.correct} of {pair.trials}",
+            f"{pair.correct / pair.trials:.0%} ({pair.low:.0%} to {pair.high:.0%})",
+            "< 0.0001" if pair.p_value < 1e-4 else f"{pair.p_value:.4f}",
+            str(pair.tests),
+        ]
+        for pair in pairs
+    ]
+    return [["ABX", "correct", "share, 95 % interval", "p, one-sided", "tests"], *rows]
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:

@@ -9,13 +9,16 @@ from typing import Any
 
 from vqcodec.errors import ConfigError
 from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
-from vqcodec.evaluation.listeners import Listener, opinions
+from vqcodec.evaluation.listening.abx import Discrimination, discriminations
+from vqcodec.evaluation.listening.listeners import Listener, Opinion, opinions
+from vqcodec.evaluation.report.disagreement import disagreements_of, facts_of
 from vqcodec.evaluation.report.faults import faults_of
 from vqcodec.evaluation.report.html import write_report
 from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.report.report_data import TRAINED_LEGEND, Exhibit, Point, Take, has_marks
 from vqcodec.evaluation.report.tables import (
     comparisons_rows,
+    discriminations_rows,
     front_of,
     markdown,
     opinions_rows,
@@ -48,20 +51,21 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None, list
         raise ConfigError(f"{out}: no clip was coded; the first error: {results[0].error if results else 'no results'}")
     groups = {} if by is None else _groups(results, settings.metrics, by)
     comparisons = compare_curves(points, _anchor(points, anchor), settings.metrics)
-    usages = usage_of(out, results)
-    heard = opinions(listeners)
+    usages, disagreements = usage_of(out, results), disagreements_of(points, settings.metrics)
+    heard, told_apart = opinions(listeners), discriminations(each.abx for each in listeners if each.abx is not None)
     curves = {name: write_figure(out / "curves" / name, rate_quality_curve(points, name)) for name in settings.metrics}
     _write_json(
         out / "summary.json",
-        _facts(settings, points, comparisons, groups, usages) | {"listeners": [asdict(each) for each in heard]},
+        _facts(settings, points, comparisons, groups, usages)
+        | {"disagreements": [facts_of(each) for each in disagreements]}
+        | _said(heard, told_apart),
     )
     tables = {f"{by} {name or '(none)'}": points_rows(group, settings.metrics) for name, group in groups.items()}
-    tables = ({"Listeners": opinions_rows(heard)} if heard else {}) | tables
+    tables = {"Listeners": opinions_rows(heard), "Told apart": discriminations_rows(told_apart)} | tables
     tables |= {"BD-rates": comparisons_rows(comparisons), "Speed": speeds_rows(results)}
     tables |= {"Use of codebooks": usage_rows(usages)}
     tables = {title: rows for title, rows in tables.items() if len(rows) > 1}
-    left_out = [f"left out {each.name}: {each.fault}" for each in listeners if each.fault is not None]
-    notes = [*_notes(settings, results, points), *left_out]
+    notes = [*_notes(settings, results, points), *_notes_of(listeners)]
     write_report(
         out / "report.html",
         title=" · ".join(dict.fromkeys(point.codec for point in points)),
@@ -69,6 +73,7 @@ def present(out: Path, *, by: str | None = None, anchor: str | None = None, list
         curves=curves,
         exhibits=_exhibits(out, settings, results),
         tables=tables,
+        disagreements=disagreements,
         notes=notes,
     )
     legend = f"{_LEGEND} {TRAINED_LEGEND}." if has_marks(points) else _LEGEND
@@ -140,6 +145,22 @@ def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point
     reasons = {f"{metric}: {reason}" for result in results for metric, reason in result.undefined.items()}
     notes += [f"undefined {reason}" for reason in sorted(reasons)]
     return notes + [f"skipped {name}: {reason}" for name, reason in settings.skipped.items()]
+
+
+def _notes_of(listeners: Sequence[Listener]) -> list[str]:
+    """Who is left out, and who was not trained."""
+    left_out = [f"left out {each.name}: {each.fault}" for each in listeners if each.fault is not None]
+    untrained = [each.name for each in listeners if each.fault is None and each.is_trained is False]
+    return left_out + ([f"tested without having heard all in training: {', '.join(untrained)}"] if untrained else [])
+
+
+def _said(heard: Sequence[Opinion], told_apart: Sequence[Discrimination]) -> dict[str, Any]:
+    """What listeners said, for summary.json."""
+    ratings = [{name: value for name, value in asdict(each).items() if name != "stimulus"} for each in heard]
+    return {
+        "listeners": [asdict(each.stimulus) | rating for each, rating in zip(heard, ratings, strict=True)],
+        "abx": [asdict(each) for each in told_apart],
+    }
 
 
 def _facts(

@@ -7,7 +7,8 @@ from scipy.stats import ttest_1samp
 
 from vqcodec.cli import main
 from vqcodec.errors import ConfigError
-from vqcodec.evaluation.listeners import ANCHOR, ORIGINAL, opinions, read_listeners
+from vqcodec.evaluation.listening.listeners import opinions, read_listeners
+from vqcodec.evaluation.listening.stimulus import ANCHOR, MID_ANCHOR, ORIGINAL
 from vqcodec.evaluation.report.tables import opinions_rows
 from vqcodec.evaluation.run import Comparison, evaluate
 
@@ -59,8 +60,8 @@ def test_the_interval_is_student_s_over_the_means_of_listeners(write):
     said["l60"]["scores"] += rows_of("opus", [10, 10, 60], 6)[2:]
     said["deaf"] = scores_of(original=(10,) * 10, opus=(0,) * 10)
     found = opinions(read_listeners(write(**said)))
-    assert [opinion.codec for opinion in found] == [ORIGINAL, "opus", ANCHOR]
-    heard = {(opinion.codec, opinion.kbps_asked): opinion for opinion in found}
+    assert [opinion.stimulus.codec for opinion in found] == [ORIGINAL, "opus", ANCHOR]
+    heard = {(opinion.stimulus.codec, opinion.stimulus.kbps_asked): opinion for opinion in found}
     opus = heard["opus", 6]
     low, high = ttest_1samp(means, 0).confidence_interval(0.95)
     assert (opus.mean - opus.half, opus.mean + opus.half) == pytest.approx((low, high))
@@ -76,6 +77,41 @@ def test_one_listener_has_a_mean_and_no_interval(write):
         ["opus @ 6", "70.0", "1", "10"],
         [ANCHOR, "20.0", "1", "10"],
     ]
+
+
+def test_a_codec_that_is_called_like_the_reference_or_the_anchor_is_none(write):
+    """Roles tell: its low and high scores leave nobody out, and it has a row of its own."""
+    roles = {ORIGINAL: "reference", ANCHOR: "anchor", "opus": "codec"}
+    said = scores_of()
+    for row in said["scores"]:
+        row["role"] = roles[row["codec"]]
+    said["scores"] += [row | {"role": "codec"} for row in [*rows_of(ORIGINAL, [5] * 10), *rows_of(ANCHOR, [95] * 10)]]
+    (listener,) = read_listeners(write(a=said))
+    assert listener.fault is None
+    assert [row[:2] for row in opinions_rows(opinions([listener]))[1:]] == [
+        [ORIGINAL, "100.0"],
+        [f"{ANCHOR} (a codec)", "95.0"],
+        ["opus @ 6", "70.0"],
+        [ANCHOR, "20.0"],
+        [f"{ORIGINAL} (a codec)", "5.0"],
+    ]
+
+
+def test_who_has_two_files_counts_once(write):
+    """With the mean of both, as the interval is over people; a file without a name is somebody of its own."""
+    said = {name: scores_of(opus=(score,) * 10) for name, score in (("a", 60), ("b", 70), ("c", 90))}
+    for name in "ab":
+        said[name]["listener"] = "Eve"
+    opus = next(each for each in opinions(read_listeners(write(**said))) if each.stimulus.codec == "opus")
+    assert (opus.mean, opus.listeners, opus.ratings) == (77.5, 2, 30)
+
+
+def test_the_mid_anchor_has_a_mean_and_leaves_nobody_out(write):
+    said = scores_of()
+    said["scores"] += [row | {"role": "mid_anchor"} for row in rows_of(MID_ANCHOR, [100] * 10)]
+    (listener,) = read_listeners(write(a=said))
+    assert listener.fault is None
+    assert [MID_ANCHOR, "100.0", "1", "10"] in opinions_rows(opinions([listener]))
 
 
 @pytest.mark.parametrize(

@@ -12,47 +12,52 @@ from typing import Any
 import numpy as np
 
 from vqcodec.errors import ConfigError
+from vqcodec.evaluation.listening.abx import AbxTest, parse_abx
+from vqcodec.evaluation.listening.stimulus import ANCHOR_ROLE, REFERENCE_ROLE, Stimulus, parse_stimulus
 from vqcodec.evaluation.results import check_texts
 from vqcodec.texts import read_json_object
 
-ORIGINAL = "original"
-"""The codec of the hidden reference."""
-ANCHOR = "3.5 kHz low-pass"
-"""The codec of the anchor."""
 _GOOD = 90
 _MOST_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class Rating:
-    """One score, 0 to 100, of one rendering of a clip; of the hidden reference and the anchor too."""
+    """One score, 0 to 100, of one rendering of a clip; of the hidden reference and the anchors too."""
 
     clip: str
-    codec: str
-    condition: str
-    kbps_asked: float | None
+    stimulus: Stimulus
     score: float
 
 
 @dataclass(frozen=True)
 class Listener:
-    """What one file holds; `name` is that of the file without its suffix."""
+    """What one file holds: ratings, or an ABX test. `name` is that of the file without its suffix.
+
+    person: who is meant to have listened, of whom there may be several files; the page asks for it
+    is_trained: whether everything was heard with its name before; None: the file does not say
+    """
 
     name: str
-    ratings: Sequence[Rating]
+    person: str
+    ratings: Sequence[Rating] = ()
+    abx: AbxTest | None = None
+    is_trained: bool | None = None
 
     @property
     def fault(self) -> str | None:
-        """Tell why BS.1534-3 leaves this listener out, None where it does not."""
-        for codec, is_wrong, said in (
-            (ORIGINAL, lambda score: score < _GOOD, f"the hidden reference below {_GOOD}"),
-            (ANCHOR, lambda score: score > _GOOD, f"the anchor above {_GOOD}"),
+        """Tell why this listener is left out, by BS.1534-3 or `AbxTest.fault`; None where that is not so."""
+        if self.abx is not None:
+            return self.abx.fault
+        for role, is_wrong, said in (
+            (REFERENCE_ROLE, lambda score: score < _GOOD, f"the hidden reference below {_GOOD}"),
+            (ANCHOR_ROLE, lambda score: score > _GOOD, f"the anchor above {_GOOD}"),
         ):
-            scores = [rating.score for rating in self.ratings if rating.codec == codec]
+            scores = [rating.score for rating in self.ratings if rating.stimulus.role == role]
             wrong = sum(map(is_wrong, scores))
             if wrong > _MOST_SHARE * len(scores):
                 return f"rated {said} in {wrong} of {len(scores)} clips"
-        if not any(rating.codec == ORIGINAL for rating in self.ratings):
+        if not any(rating.stimulus.role == REFERENCE_ROLE for rating in self.ratings):
             return "rated no hidden reference"
         return None
 
@@ -64,9 +69,7 @@ class Opinion:
     half: of the 95 % interval over listeners, by Student's t; NaN for one of them.
     """
 
-    codec: str
-    condition: str
-    kbps_asked: float | None
+    stimulus: Stimulus
     mean: float
     half: float
     listeners: int
@@ -76,17 +79,18 @@ class Opinion:
 def read_listeners(folder: Path) -> list[Listener]:
     """Return a listener for each .json file of `folder`, as the page of an evaluation downloads them, by name.
 
-    Raises ConfigError for a folder without any, for another kind of file, and for two files of the same scores.
+    Raises ConfigError for a folder without any, for another kind of file, and for two files of the same test.
     """
     listeners: list[Listener] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
             values = read_json_object(path)
             check_texts(values)
-            listener = Listener(path.stem, _ratings(values))
+            listener = _listener(path.stem, values)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{path}: no scores of a blind test ({error}); remove it from the folder") from None
-        same = next((other for other in listeners if other.ratings == listener.ratings), None)
+        said = listener.ratings, listener.abx
+        same = next((other for other in listeners if (other.ratings, other.abx) == said), None)
         if same is not None:
             raise ConfigError(f"{path}: has the scores of {same.name}.json; remove one of the two")
         listeners.append(listener)
@@ -97,16 +101,15 @@ def read_listeners(folder: Path) -> list[Listener]:
 
 def opinions(listeners: Iterable[Listener]) -> list[Opinion]:
     """Compute the mean of each codec, rate and condition over those listeners who are not left out, the best first."""
-    scores: dict[tuple[str, str, float | None], dict[str, list[float]]] = {}
+    scores: dict[Stimulus, dict[str, list[float]]] = {}
     for listener in listeners:
         for rating in listener.ratings if listener.fault is None else ():
-            key = rating.codec, rating.condition, rating.kbps_asked
-            scores.setdefault(key, {}).setdefault(listener.name, []).append(rating.score)
+            scores.setdefault(rating.stimulus, {}).setdefault(listener.person, []).append(rating.score)
     found = []
-    for key, by_listener in scores.items():
+    for stimulus, by_listener in scores.items():
         means = np.array([np.mean(each) for each in by_listener.values()])
         count = sum(map(len, by_listener.values()))
-        found.append(Opinion(*key, float(means.mean()), _half(means), len(means), count))
+        found.append(Opinion(stimulus, float(means.mean()), _half(means), len(means), count))
     return sorted(found, key=lambda opinion: -opinion.mean)
 
 
@@ -118,25 +121,35 @@ def _half(means: Any) -> float:
     return float(t.ppf(0.975, count - 1) * np.std(means, ddof=1) / math.sqrt(count)) if count > 1 else math.nan
 
 
+def _listener(name: str, values: dict[str, Any]) -> Listener:
+    """What the values of a file say. Raises ValueError, TypeError, KeyError."""
+    is_trained, person = values.get("trained"), values.get("listener") or name
+    if not isinstance(person, str):
+        raise TypeError(f"the listener {person!r:.60} is no text")
+    if not isinstance(is_trained, bool | None):
+        raise TypeError(f"trained {is_trained!r:.20} is none of true and false")
+    if values.get("method") == "ABX" and isinstance(values.get("trials"), list):
+        return Listener(name, person, abx=parse_abx(values), is_trained=is_trained)
+    return Listener(name, person, _ratings(values), is_trained=is_trained)
+
+
 def _ratings(values: dict[str, Any]) -> list[Rating]:
     """The scores of a file that were given. Raises ValueError, TypeError, KeyError."""
     if values.get("method") != "MUSHRA" or not isinstance(values["scores"], list):
-        raise ValueError("its method is not MUSHRA, or it has no list of scores")
+        raise ValueError("its method is not MUSHRA with a list of scores, or ABX with one of trials")
     ratings = []
     for row in values["scores"]:
-        score, kbps = row["score"], row.get("kbps_asked")
+        clip, score = row["clip"], row["score"]
         if score is None:
             continue
-        texts = row["clip"], row["codec"], row.get("condition", "")
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"{texts!r:.60} are no texts")
+        if not isinstance(clip, str):
+            raise TypeError(f"{clip!r:.60} is no text")
+        stimulus = parse_stimulus(row)
         if type(score) not in (int, float) or not 0 <= score <= 100:
             raise ValueError(f"the score {score!r:.20} is none of 0 to 100")
-        if kbps is not None and (type(kbps) not in (int, float) or not 0 < kbps < 1e6):
-            raise ValueError(f"kbps_asked {kbps!r:.20} cannot be")
-        ratings.append(Rating(*texts, kbps, float(score)))
+        ratings.append(Rating(clip, stimulus, float(score)))
     if not ratings:
         raise ValueError("nothing was rated")
-    if len({(r.clip, r.codec, r.condition, r.kbps_asked) for r in ratings}) < len(ratings):
+    if len({(rating.clip, rating.stimulus) for rating in ratings}) < len(ratings):
         raise ValueError("a rendering is rated twice")
     return ratings

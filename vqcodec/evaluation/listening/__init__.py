@@ -1,0 +1,1 @@
+"""What listeners of the page's blind tests said, read back."""
