@@ -28,6 +28,12 @@ test("packets that are lost, late, repeated, damaged or of another stream give w
   }
 });
 
+test("what are no depths is refused", () => {
+  const sender = new Packetizer();
+  for (const codes of [[-1, -1], [1, -1, 1], [-1, 1]])
+    assert.throws(() => sender.push({ codes: Int32Array.from(codes), layers: codes.length, frames: 1 }), RangeError);
+});
+
 test("what is no packet is damaged", () => {
   const receiver = new Depacketizer();
   for (const length of [0, 1, 5, 6, 20]) assert.deepEqual(receiver.push(new Uint8Array(length)), []);

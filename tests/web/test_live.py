@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vqcodec
+from vqcodec.bitstream.binary import crc16
 from vqcodec.web.folder import write_page
 
 ROOT = Path(__file__).parents[2]
@@ -41,11 +42,30 @@ def disturbed(packets, random):
     return [kept[at] for at in np.argsort(order, kind="stable")]
 
 
-def test_packets_in_javascript_are_those_of_the_package(tmp_path, node):
+def resealed(packets, random):
+    """Packets of which one of the first twelve bytes is changed, and the checksum is right all the same."""
+    for packet in packets:
+        body = bytearray(packet[:-2])
+        body[random.integers(0, min(len(body), 12))] = random.choice([0, 1, 2, 3, 6, 16, 255])
+        yield bytes(body) + crc16(bytes([10, *body])).to_bytes(2, "little")
+
+
+def with_depths(codes, random):
+    """Codes [C, K, n] of depths that change, and are the same in all channels for a while."""
+    channels, layers, frames = codes.shape
+    depths = random.integers(1, layers + 1, (channels, frames // 3 + 1)).repeat(3, axis=1)[:, :frames]
+    depths[:, : frames // 4] = depths[:1, : frames // 4]
+    return np.where(np.arange(layers)[:, None] < depths[:, None], codes, -1)
+
+
+@pytest.mark.parametrize("has_depths", [False, True])
+def test_packets_in_javascript_are_those_of_the_package(tmp_path, node, has_depths):
     random = np.random.default_rng(0)
     cases = {"sent": [], "received": []}
     for channels, frames_per_packet, redundancy, layers in ((1, 1, 0, 1), (1, 1, 2, 2), (2, 1, 3, 12), (1, 4, 5, 1)):
         codes = random.integers(0, 1024, (channels, 6, 400))
+        if has_depths:
+            codes = with_depths(codes, random)
         options = {"redundancy": redundancy, "layers": layers, "first_frame": 65500}
         packets = vqcodec.Packetizer(frames_per_packet=frames_per_packet, **options).push(codes)
         if frames_per_packet == 1:
@@ -53,7 +73,8 @@ def test_packets_in_javascript_are_those_of_the_package(tmp_path, node):
             sent = {"options": about, "codes": codes.tolist(), "packets": [packet.hex() for packet in packets]}
             cases["sent"].append(sent)
         far = packets[:50] + packets[340:] + packets[60:80]  # a jump of 290 frames ahead, and back
-        for came in (disturbed(packets, random), far, disturbed(far, random)):
+        bent = [*packets[:20], *resealed(packets, random)]
+        for came in (disturbed(packets, random), far, disturbed(far, random), bent):
             frames, counts = received(came, channels)
             received_case = {"channels": channels, "packets": [each.hex() for each in came], "frames": frames}
             cases["received"].append(received_case | {"counts": counts})

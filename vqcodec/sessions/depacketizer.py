@@ -2,11 +2,15 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vqcodec.arrays import StoredCodes
 from vqcodec.errors import BitstreamError
 from vqcodec.frames import whole_number
-from vqcodec.sessions.packets import MAX_CODEBOOKS, NUMBERS, Packet, bits_of, from_bytes
+from vqcodec.sessions.packets import MAX_CODEBOOKS, NUMBERS, Packet, bits_of, depths_of, from_bytes
 
 MAX_GAP_FRAMES = 250
 """Frames that one packet may lie ahead of the stream (5 s at 50 frames/s), or behind it, and still belong to it."""
@@ -14,6 +18,9 @@ MAX_GAP_FRAMES = 250
 
 class Depacketizer:
     """Packets as they arrive in, what `DecodeSession.push` takes out, in order: codes [C, K, n], None for a lost frame.
+
+    Frames of varied depth come with as many codebooks as they have, those of a packet apart where that changes. Only
+    where channels of a frame have different depths, K is the most of them, and codes, int32, are -1 where one has none.
 
     A lost packet is waited for until more than `reorder_packets` behind it have come: nothing waits without a loss.
     Then what these repeat of its frames is given in their place, with fewer codebooks, and None where they do not.
@@ -109,7 +116,7 @@ class Depacketizer:
             return []
         rest = self.flush()
         self._next = packet.number + packet.codes.shape[2]
-        return [*rest, packet.codes]
+        return [*rest, *_runs(packet.codes)]
 
     def _ready(self, reorder_packets: int) -> list[StoredCodes | None]:
         """What follows directly, and the first packets as long as more than `reorder_packets` wait; none twice."""
@@ -121,8 +128,7 @@ class Depacketizer:
             ready += map(self._missing, range(self._next, start))
             codes = self._waiting.pop(start).codes[:, :, max(0, self._next - start) :]
             self._next = max(self._next, start) + codes.shape[2]
-            if codes.shape[2]:
-                ready.append(codes)
+            ready += _runs(codes)
         return ready
 
     def _missing(self, frame: int) -> StoredCodes | None:
@@ -131,10 +137,22 @@ class Depacketizer:
         for start, packet in self._waiting.items():
             index = frame - start + packet.before.shape[2]
             if 0 <= index < packet.before.shape[2]:
-                copies.append(packet.before[:, :, index : index + 1])
+                copies += _runs(packet.before[:, :, index : index + 1])
         self.recovered_frames += bool(copies)
         self.lost_frames += not copies
         return max(copies, key=lambda copy: copy.shape[1], default=None)
+
+
+def _runs(codes: NDArray[Any]) -> list[NDArray[Any]]:
+    """Codes [C, K, n], -1 above the depth of a frame, in pieces of frames that are as deep, cut to that."""
+    if not codes.shape[2]:
+        return []
+    if codes.min() >= 0:
+        return [codes.astype(np.uint16, copy=False)]
+    depths = depths_of(codes)
+    changes = np.flatnonzero((depths[:, 1:] != depths[:, :-1]).any(axis=0)) + 1
+    cut = [piece[:, : depths_of(piece).max()] for piece in np.split(codes, changes, axis=2)]
+    return [piece if piece.min() < 0 else piece.astype(np.uint16) for piece in cut]
 
 
 def depacketize(packets: Iterable[bytes], depacketizer: Depacketizer | None = None) -> Iterator[StoredCodes | None]:

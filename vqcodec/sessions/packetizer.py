@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.arrays import StoredCodes
+from vqcodec.arrays import NO_CODE, are_depths
 from vqcodec.frames import whole_number
 from vqcodec.sessions.packets import (
     MAX_CHANNELS,
@@ -14,6 +14,7 @@ from vqcodec.sessions.packets import (
     MAX_REDUNDANCY,
     Packet,
     bits_of,
+    depths_of,
     to_bytes,
 )
 
@@ -29,6 +30,7 @@ def packetize(
 ) -> list[bytes]:
     """Make the packets of codes [C, K, n] of one stream: integers below `codebook_size`, 1 to 16 channels, any n.
 
+    Frames may have fewer codes, 1 or more: -1 from a codebook on, as encoders of varied depth give them.
     The last packet has the frames that are left. `first_frame` is the number of the first of them in the stream; a
     caller who pushes and sends takes a `Packetizer`, which counts, and says what `redundancy` and `layers` are.
     Raises ValueError for other shapes and codes, and for values out of range.
@@ -46,9 +48,10 @@ def packetize(
 class Packetizer:
     """Codes of one stream in, as they are encoded; packets out, to be sent.
 
-    `frames_per_packet` frames, 1 to 16, share 6 bytes and are lost together. Each packet repeats the lowest `layers`
-    codebooks, 1 to 16 (all where a frame has no more), of the `redundancy` frames before it, 0 to 16: at least
-    `frames_per_packet` of them bring back a lost packet, and twice as many two in a row. See the module for the bytes.
+    `frames_per_packet` frames, 1 to 16, share 6 bytes and are lost together; 3 more, and the depths, where frames or
+    channels of a packet have different depths. Each packet repeats the lowest `layers` codebooks, 1 to 16 (all where a
+    frame has no more), of the `redundancy` frames before it, 0 to 16: at least `frames_per_packet` of them bring back a
+    lost packet, and twice as many two in a row. See the module for the bytes.
     Raises ValueError for values out of range.
     """
 
@@ -67,19 +70,20 @@ class Packetizer:
         self.redundancy = _in_range("redundancy", redundancy, 0, MAX_REDUNDANCY)
         self.layers = _in_range("layers", layers, 1, MAX_REDUNDANCY)
         self._number = whole_number(first_frame, "first_frame")
-        self._waiting: StoredCodes | None = None
-        self._before: StoredCodes | None = None
+        self._waiting: NDArray[np.int32] | None = None
+        self._before = np.zeros((0, self.layers, 0), np.int32)
 
     def push(self, codes: NDArray[Any]) -> list[bytes]:
         """Return the packets that are full with codes [C, K, n]: integers below `codebook_size`, any n.
 
-        K may change from push to push, which ends a packet. Raises ValueError for other shapes and codes.
+        Codes of a frame may be -1 from the second codebook or a higher one on, which takes less room. K may change
+        from push to push, which ends a packet. Raises ValueError for other shapes and codes.
         """
         self._check(codes)
         packets = []
         if self._waiting is not None and self._waiting.shape[:2] != codes.shape[:2]:
             packets += self.flush()
-        codes = codes.astype(np.uint16)
+        codes = codes.astype(np.int32)
         if self._waiting is not None:
             codes = np.concatenate((self._waiting, codes), axis=2)
         full = codes.shape[2] // self.frames_per_packet * self.frames_per_packet
@@ -100,18 +104,28 @@ class Packetizer:
             raise TypeError(f"codes are a {type(codes).__name__}, expected an array of numpy, as tensor.numpy() makes")
         if codes.ndim != 3 or not 1 <= codes.shape[0] <= MAX_CHANNELS or not 1 <= codes.shape[1] <= MAX_CODEBOOKS:
             raise ValueError(f"codes have shape {codes.shape}, expected [1..{MAX_CHANNELS}, 1..{MAX_CODEBOOKS}, n]")
-        if codes.dtype.kind not in "iu" or (codes.size and not 0 <= codes.min() <= codes.max() < self.codebook_size):
-            raise ValueError(f"codes are not integers in 0..{self.codebook_size - 1}")
+        if codes.dtype.kind not in "iu" or (
+            codes.size and not NO_CODE <= codes.min() <= codes.max() < self.codebook_size
+        ):
+            raise ValueError(f"codes are not integers in 0..{self.codebook_size - 1}, or {NO_CODE} above a depth")
+        if codes.size and codes[:, 0].min() < 0:
+            raise ValueError("a frame has no code, expected one or more")
+        if not are_depths(codes):
+            raise ValueError(f"a frame has a code above one that is {NO_CODE}, which is not a depth")
 
-    def _packet(self, codes: StoredCodes) -> bytes:
+    def _packet(self, codes: NDArray[np.int32]) -> bytes:
         """The bytes of the next frames; they then are among those before."""
-        lowest = codes[:, : self.layers]
-        before = self._before
-        if before is None or len(before) != len(codes):
-            before = lowest[:, :, :0]
+        codes = codes[:, : depths_of(codes).max()]
+        if len(self._before) != len(codes):
+            self._before = np.zeros((len(codes), self.layers, 0), np.int32)
+        before, its = self._before, depths_of(self._before)
+        if its.size:
+            # Where the frames have one depth, it costs more to say how much of each is repeated than to repeat less.
+            before = before[:, : its.max() if codes.min() < 0 else its.min()]
         data = to_bytes(Packet(self._number, codes, before), self._bits)
-        shared = min(before.shape[1], lowest.shape[1]) if before.shape[2] else lowest.shape[1]
-        joined = np.concatenate((before[:, :shared], lowest[:, :shared]), axis=2)
+        lowest = np.full((len(codes), self.layers, codes.shape[2]), NO_CODE, np.int32)
+        lowest[:, : codes.shape[1]] = codes[:, : self.layers]
+        joined = np.concatenate((self._before, lowest), axis=2)
         self._before = joined[:, :, max(0, joined.shape[2] - self.redundancy) :].copy()
         self._number += codes.shape[2]
         return data

@@ -15,10 +15,25 @@ a receiver puts them in the place of frames that are lost. It has 2 bytes and L 
 of 3 codebooks and one of 1. Receivers that know nothing of it take such packets for damaged.
 
     2       1      0
-    4       1      num_codebooks K, 1 to 255; 0 is reserved for other layouts
+    4       1      num_codebooks K, 1 to 255; 0: with depths, see below
     5       1      high four bits: L - 1; low four bits: r - 1
     6       ..     the codes as above, then without a gap for codebook 0 .. L - 1, channel 0 .. C - 1, frame -r .. -1
                    its code; then zero bits up to a whole byte: ceil((K * n + L * r) * C * bits / 8)
+
+Frames of varied depth have codes in their lowest codebooks only. Where all in a packet are as deep as each other, it is
+as above, K their depth: one frame of one channel costs nothing more. Else it has 3 bytes and the depths more. Receivers
+that know nothing of it take such packets for damaged.
+
+    2       1      0
+    4       1      0
+    5       1      K, the most of the depths below, 2 to 255
+    6       1      frames that are repeated r, 0 to 16
+    7       ..     for channel 0 .. C - 1, frame 0 .. n - 1 its depth, 1 to K, in as many bits as K has, most
+                   significant bit first, without gaps; then for channel 0 .. C - 1, frame -r .. -1 how many codebooks
+                   of it are repeated, likewise; then zero bits up to a whole byte. 0 is reserved, and so are depths
+                   that are all the same where those that are repeated are so too
+    ..      ..     the codes as above, first of the n frames and then of the r, each in its lowest codebooks only; then
+                   zero bits up to a whole byte
 
 What stays the same in a stream is signalled once, outside the packets (in SDP, say): the model, by its fingerprint,
 with its codebook_size (bits = ceil(log2(codebook_size))), and the channels. K, L and r may change with every packet.
@@ -28,10 +43,12 @@ sequence number counts packets, not the frames that are lost with one. The check
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vqcodec.arrays import StoredCodes
+from vqcodec.arrays import NO_CODE
 from vqcodec.bitstream.binary import bytes_to_uint, crc16, uint_to_bytes
 from vqcodec.bitstream.payload import layer_bytes, pack_codes, unpack_codes
 from vqcodec.errors import BitstreamError, DamagedError, TruncatedError
@@ -47,6 +64,7 @@ NUMBERS = 1 << 16
 """Numbers of frames; then they begin again."""
 _HEAD_BYTES = 4
 _REDUNDANT_HEAD_BYTES = 6
+_VARIED_HEAD_BYTES = 7
 _CRC_BYTES = 2
 OVERHEAD_BYTES = _HEAD_BYTES + _CRC_BYTES
 """Bytes beside its codes, of a packet that repeats nothing."""
@@ -54,11 +72,14 @@ OVERHEAD_BYTES = _HEAD_BYTES + _CRC_BYTES
 
 @dataclass(frozen=True)
 class Packet:
-    """Codes [C, K, n] from frame `number` on, and the lowest codebooks of the frames `before` it, [C, L, r], r >= 0."""
+    """Codes [C, K, n] from frame `number` on, and the lowest codebooks of the frames `before` it, [C, L, r], r >= 0.
+
+    -1 from the depth of a frame on, which is 1 or more; K and L are the most of the depths.
+    """
 
     number: int
-    codes: StoredCodes
-    before: StoredCodes
+    codes: NDArray[Any]
+    before: NDArray[Any]
 
 
 def bits_of(codebook_size: int) -> int:
@@ -69,19 +90,29 @@ def bits_of(codebook_size: int) -> int:
     return bits_per_code(codebook_size)
 
 
+def depths_of(codes: NDArray[Any]) -> NDArray[np.int64]:
+    """Count the codes of each frame of codes [C, K, n], -1 above its depth: int64 [C, n]."""
+    depths: NDArray[np.int64] = (codes >= 0).sum(axis=1)
+    return depths
+
+
 def to_bytes(packet: Packet, bits: int) -> bytes:
-    """Make the bytes of a packet, in the first layout where it repeats nothing."""
+    """Make the bytes of a packet, in the first layout that can hold it."""
     channels, num_codebooks, frames = packet.codes.shape
     _, layers, repeated = packet.before.shape
     frame_number, shape = uint_to_bytes(packet.number % NUMBERS, 2), (channels - 1) << 4 | (frames - 1)
-    if repeated:
+    # By codebook, channel, frame.
+    codes = np.concatenate([part.transpose(1, 0, 2).ravel() for part in (packet.codes, packet.before)])
+    if codes.min() < 0:
+        most = max(num_codebooks, layers if repeated else 0)
+        depths = np.concatenate([depths_of(part).ravel() for part in (packet.codes, packet.before)])
+        head = frame_number + bytes([0, shape, 0, most, repeated]) + _packed(depths, most.bit_length())
+        codes = codes[codes >= 0]
+    elif repeated:
         head = frame_number + bytes([0, shape, num_codebooks, (layers - 1) << 4 | (repeated - 1)])
     else:
         head = frame_number + bytes([num_codebooks, shape])
-    # By codebook, channel, frame.
-    codes = [part.transpose(1, 0, 2).ravel() for part in (packet.codes, packet.before)]
-    _, payload = pack_codes(np.concatenate(codes).reshape(1, 1, -1), bits)
-    body = head + payload
+    body = head + _packed(codes, bits)
     return body + _checksum(body, bits)
 
 
@@ -95,6 +126,8 @@ def from_bytes(data: bytes, bits: int) -> Packet:
     num_codebooks, channels, frames = body[2], (body[3] >> 4) + 1, (body[3] & 0xF) + 1
     head_bytes, layers, repeated = _HEAD_BYTES, 1, 0
     if num_codebooks == 0 and len(body) >= _REDUNDANT_HEAD_BYTES:
+        if body[4] == 0:
+            return _varied_from_bytes(body, bits, channels, frames)
         head_bytes, num_codebooks = _REDUNDANT_HEAD_BYTES, body[4]
         layers, repeated = (body[5] >> 4) + 1, (body[5] & 0xF) + 1
     primary, redundant = num_codebooks * channels * frames, layers * channels * repeated
@@ -106,6 +139,44 @@ def from_bytes(data: bytes, bits: int) -> Packet:
         codes[:primary].reshape(num_codebooks, channels, frames).transpose(1, 0, 2),
         codes[primary:].reshape(layers, channels, repeated).transpose(1, 0, 2),
     )
+
+
+def _varied_from_bytes(body: bytes, bits: int, channels: int, frames: int) -> Packet:
+    """Read a packet with depths, without its checksum."""
+    most, repeated = body[5], body[6] if len(body) >= _VARIED_HEAD_BYTES else MAX_REDUNDANCY + 1
+    primary, depth_bits = channels * frames, most.bit_length()
+    count = primary + channels * repeated
+    codes_at = _VARIED_HEAD_BYTES + layer_bytes(count, depth_bits)
+    if most == 0 or repeated > MAX_REDUNDANCY or len(body) < codes_at:
+        raise BitstreamError(f"a packet of {len(body) + _CRC_BYTES} bytes cannot hold {count} depths up to {most}")
+    depths = unpack_codes([body[_VARIED_HEAD_BYTES:codes_at]], depth_bits, channels=1, frames=count).ravel()
+    primary_depths = depths[:primary].reshape(channels, frames)
+    redundant_depths = depths[primary:].reshape(channels, repeated)
+    is_varied = any(np.ptp(part) > 0 for part in (primary_depths, redundant_depths) if part.size)
+    if depths.min() == 0 or depths.max() != most or not is_varied:
+        raise BitstreamError(f"a packet with depths has such as no packet has: {depths.min()} to {depths.max()}")
+    total, primary_codes = int(depths.sum()), int(primary_depths.sum())
+    if len(body) != codes_at + layer_bytes(total, bits):
+        raise BitstreamError(f"a packet of {len(body) + _CRC_BYTES} bytes cannot hold {total} codes of {bits} bits")
+    codes = unpack_codes([body[codes_at:]], bits, channels=1, frames=total).ravel()
+    return Packet(
+        bytes_to_uint(body[:2]),
+        _placed(codes[:primary_codes], primary_depths),
+        _placed(codes[primary_codes:], redundant_depths),
+    )
+
+
+def _placed(codes: NDArray[Any], depths: NDArray[Any]) -> NDArray[np.int32]:
+    """Codes by codebook, channel, frame of depths [C, n] as [C, K, n], -1 above each depth."""
+    is_code = np.arange(depths.max(initial=1))[:, None, None] < depths
+    placed = np.full(is_code.shape, NO_CODE, np.int32)
+    placed[is_code] = codes
+    return placed.transpose(1, 0, 2)
+
+
+def _packed(values: NDArray[Any], bits: int) -> bytes:
+    _, payload = pack_codes(values.astype(np.uint16).reshape(1, 1, -1), bits)
+    return payload
 
 
 def _checksum(body: bytes, bits: int) -> bytes:

@@ -7,16 +7,22 @@ import { packFixed } from "./writer.js";
 
 /** @typedef {import("./codec.js").Block} Block Of one frame here; without layers where it is lost. */
 /** @typedef {{number: number, frames: Block[], before: Block[]}} Packet `before`: the lowest codes of earlier frames. */
+// A frame has as many layers as the deepest of its channels; codes are -1 above the depth of another.
 
 const NUMBERS = 65536; // of frames; then they begin again
 const MAX_GAP_FRAMES = 250;
 const HEAD_BYTES = 4;
 const REDUNDANT_HEAD_BYTES = 6;
+const VARIED_HEAD_BYTES = 7;
+const MAX_REDUNDANCY = 16;
 const CRC_BYTES = 2;
 /** @type {Block} */
 const LOST = { codes: new Int32Array(), layers: 0, frames: 1 };
 
-/** Codes in, a packet a frame out, which repeats the lowest `layers` codebooks of the `redundancy` frames before, 0 to 16. */
+/**
+ * Codes in, -1 above the depth of a frame, a packet a frame out, which repeats the lowest `layers` codebooks of the
+ * `redundancy` frames before, 0 to 16.
+ */
 export class Packetizer {
   /** @param {{channels?: number, codebookSize?: number, redundancy?: number, layers?: number, firstFrame?: number}} [options] */
   constructor({ channels = 1, codebookSize = 1024, redundancy = 0, layers = 1, firstFrame = 0 } = {}) {
@@ -32,24 +38,34 @@ export class Packetizer {
   /** @type {Block[]} */
   #before = [];
 
-  /** Return the packets of the next frames, with their first `numCodebooks` codebooks. @param {Block} block */
+  /**
+   * Return the packets of the next frames, with their first `numCodebooks` codebooks. Throws RangeError where codes are
+   * -1 and no depths. @param {Block} block
+   */
   push(block, numCodebooks = block.layers) {
     return framesOf(block, this.channels, numCodebooks).map((frame) => this.#packet(frame));
   }
 
   /** @param {Block} frame */
   #packet(frame) {
-    const before = this.#before;
-    const layers = Math.min(this.layers, frame.layers);
-    const shape = (this.channels - 1) << 4;
+    const { channels } = this;
+    const least = Math.min(...this.#before.flatMap((each) => depthsOf(each, channels)));
+    const own = depthsOf(frame, channels);
+    if (own.includes(0) || codesIn(frame) !== own.reduce((sum, depth) => sum + depth, 0))
+      throw new RangeError("codes may be -1 above the depth of a frame only, which is 1 or more");
+    const isVaried = frame.codes.includes(-1);
+    const before = isVaried ? this.#before : this.#before.flatMap((each) => framesOf(each, channels, least));
+    const shape = (channels - 1) << 4;
     const head = [...littleEndian(this.#number % NUMBERS, 2)];
-    if (before.length) head.push(0, shape, frame.layers, ((before[0].layers - 1) << 4) | (before.length - 1));
+    if (isVaried) {
+      const depths = [...own, ...byChannel(before.map((each) => depthsOf(each, channels)), channels)];
+      const most = Math.max(...depths);
+      head.push(0, shape, 0, most, before.length, ...packFixed([Int32Array.from(depths)], bitLength(most)));
+    } else if (before.length) head.push(0, shape, frame.layers, ((least - 1) << 4) | (before.length - 1));
     else head.push(frame.layers, shape);
-    const codes = [...byCodebook([frame], this.channels), ...byCodebook(before, this.channels)];
+    const codes = [...byCodebook([frame], channels), ...byCodebook(before, channels)];
     const body = Uint8Array.from([...head, ...packFixed([Int32Array.from(codes)], this.#bits)]);
-    const [lowest] = framesOf(frame, this.channels, layers);
-    const shared = Math.min(layers, before[0]?.layers ?? layers);
-    const all = [...before, lowest].flatMap((each) => framesOf(each, this.channels, shared));
+    const all = [...this.#before, ...framesOf(frame, channels, this.layers)];
     this.#before = all.slice(Math.max(0, all.length - this.redundancy));
     this.#number++;
     return Uint8Array.from([...body, ...checksum(body, this.#bits)]);
@@ -172,6 +188,7 @@ function fromBytes(data, bits, channels) {
     throw new VqcError("the checksum of a packet does not match: it is damaged or of another kind");
   const count = (body[3] & 15) + 1;
   const isRedundant = body[2] === 0 && body.length >= REDUNDANT_HEAD_BYTES;
+  if (isRedundant && !body[4]) return variedFromBytes(body, bits, channels);
   const layers = isRedundant ? body[4] : body[2];
   const [lowest, repeated] = isRedundant ? [(body[5] >> 4) + 1, (body[5] & 15) + 1] : [1, 0];
   const [own, others] = [layers * channels * count, lowest * channels * repeated];
@@ -186,6 +203,41 @@ function fromBytes(data, bits, channels) {
   };
 }
 
+/**
+ * Read a packet with depths, without its checksum.
+ * @param {Uint8Array} body @param {number} bits @param {number} channels @returns {Packet}
+ */
+function variedFromBytes(body, bits, channels) {
+  const count = (body[3] & 15) + 1;
+  const [most, repeated] = [body[5], body.length < VARIED_HEAD_BYTES ? MAX_REDUNDANCY + 1 : body[6]];
+  const depthBits = bitLength(most);
+  const own = channels * count;
+  const all = own + channels * repeated;
+  const codesAt = VARIED_HEAD_BYTES + Math.ceil((all * depthBits) / 8);
+  if ((body[3] >> 4) + 1 !== channels || !most || repeated > MAX_REDUNDANCY || body.length < codesAt)
+    throw new VqcError(`a packet of ${body.length + CRC_BYTES} bytes cannot hold ${all} depths up to ${most}`);
+  const depths = unpackFixed(body.subarray(VARIED_HEAD_BYTES, codesAt), all, depthBits);
+  const parts = [depths.subarray(0, own), depths.subarray(own)];
+  if (depths.includes(0) || Math.max(...depths) !== most || parts.every((part) => part.every((depth) => depth === part[0])))
+    throw new VqcError("a packet with depths has such as no packet has");
+  const total = depths.reduce((sum, depth) => sum + depth, 0);
+  if (body.length !== codesAt + Math.ceil((total * bits) / 8))
+    throw new VqcError(`a packet of ${body.length + CRC_BYTES} bytes cannot hold ${total} codes of ${bits} bits`);
+  const codes = unpackFixed(body.subarray(codesAt), total, bits);
+  let next = 0;
+  const [frames, before] = parts.map((part) => {
+    const layers = Math.max(1, ...part);
+    const placed = new Int32Array(layers * part.length).fill(-1);
+    for (let layer = 0; layer < layers; layer++)
+      part.forEach((depth, at) => {
+        if (layer < depth) placed[layer * part.length + at] = codes[next++];
+      });
+    const its = fromCodebooks(placed, { channels, layers, count: part.length / channels });
+    return its.flatMap((frame) => framesOf(frame, channels, layers));
+  });
+  return { number: fromLittleEndian(body.subarray(0, 2)), frames, before };
+}
+
 /** Codes [K, C, n] as frames [C, K, 1]. @param {Int32Array} codes @param {{channels: number, layers: number, count: number}} shape @returns {Block[]} */
 function fromCodebooks(codes, { channels, layers, count }) {
   return Array.from({ length: count }, (_, frame) => {
@@ -196,19 +248,44 @@ function fromCodebooks(codes, { channels, layers, count }) {
 
 /** Frames [C, K, 1] as codes by codebook, channel, frame. @param {Block[]} frames @param {number} channels */
 function byCodebook(frames, channels) {
-  const layers = frames[0]?.layers ?? 0;
+  const most = Math.max(0, ...frames.map(({ layers }) => layers));
   const codes = [];
-  for (let layer = 0; layer < layers; layer++)
+  for (let layer = 0; layer < most; layer++)
     for (let channel = 0; channel < channels; channel++)
-      for (const frame of frames) codes.push(frame.codes[channel * layers + layer]);
+      for (const { codes: its, layers } of frames)
+        if (layer < layers && its[channel * layers + layer] >= 0) codes.push(its[channel * layers + layer]);
   return codes;
 }
 
-/** The frames of a block, one by one, with their first layers. @param {Block} block @param {number} channels @param {number} kept @returns {Block[]} */
+/** The depths of a frame, one of each channel. @param {Block} frame @param {number} channels */
+function depthsOf({ codes, layers }, channels) {
+  return Array.from({ length: channels }, (_, channel) => {
+    const depth = codes.subarray(channel * layers, (channel + 1) * layers).indexOf(-1);
+    return depth < 0 ? layers : depth;
+  });
+}
+
+/** Numbers of each frame and channel, in the order channel, frame. @param {number[][]} rows @param {number} channels */
+const byChannel = (rows, channels) => Array.from({ length: channels }, (_, channel) => rows.map((row) => row[channel])).flat();
+
+/** @param {Block} frame */
+const codesIn = ({ codes }) => codes.reduce((count, code) => count + (code >= 0 ? 1 : 0), 0);
+
+/** @param {number} number */
+const bitLength = (number) => 32 - Math.clz32(number);
+
+/**
+ * The frames of a block, one by one, with as many of their first `kept` layers as one of the channels has.
+ * @param {Block} block @param {number} channels @param {number} kept @returns {Block[]}
+ */
 function framesOf({ codes, layers, frames }, channels, kept) {
   return Array.from({ length: frames }, (_, frame) => {
-    const at = (/** @type {number} */ index) => (Math.floor(index / kept) * layers + (index % kept)) * frames + frame;
-    return { codes: Int32Array.from({ length: channels * kept }, (_, index) => codes[at(index)]), layers: kept, frames: 1 };
+    const at = (/** @type {number} */ channel, /** @type {number} */ layer) => (channel * layers + layer) * frames + frame;
+    let depth = Math.min(kept, layers);
+    const isEmpty = () => Array.from({ length: channels }, (_, channel) => codes[at(channel, depth - 1)]).every((code) => code < 0);
+    while (depth > 1 && isEmpty()) depth--;
+    const code = (/** @type {number} */ index) => codes[at(Math.floor(index / depth), index % depth)];
+    return { codes: Int32Array.from({ length: channels * depth }, (_, index) => code(index)), layers: depth, frames: 1 };
   });
 }
 
