@@ -200,6 +200,7 @@ def test_listeners_of_one_seed_have_files_of_their_own_which_are_read_back(page,
     page.click("#blind")
     for number, name in enumerate(("Ada L. / é", "Eve", "Eve")):
         page.fill("#listener", name)
+        page.evaluate("document.getElementById('listener').value += '\\ud83d'")  # half an emoji
         for clip in (1, 2):
             at = page.evaluate(f"Player.all[{clip - 1}].items.slice(1).findIndex(({{ take }}) => take === 0)")
             page.locator(f".exhibit:nth-child({clip}) .rating input").nth(at).fill(str(98 + number))

@@ -112,7 +112,8 @@ function scored() {
 }
 
 function download(method) {
-  const [listener, time] = [$("listener").value.trim(), new Date().toISOString()];
+  const listener = $("listener").value.replace(/\p{Cs}/gu, "").trim();  // half an emoji, which maxlength may leave
+  const time = new Date().toISOString();
   const said = { title: data.title, method, listener, time, ...(method === "ABX" ? answered() : scored()) };
   const name = [method.toLowerCase(), listener.replace(/[^\p{L}\p{N}]+/gu, "-"), said.seed, time.replace(/[:.]/g, "-")];
   const url = URL.createObjectURL(new Blob([JSON.stringify(said, null, 1)], { type: "application/json" }));
