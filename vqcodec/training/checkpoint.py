@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vqcodec.errors import TrainingError
-from vqcodec.output import output_errors, sync
+from vqcodec.output import atomic_output, make_folder, output_errors, sync
 from vqcodec.texts import read_json_object
 
 KEEP = 2
@@ -45,6 +46,14 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], numbers: d
         for old in _folders(run)[:-KEEP]:
             shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def begin_run(run: Path, config: BaseModel) -> None:
+    """Make the folder of a run, with its config.json, and without leftovers. Raises OutputError."""
+    make_folder(run)
+    remove_leftovers(run)
+    with atomic_output(run / "config.json", force=True) as temporary:
+        Path(temporary).write_text(config.model_dump_json(indent=1), encoding="utf-8")
 
 
 def remove_leftovers(run: Path) -> None:

@@ -52,6 +52,15 @@ def make_fabric(config: Placement, *, may_rest: bool) -> Fabric:
     return fabric
 
 
+def on_any_process(fabric: Fabric, is_so: bool) -> bool:
+    """Tell whether something is so on any process; all of them must ask."""
+    if fabric.world_size == 1:
+        return is_so
+    count = fabric.all_reduce(torch.tensor(float(is_so)), reduce_op="sum")
+    assert isinstance(count, torch.Tensor)
+    return bool(count > 0)
+
+
 class StopRequest:
     """Whether a signal has asked the run to stop after its current step."""
 

@@ -22,12 +22,12 @@ from vqcodec.models.codec import Codec, Reconstruction
 from vqcodec.models.weights import save_weights
 from vqcodec.nn.quantizers.codebook import Learning
 from vqcodec.nn.quantizers.quantizer import Draw
-from vqcodec.output import atomic_output, check_length, make_folder
+from vqcodec.output import check_length
 from vqcodec.training.checkpoint import (
+    begin_run,
     damaged,
     load_checkpoint,
     optimizer_tensors,
-    remove_leftovers,
     restore_optimizer,
     save_checkpoint,
     with_prefix,
@@ -49,7 +49,7 @@ from vqcodec.training.monitoring.validation import (
     log_round_trips,
     validate_codec,
 )
-from vqcodec.training.runtime import StopRequest, make_fabric, stop_signals
+from vqcodec.training.runtime import StopRequest, make_fabric, on_any_process, stop_signals
 from vqcodec.training.schedule import WeightAverage, gradual, learning_rate, make_optimizer, set_rate, temperature
 
 _KMEANS_INDEX = 1 << 40
@@ -136,7 +136,7 @@ class Trainer:
         epochs = EpochMeans(max(config.log_every, ceil_div(len(dataset.clips), segments)))
         deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
         if main:
-            self._write_config()
+            begin_run(self.run, self.config)
         with RunLog(self.run, self.step, config.steps) if main else NoLog() as log, stop_signals() as self._stop:
             log.message(self._describe(dataset))
             for batch in self._batches(dataset):
@@ -185,12 +185,7 @@ class Trainer:
 
     def _should_stop(self, deadline: float) -> bool:
         """Has a signal come or the time run out, on any process?"""
-        stop = self._stop.requested or time.monotonic() > deadline
-        if self.fabric.world_size == 1:
-            return stop
-        count = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
-        assert isinstance(count, Tensor)
-        return bool(count > 0)
+        return on_any_process(self.fabric, self._stop.requested or time.monotonic() > deadline)
 
     def _describe(self, dataset: Segments) -> str:
         millions = sum(parameter.numel() for parameter in self.codec.parameters()) / 1e6
@@ -199,12 +194,6 @@ class Trainer:
             f"{dataset.hours:.2f} h, steps {self.step}..{self.config.steps}, "
             f"{self.fabric.world_size} process(es) on {self.fabric.device}"
         )
-
-    def _write_config(self) -> None:
-        make_folder(self.run)
-        remove_leftovers(self.run)
-        with atomic_output(self.run / "config.json", force=True) as temporary:
-            Path(temporary).write_text(self.config.model_dump_json(indent=1), encoding="utf-8")
 
     # One step
 

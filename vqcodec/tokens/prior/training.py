@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vqcodec.errors import OutputError, TrainingError
 from vqcodec.frames import ceil_div
 from vqcodec.models.engine import Engine
-from vqcodec.output import atomic_output, check_length, make_folder
+from vqcodec.output import check_length
 from vqcodec.sessions.stream import streaming
 from vqcodec.tokens.prior.config import PriorConfig
 from vqcodec.tokens.prior.data import CodesInMemory
@@ -25,17 +24,17 @@ from vqcodec.tokens.prior.network import Prior, PriorSizes
 from vqcodec.tokens.prior.priorfile import save_prior
 from vqcodec.tokens.reader import TokenDataset
 from vqcodec.training.checkpoint import (
+    begin_run,
     damaged,
     load_checkpoint,
     optimizer_tensors,
-    remove_leftovers,
     restore_optimizer,
     save_checkpoint,
     with_prefix,
     without_prefix,
 )
 from vqcodec.training.monitoring.run_log import NoLog, RunLog
-from vqcodec.training.runtime import make_fabric, stop_signals
+from vqcodec.training.runtime import make_fabric, on_any_process, stop_signals
 from vqcodec.training.schedule import WeightAverage, learning_rate, make_optimizer, set_rate
 
 _PLAIN_DIM = 64
@@ -93,7 +92,7 @@ class PriorTrainer:
         config, main = self.config, self.fabric.is_global_zero
         deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
         if main:
-            self._write_config()
+            begin_run(self.run, config)
         with RunLog(self.run, self.step, config.steps) if main else NoLog() as log, stop_signals() as stop:
             log.message(self._describe())
             while self.step < config.steps:
@@ -101,7 +100,7 @@ class PriorTrainer:
                 self.step += 1
                 log.advance(f"{statistics['bits_per_code']:.3f} bits per code")
                 self._report(log, statistics)
-                if self._any(stop.requested or time.monotonic() > deadline):
+                if on_any_process(self.fabric, stop.requested or time.monotonic() > deadline):
                     break
             self.save()
             if main:
@@ -157,14 +156,6 @@ class PriorTrainer:
         prior.load_state_dict(self.average.values)
         return bits_per_code(prior, self.valid)
 
-    def _any(self, stop: bool) -> bool:
-        """Does any process want to stop?"""
-        if self.fabric.world_size == 1:
-            return stop
-        count = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
-        assert isinstance(count, Tensor)
-        return bool(count > 0)
-
     def _describe(self) -> str:
         millions = sum(parameter.numel() for parameter in self.prior.parameters()) / 1e6
         hours = self.data.codes.shape[1] / self.settings.frame_rate / 3600
@@ -173,12 +164,6 @@ class PriorTrainer:
             f"{hours:.2f} h, {self.sizes.num_codebooks} codebooks, steps {self.step}..{self.config.steps}, "
             f"{self.fabric.world_size} process(es) on {self.fabric.device}"
         )
-
-    def _write_config(self) -> None:
-        make_folder(self.run)
-        remove_leftovers(self.run)
-        with atomic_output(self.run / "config.json", force=True) as temporary:
-            Path(temporary).write_text(self.config.model_dump_json(indent=1), encoding="utf-8")
 
     def save(self) -> None:
         """Write a checkpoint (process 0; all share it)."""
