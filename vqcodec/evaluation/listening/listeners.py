@@ -1,6 +1,6 @@
 """What listeners of the blind test said: their files, who of them is left out, and means with intervals.
 
-The test is after ITU-R BS.1534-3 (2015), MUSHRA, and so is the screening (its section 4.1.2).
+The test is after ITU-R BS.1534-3 (2015), MUSHRA, and so are the limits of the screening.
 """
 
 import math
@@ -114,7 +114,7 @@ def opinions(listeners: Iterable[Listener]) -> list[Opinion]:
 
 
 def _half(means: Any) -> float:
-    """Half of the 95 % interval of a mean: t * S / sqrt(N), BS.1534-3 section 9.2."""
+    """Half of the 95 % interval of a mean: Student's t times S / sqrt(N)."""
     from scipy.stats import t
 
     count = len(means)
