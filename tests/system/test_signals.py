@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqcodec.audio.libsndfile import SoundFile
+from vqcodec.audio.libsndfile import HeldSoundFile, SoundFile
 from vqcodec.system.signals import signals_held
 
 
@@ -38,15 +38,22 @@ def test_another_thread_holds_nothing():
 
 
 class _Interrupted(io.BytesIO):
-    """A file whose reader gets Ctrl-C while libsndfile calls for bytes the `at`-th time."""
+    """A file whose user gets Ctrl-C while libsndfile calls for bytes, or gives some, the `at`-th time."""
 
     at = calls = 0
 
-    def readinto(self, buffer):
+    def count(self):
         self.calls += 1
         if self.calls == self.at:
             signal.raise_signal(signal.SIGINT)
+
+    def readinto(self, buffer):
+        self.count()
         return super().readinto(buffer)
+
+    def write(self, data):
+        self.count()
+        return super().write(data)
 
 
 def test_no_signal_is_lost_in_a_call_back_of_libsndfile(capfd):
@@ -60,4 +67,22 @@ def test_no_signal_is_lost_in_a_call_back_of_libsndfile(capfd):
         file.at = at
         with pytest.raises(KeyboardInterrupt):
             SoundFile(file).read()
+    assert capfd.readouterr().err == ""
+
+
+def _written(file):
+    with HeldSoundFile(file, "w", 16000, 1, format="WAV") as target:
+        for _ in range(3):
+            target.write(np.zeros(8000, np.float32))
+
+
+def test_no_signal_is_lost_while_libsndfile_writes(capfd):
+    whole = _Interrupted()
+    _written(whole)
+    assert whole.calls > 5
+    for at in range(1, whole.calls + 1):
+        file = _Interrupted()
+        file.at = at
+        with pytest.raises(KeyboardInterrupt):
+            _written(file)
     assert capfd.readouterr().err == ""

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 import soundfile
 
 from vqcodec.audio import OnTruncated
+from vqcodec.audio.libsndfile import HeldSoundFile
 from vqcodec.errors import AudioError, how_to_install
 from vqcodec.frames import clock
 from vqcodec.output import output_errors
-from vqcodec.system.signals import signals_held
 
 _SLACK_SECONDS = 0.25
 """How much less than its container says a whole stream may hold: clocks of containers are coarse."""
@@ -64,15 +64,14 @@ def _decode(container: Any, copy: BinaryIO, name: str, on_truncated: OnTruncated
         raise AudioError(f"{name}: has sound of a kind that PyAV does not know; convert it to FLAC")
     rate_hz, channels, samples = stream.rate, stream.channels, 0
     resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=rate_hz)
-    with soundfile.SoundFile(copy, "w", rate_hz, channels, subtype="FLOAT", format="RF64") as target:
+    with HeldSoundFile(copy, "w", rate_hz, channels, subtype="FLOAT", format="RF64") as target:
         for tag, text in {**container.metadata, **stream.metadata}.items():
             if tag.lower() in ("title", "artist", "album", "date", "genre", "comment", "copyright"):
                 setattr(target, tag.lower(), text)
         try:
             for frame in container.decode(stream):
                 for part in resampler.resample(frame):
-                    with signals_held():
-                        target.write(part.to_ndarray().reshape(-1, channels))
+                    target.write(part.to_ndarray().reshape(-1, channels))
                     samples += part.samples
         except (av.FFmpegError, ValueError) as error:
             if on_truncated == "refuse":

@@ -18,20 +18,12 @@ _PIECE_SAMPLES = 1152
 """What is read at a time up to damage: a decoder of MPEG gives nothing of the piece that it meets it in."""
 
 
-class SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
-    """One that does not seek to where it is after each read, which fails where the length is unknown.
+class HeldSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
+    """A file object as libsndfile reads or writes it: signals wait, since it calls back into Python for the bytes."""
 
-    Libsndfile calls back into Python for the bytes of a file, so signals wait for the end of each call.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         with signals_held():
-            super().__init__(_Forgiving(file))
-        self._has_sound = self._is_damaged = False
-
-    def seekable(self) -> bool:
-        """Tell whether libsndfile can seek in the file."""
-        return bool(super().seekable()) and self.frames < UNKNOWN_SAMPLES
+            super().__init__(*args, **options)
 
     def read(self, *args: Any, **options: Any) -> NDArray[Any]:
         """Read as soundfile does."""
@@ -39,10 +31,32 @@ class SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
             read: NDArray[Any] = super().read(*args, **options)
         return read
 
+    def write(self, data: NDArray[Any]) -> None:
+        """Write as soundfile does."""
+        with signals_held():
+            super().write(data)
+
     def seek(self, *args: Any) -> int:
         """Seek as soundfile does."""
         with signals_held():
             return int(super().seek(*args))
+
+    def close(self) -> None:
+        """Close as soundfile does."""
+        with signals_held():
+            super().close()
+
+
+class SoundFile(HeldSoundFile):
+    """One to read, that does not seek to where it is after each read, which fails where the length is unknown."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(_Forgiving(file))
+        self._has_sound = self._is_damaged = False
+
+    def seekable(self) -> bool:
+        """Tell whether libsndfile can seek in the file."""
+        return bool(super().seekable()) and self.frames < UNKNOWN_SAMPLES
 
     def read_to_damage(self, samples: int) -> NDArray[np.float32]:
         """Read up to `samples` [n, C] float32, as few as there are in front of damage, with which the sound ends.

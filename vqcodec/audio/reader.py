@@ -15,12 +15,11 @@ from vqcodec.audio import OnTruncated, checked_on_truncated
 from vqcodec.audio.containers import decoded, is_container
 from vqcodec.audio.extent import find_fault, is_mpeg, whole
 from vqcodec.audio.extent.mpeg import least_samples
-from vqcodec.audio.libsndfile import ERRORS, UNKNOWN_SAMPLES, SoundFile
+from vqcodec.audio.libsndfile import ERRORS, UNKNOWN_SAMPLES, HeldSoundFile, SoundFile
 from vqcodec.audio.stderr import named_stderr
 from vqcodec.errors import AudioError
 from vqcodec.frames import clock
 from vqcodec.output import check_length, seekable_copy
-from vqcodec.system.signals import signals_held
 
 MIN_RATE_HZ, MAX_RATE_HZ, MAX_CHANNELS = 4000, 192000, 255
 
@@ -236,8 +235,7 @@ class AudioReader:
     def _look(self, head: bytes) -> None:
         """Raise AudioError for the first bytes of a pipe that begin no format which libsndfile knows."""
         try:
-            with signals_held():
-                soundfile.SoundFile(io.BytesIO(head)).close()
+            HeldSoundFile(io.BytesIO(head)).close()
         except soundfile.LibsndfileError as error:
             if head and error.code == _UNRECOGNIZED and not (head.startswith(b"ID3") or is_container(head)):
                 raise AudioError(f"{self.name}: {_no_audio(error)}") from None

@@ -9,9 +9,9 @@ import numpy as np
 import soundfile
 
 from vqcodec.arrays import Wave
+from vqcodec.audio.libsndfile import HeldSoundFile
 from vqcodec.audio.reader import TAGS
 from vqcodec.errors import AudioError, OutputError
-from vqcodec.system.signals import signals_held
 
 # Vorbis for .ogg: it takes any rate, while Opus in libsndfile takes five.
 _ENCODINGS = {
@@ -114,8 +114,7 @@ def check_format(path: str | Path, *, rate_hz: int, channels: int) -> None:
     if fitting_rate(path, rate_hz) != rate_hz:
         raise AudioError(f"{path}: Opus has no {rate_hz} Hz; use {fitting_rate(path, rate_hz)}, or .wav")
     try:
-        with signals_held():
-            soundfile.SoundFile(io.BytesIO(), "w", rate_hz, channels, subtype=encoding, format=container).close()
+        HeldSoundFile(io.BytesIO(), "w", rate_hz, channels, subtype=encoding, format=container).close()
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
         raise AudioError(
             f"{path}: {suffix} cannot hold {channels} channel(s) at {rate_hz} Hz; use .wav or another rate"

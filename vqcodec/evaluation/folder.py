@@ -17,6 +17,7 @@ from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.results import check_text_mapping, check_texts
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output, output_errors
+from vqcodec.system.signals import signals_held
 from vqcodec.texts import read_json_object, read_limited
 
 _SETTINGS = "settings.json"
@@ -91,7 +92,8 @@ def codes_path(out: Path, codec: str, kbps: float | None, clip: str, condition: 
 def write_audio(path: Path, wave: Wave, rate_hz: int) -> None:
     """Write `wave` [T], clipped to [-1, 1], NaN as silence, with its folder. Raises OutputError."""
     file = io.BytesIO()  # libsndfile does not tell why a file cannot be written
-    soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC")
+    with signals_held():
+        soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC")
     _write(path, file.getvalue())
 
 

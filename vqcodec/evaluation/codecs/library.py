@@ -23,6 +23,7 @@ from vqcodec.files.convert import compress, decompress
 from vqcodec.frames import codebook_kbps
 from vqcodec.models import zoo
 from vqcodec.models.hub import PREFIX
+from vqcodec.system.signals import signals_held
 
 
 class NeuralCodec(CodecUnderTest, PacketCodec):
@@ -124,10 +125,12 @@ class _SoundFileCodec(CodecUnderTest):
         try:
             start = time.perf_counter()
             options = self._options(coding_hz, kbps)
-            soundfile.write(file, given, coding_hz, format=self.format, subtype=self.subtype, **options)
+            with signals_held():
+                soundfile.write(file, given, coding_hz, format=self.format, subtype=self.subtype, **options)
             encoded = time.perf_counter()
             file.seek(0)
-            wave_hat, decoded_hz = soundfile.read(file, dtype="float32")
+            with signals_held():
+                wave_hat, decoded_hz = soundfile.read(file, dtype="float32")
             decoded = time.perf_counter()
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(f"{self.name} cannot code {len(wave)} samples at {rate_hz} Hz: {error}") from None

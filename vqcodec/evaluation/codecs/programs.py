@@ -21,6 +21,7 @@ from vqcodec.evaluation.codecs.rates import clamped, nearest, settled
 from vqcodec.evaluation.codecs.templates import RATE_NAMES, filled, names_in, parse_template
 from vqcodec.evaluation.codecs.waves import check_wave, fitting_hz, resampled
 from vqcodec.output import output_errors
+from vqcodec.system.signals import signals_held
 
 TIME_LIMIT_SECONDS = 600.0
 """What one program may take for one clip."""
@@ -87,7 +88,8 @@ class ProgramCodec(CodecUnderTest):
             given = resampled(wave, rate_hz, coding_hz)
             with output_errors(settings["in"]):
                 file = io.BytesIO()  # libsndfile does not tell why a file cannot be written
-                soundfile.write(file, given, coding_hz, format=container, subtype="PCM_16")
+                with signals_held():
+                    soundfile.write(file, given, coding_hz, format=container, subtype="PCM_16")
                 Path(settings["in"]).write_bytes(file.getvalue())
             encode_seconds = self._execute(self._encode, settings, folder, "to encode")
             data = self._read_bits(Path(settings["bits"]))

@@ -26,6 +26,7 @@ from vqcodec.evaluation.report.tables import Rows, has_conditions
 from vqcodec.frames import clock
 from vqcodec.metrics import METRICS
 from vqcodec.output import atomic_output
+from vqcodec.system.signals import signals_held
 
 _PICTURE = {"width": 960, "height": 180}
 _SCRIPTS = ("player.js", "blind.js", "abx.js", "page.js")
@@ -149,7 +150,8 @@ def _unit(name: str) -> str:
 
 def _flac(wave: Wave, rate_hz: int) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC", subtype="PCM_16")
+    with signals_held():
+        soundfile.write(file, np.clip(np.nan_to_num(wave), -1, 1), rate_hz, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
