@@ -204,7 +204,7 @@ def _whole_lines(path):
 def test_kill_9_at_three_moments_then_resume_is_the_uninterrupted_run(tmp_path, toy_run):
     config = toy_run(steps=80, validate_every=40, checkpoint_every=7)
     recipe = write_recipe(tmp_path / "toy.yaml", config)
-    subprocess.run(train_command(recipe, tmp_path / "whole"), check=True, capture_output=True)
+    Trainer(config, tmp_path / "whole").fit()
     resume = []
     for step in np.sort(np.random.default_rng().integers(8, 75, 3)):
         process = subprocess.Popen(

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import soundfile
@@ -17,14 +18,16 @@ _WORK = """
 import sys, time
 import torch
 import vqcodec
-threads, repeats, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-torch.set_num_threads(threads)
+repeats, seconds = int(sys.argv[1]), float(sys.argv[2])
 codec = vqcodec.load()
 wave = torch.randn(1, 1, round(16000 * seconds))
-for _ in range(2): codec.decode(codec.encode(wave))
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(repeats): codec.decode(codec.encode(wave))
+for line in sys.stdin:
+    if line.startswith("go"):
+        for _ in range(repeats): codec.decode(codec.encode(wave))
+    else:
+        torch.set_num_threads(int(line))
+        for _ in range(2): codec.decode(codec.encode(wave))
+    print("done", flush=True)
 """
 _LONG = """
 import json, resource, sys, time
@@ -70,9 +73,15 @@ def throughput(rounds: int, repeats: int, seconds: float) -> str:
     """Encode and decode together, `repeats` times `seconds`, in one process and in two."""
     layouts = {"one process, 1 thread": [1], "one process, 2 threads": [2], "two processes, 1 thread each": [1, 1]}
     taken: dict[str, list[float]] = {name: [] for name in layouts}
-    for _ in range(rounds):
-        for name, threads in layouts.items():
-            taken[name].append(_run_workers(threads, repeats, seconds))
+    with ExitStack() as stack:
+        line = [sys.executable, "-c", _WORK, str(repeats), str(seconds)]
+        workers = [
+            stack.enter_context(subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            for _ in range(max(map(len, layouts.values())))
+        ]
+        for _ in range(rounds):
+            for name, threads in layouts.items():
+                taken[name].append(_run_workers(workers[: len(threads)], threads))
     audio_seconds = {name: seconds * repeats * len(threads) for name, threads in layouts.items()}
     speeds = {name: audio_seconds[name] / sorted(times)[len(times) // 2] for name, times in taken.items()}
     single = next(iter(speeds.values()))
@@ -82,22 +91,24 @@ def throughput(rounds: int, repeats: int, seconds: float) -> str:
     )
 
 
-def _run_workers(threads: Sequence[int], repeats: int, seconds: float) -> float:
-    """Seconds from when all workers may begin until all are done."""
-    commands = [[sys.executable, "-c", _WORK, str(count), str(repeats), str(seconds)] for count in threads]
-    workers = [subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for line in commands]
-    for worker in workers:
-        assert worker.stdout is not None
-        worker.stdout.readline()
+def _run_workers(workers: Sequence[subprocess.Popen[str]], threads: Sequence[int]) -> float:
+    """Seconds from when all workers, with so many threads each, may begin until all are done."""
+    _tell(workers, map(str, threads))
     started = time.perf_counter()
-    for worker in workers:
+    _tell(workers, ["go"] * len(workers))
+    return time.perf_counter() - started
+
+
+def _tell(workers: Sequence[subprocess.Popen[str]], lines: Iterable[str]) -> None:
+    """Give each worker a line, and wait until all have done what it says."""
+    for worker, line in zip(workers, lines, strict=True):
         assert worker.stdin is not None
-        worker.stdin.write("go\n")
+        worker.stdin.write(f"{line}\n")
         worker.stdin.flush()
     for worker in workers:
-        if worker.wait():
+        assert worker.stdout is not None
+        if worker.stdout.readline() != "done\n":
             raise SystemExit("a worker failed; its error stands above")
-    return time.perf_counter() - started
 
 
 def long_files(minutes: float, engine: str) -> str:
