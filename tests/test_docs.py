@@ -228,7 +228,7 @@ def test_a_language_model_is_trained_on_tokens_and_what_it_draws_is_heard(tmp_pa
 def test_the_commands_of_comparing_run(tmp_path, speech, bash):
     (tmp_path / "clips").mkdir()
     for name in ("clips/one.wav", "speech.wav"):
-        soundfile.write(tmp_path / name, speech[:40000], 16000)
+        soundfile.write(tmp_path / name, speech[:24000], 16000)
     script = blocks("evaluation.md", "sh")[0]
     result = bash("-ec", script, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

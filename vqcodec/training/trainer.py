@@ -49,7 +49,7 @@ from vqcodec.training.monitoring.validation import (
     log_round_trips,
     validate_codec,
 )
-from vqcodec.training.runtime import StopRequest, make_fabric, on_any_process, stop_signals
+from vqcodec.training.runtime import StopRequest, make_fabric, on_any_process, seed_step, stop_signals
 from vqcodec.training.schedule import WeightAverage, gradual, learning_rate, make_optimizer, set_rate, temperature
 
 _KMEANS_INDEX = 1 << 40
@@ -200,7 +200,7 @@ class Trainer:
     def _train_step(self, batch: Batch) -> dict[str, Any]:
         """One update of the codec, and of the discriminators once they have begun; returns what to log."""
         config, started = self.config, time.monotonic()
-        self._seed_step()
+        seed_step(self.fabric, config.seed, self.step)
         rate = learning_rate(self.step, config.steps, config.optimizer.learning_rate, config.optimizer)
         set_rate(self.optimizer, rate)
         wave = self.fabric.to_device(batch.wave)
@@ -233,10 +233,6 @@ class Trainer:
                 raise
             remedy = "lower optimizer.learning_rate, or the weights under loss"
             raise TrainingError(f"step {self.step}: the gradient is not finite; {remedy}") from None
-
-    def _seed_step(self) -> None:
-        fabric = self.fabric
-        torch.manual_seed(self.config.seed + 1_000_003 * (self.step * fabric.world_size + fabric.global_rank + 1))
 
     def _draw(self, wave: Tensor) -> Draw | None:
         """How each of the items of a batch [B, 1, T] is quantized; None before the codebooks start."""
@@ -294,7 +290,7 @@ class Trainer:
     @torch.no_grad()
     def _start_quantizer(self, dataset: Segments) -> None:
         """k-means on the latents of segments that no step sees."""
-        self._seed_step()
+        seed_step(self.fabric, self.config.seed, self.step)
         count = self.config.data.batch_size * self.config.quantizer.kmeans_batches
         first = _KMEANS_INDEX + self.fabric.global_rank * count
         latents = []

@@ -34,7 +34,7 @@ from vqcodec.training.checkpoint import (
     without_prefix,
 )
 from vqcodec.training.monitoring.run_log import NoLog, RunLog
-from vqcodec.training.runtime import make_fabric, on_any_process, stop_signals
+from vqcodec.training.runtime import make_fabric, on_any_process, seed_step, stop_signals
 from vqcodec.training.schedule import WeightAverage, learning_rate, make_optimizer, set_rate
 
 _PLAIN_DIM = 64
@@ -114,7 +114,7 @@ class PriorTrainer:
     def _train_step(self) -> dict[str, Any]:
         config, started = self.config, time.monotonic()
         draw = (config.seed, self.step, self.fabric.global_rank)
-        torch.manual_seed(config.seed + 1_000_003 * (self.step * self.fabric.world_size + self.fabric.global_rank + 1))
+        seed_step(self.fabric, config.seed, self.step)
         tokens, is_code = self.data.batch(config.data.batch_size, config.data.segment_frames, draw)
         tokens, is_code = self.fabric.to_device((tokens, is_code))
         rate = learning_rate(self.step, config.steps, config.optimizer.learning_rate, config.optimizer)
