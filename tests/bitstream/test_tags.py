@@ -1,11 +1,13 @@
 import io
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqcodec.bitstream import Header, VqcReader, VqcWriter
+from vqcodec.bitstream import Header, VqcReader, VqcWriter, spec
+from vqcodec.bitstream.records import Head, checksum
 from vqcodec.bitstream.tags import MAX_BYTES, parse_tags, tags_to_bytes
 from vqcodec.errors import BitstreamError
 
@@ -64,6 +66,45 @@ def test_tags_that_a_file_cannot_hold_are_refused(tags):
 def test_tags_that_no_writer_makes_are_refused(body):
     with pytest.raises(BitstreamError):
         parse_tags(body)
+
+
+def with_records(*before, after=()):
+    """A file of one frame with records of tags, given as bodies, before it and after it; and the codes."""
+    header, codes = Header(b"test", 16000, 320, 16000, 1, 320, 1, 1024), np.full((1, 1, 1), 7)
+    file = io.BytesIO()
+    writer = VqcWriter(file, header)
+    writer.write(codes)
+    writer.close()
+    start = len(header.to_bytes())
+
+    def record(body, position):
+        head = Head(spec.TAG_TAGS, len(body))
+        return head.to_bytes() + body + checksum(head, body, position=position)
+
+    data = file.getvalue()
+    parts = [data[:start], *(record(body, 0) for body in before), data[start:], *(record(body, 1) for body in after)]
+    return b"".join(parts), codes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([b"\x02\x00A="], [], "tag name 'A'"),
+        ([b"\x09\x00a="], [], "tags of the .vqc are malformed"),
+        ([b"\x02\x00a=", b"\x02\x00b="], [], "do not follow its header"),
+        ([], [b"\x02\x00a="], "do not follow its header"),
+    ],
+    ids=["upper case", "cut", "twice", "late"],
+)
+def test_tags_of_another_writer_that_are_malformed_are_told_of(before, after, said):
+    data, codes = with_records(*before, after=after)
+    with pytest.raises(BitstreamError, match=said):
+        list(VqcReader(io.BytesIO(data)).chunks())
+    told = []
+    (chunk,) = VqcReader(io.BytesIO(data)).chunks(on_damage=told.append)
+    assert np.array_equal(chunk.codes, codes)
+    assert len(told) == 1
+    assert re.search(said, str(told[0]))
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,12 @@ class VqcReader:
         if total is not None and position + head.frames > total:
             raise BitstreamError(f"the .vqc has more frames than the {total} of {self.header.samples} samples")
 
+    def _check_tags(self, body: bytes) -> None:
+        """Raise BitstreamError for tags that no writer makes."""
+        if self._record_at != self._first_record_at:
+            raise BitstreamError("the tags of the .vqc do not follow its header")
+        parse_tags(body)
+
     def _body(self, head: Head, position: int) -> bytes:
         """Body of the record after `head`."""
         body = self._source.read(head.body_bytes(self.header))
@@ -233,6 +239,8 @@ class VqcReader:
             raise self._truncated(position)
         if stored != checksum(head, body, position=position):
             raise self._damaged(position, position + head.frames)
+        if head.tag == spec.TAG_TAGS:
+            self._check_tags(body)
         return body
 
     def _recover(self, position: int, error: BitstreamError, on_damage: OnDamage) -> Record | None:
@@ -252,7 +260,8 @@ class VqcReader:
             passed = self._source.position - self._record_at
             if end is not None and end > position + spec.DEFAULT_FRAMES_PER_CHUNK + 8 * passed:
                 end = None
-        on_damage(self._damaged(position, end))
+        is_malformed = end == position and not isinstance(error, DamagedError)
+        on_damage(error if is_malformed else self._damaged(position, end))
         if end is None:
             return None
         self._lost_frames += end - position
@@ -292,7 +301,7 @@ class VqcReader:
         try:
             while data := read_head_bytes(self._source):
                 head = head_from_bytes(data)
-                self._source.hold()
+                self._record_at = self._source.hold()
                 if head is None or not head.is_skippable:
                     raise BitstreamError("the .vqc goes on after the end of its audio; remove what was appended")
                 yield Record(position, 0, head, self._body(head, position))
@@ -310,8 +319,8 @@ class VqcReader:
         return count if self.header.channels == 1 and 2 <= count <= spec.MAX_CHANNELS else self.header.channels
 
     def _read_tags(self) -> Mapping[str, str]:
-        """The tags that follow the header; none where there are none, or where their record is damaged."""
-        start = self._source.hold()
+        """The tags that follow the header; none where there are none, or where the record is damaged or malformed."""
+        start = self._record_at = self._first_record_at = self._source.hold()
         head = head_from_bytes(read_head_bytes(self._source))
         try:
             return parse_tags(self._body(head, 0)) if head is not None and head.tag == spec.TAG_TAGS else {}

@@ -248,6 +248,10 @@ export class VqcReader {
     const stored = fromLittleEndian(this.file.subarray(end, end + records.CRC_BYTES));
     if (!isUnchecked && stored !== records.checksum(head, body, position))
       throw this.#damaged(position, position + head.frames);
+    if (head.tag === records.TAG_TAGS) {
+      if (this.#at - head.headBytes !== this.#start) throw new VqcError("the tags of the .vqc do not follow its header");
+      records.parseTags(body);
+    }
     this.#at = end + records.CRC_BYTES;
     return body;
   }
@@ -269,7 +273,7 @@ export class VqcReader {
       end = head ? position + head.frames : this.header.frames;
       if (end !== null && end > position + FRAMES_PER_CHUNK + 8 * (this.file.length - at)) end = null;
     }
-    onDamage(this.#damaged(position, end));
+    onDamage(end === position && !(error instanceof DamagedError) ? error : this.#damaged(position, end));
     if (end === null) return null;
     this.#lostFrames += end - position;
     return { position, frames: end - position, head: null, body: null };
@@ -331,7 +335,7 @@ export class VqcReader {
     }
   }
 
-  /** The tags that follow the header; none where there are none, or where their record is damaged. */
+  /** The tags that follow the header; none where there are none, or where the record is damaged or malformed. */
   #readTags() {
     const head = records.headAt(this.file, this.#start);
     try {
