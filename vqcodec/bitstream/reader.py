@@ -299,9 +299,12 @@ class VqcReader:
     def _after_the_end(self, position: int, on_damage: OnDamage | None) -> Iterator[Record]:
         """After the audio only skippable records may follow."""
         try:
-            while data := read_head_bytes(self._source):
-                head = head_from_bytes(data)
+            while True:
                 self._record_at = self._source.hold()
+                data = read_head_bytes(self._source)
+                if not data:
+                    break
+                head = head_from_bytes(data)
                 if head is None or not head.is_skippable:
                     raise BitstreamError("the .vqc goes on after the end of its audio; remove what was appended")
                 yield Record(position, 0, head, self._body(head, position))

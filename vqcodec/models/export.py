@@ -43,7 +43,8 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
 
     Where codes are searched for, also NAME.encoder-fast.onnx and NAME.encoder-best.onnx, for the other efforts.
 
-    Encoder: wave [B, n * hop_length] float32, past.0 ... -> codes [B, total_codebooks, n] int64, new_past.0 ...
+    Encoder: wave [B, n * hop_length] float32, num_codebooks [] int64, past.0 ... -> codes [B, total_codebooks, n]
+    int64, which are -1 from num_codebooks on, new_past.0 ...
     Decoder: codes [B, K, n] int64, -1 where a frame has none, past.0 ... -> wave [B, n * hop_length] float32, ...
     A stream starts from pasts of zeros. The metadata under "vqcodec" says in JSON what the model is. Returns the
     paths. Raises ModelError as `zoo.load`, OutputError, and ConfigError where the package onnx is missing.
@@ -107,9 +108,9 @@ class _EncoderGraph(nn.Module):
         self.codec, self.efforts = codec, efforts
 
     @override
-    def forward(self, wave: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, wave: Tensor, num_codebooks: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         latent, new_state = self.codec.encoder(wave, list(state))
-        encode = partial(self.codec.quantizer.encode, latent, self.codec.total_codebooks)
+        encode = partial(self.codec.quantizer.encode_for, latent, num_codebooks)
         return *(encode(beams=BEAMS[effort]) for effort in self.efforts), *new_state
 
 
@@ -133,30 +134,36 @@ class _DecoderGraph(nn.Module):
 
 def _encoder_program(codec: Codec, efforts: Sequence[Effort]) -> Any:
     wave = torch.zeros(2, _EXAMPLE_FRAMES * codec.hop_length)
+    inputs = {"wave": wave, "num_codebooks": torch.tensor(_EXAMPLE_CODEBOOKS)}
     outputs = [f"codes.{effort}" for effort in efforts]
-    return _program(_EncoderGraph(codec, efforts), wave, codec.encoder_shapes, "wave", outputs)
+    return _program(_EncoderGraph(codec, efforts), inputs, codec.encoder_shapes, outputs)
 
 
 def _decoder_program(codec: Codec) -> Any:
     codes = torch.zeros(2, _EXAMPLE_CODEBOOKS, _EXAMPLE_FRAMES, dtype=torch.int64)
-    return _program(_DecoderGraph(codec), codes, codec.decoder_shapes, "codes", ["wave"])
+    return _program(_DecoderGraph(codec), {"codes": codes}, codec.decoder_shapes, ["wave"])
 
 
-def _program(module: nn.Module, first: Tensor, shapes: list[tuple[int, ...]], name: str, outputs: Sequence[str]) -> Any:
-    """torch's ONNXProgram of `module(first, *state)`; the batch and all dimensions of `first` may vary."""
+def _program(
+    module: nn.Module, inputs: dict[str, Tensor], shapes: list[tuple[int, ...]], outputs: Sequence[str]
+) -> Any:
+    """torch's ONNXProgram of `module(*inputs, *state)`; the batch and all dimensions of `inputs` may vary."""
     state = [torch.zeros(2, *shape) for shape in shapes]
     dynamic = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings(), _silence("torch.onnx"), torch.no_grad():
         warnings.simplefilter("ignore")
         return torch.onnx.export(
             module.eval(),
-            (first, *state),
+            (*inputs.values(), *state),
             dynamo=True,
             optimize=False,  # it would fold the weights into copies; runtimes do that when they load
             verbose=False,
             opset_version=_OPSET,
-            dynamic_shapes=(dict.fromkeys(range(first.dim()), dynamic), tuple({0: dynamic} for _ in state)),
-            input_names=[name, *(f"past.{index}" for index in range(len(state)))],
+            dynamic_shapes=(
+                *(dict.fromkeys(range(tensor.dim()), dynamic) for tensor in inputs.values()),
+                tuple({0: dynamic} for _ in state),
+            ),
+            input_names=[*inputs, *(f"past.{index}" for index in range(len(state)))],
             output_names=[*outputs, *(f"new_past.{index}" for index in range(len(state)))],
         )
 

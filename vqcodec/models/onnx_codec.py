@@ -99,7 +99,7 @@ class OnnxCodec(StreamEngine):
 
     @override
     def encode_block(self, wave: Wave, num_codebooks: int, state: _Pasts | None = None) -> tuple[Codes, _Pasts]:
-        codes, *new_state = self._encoder.run(wave, state)
+        codes, *new_state = self._encoder.run(wave, state, num_codebooks=np.array(num_codebooks))
         return codes[:, :num_codebooks], new_state
 
     @override
@@ -148,15 +148,23 @@ class _Graph:
         expected = {"part": part, "weights": weights.name, "sha256": None if fingerprint is None else fingerprint.hex()}
         if any(self.facts.get(key) != value for key, value in expected.items()):
             raise ModelError(f"{path}: not the {part} of the weights {weights}; run vqcodec export again")
-        first, *pasts = self._session.get_inputs()
-        self._names = [first.name, *(past.name for past in pasts)]
-        self.past_shapes: list[tuple[int, ...]] = [tuple(past.shape[1:]) for past in pasts]
+        inputs = {each.name: tuple(each.shape[1:]) for each in self._session.get_inputs()}
+        if part != "decoder" and "num_codebooks" not in inputs:
+            raise ModelError(f"{path}: knows no num_codebooks; run vqcodec export again")
+        self._first = next(iter(inputs))
+        self._past_shapes = {name: shape for name, shape in inputs.items() if name.startswith("past.")}
 
-    def run(self, first: NDArray[Any], state: _Pasts | None) -> list[NDArray[Any]]:
-        """Compute the outputs; no state is zeros."""
+    @property
+    def past_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the arrays of the state, without the batch."""
+        return list(self._past_shapes.values())
+
+    def run(self, first: NDArray[Any], state: _Pasts | None, **more: NDArray[Any]) -> list[NDArray[Any]]:
+        """Compute the outputs; no state is zeros; `more` are inputs by name."""
         if state is None:
             state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
-        outputs: list[NDArray[Any]] = self._session.run(None, dict(zip(self._names, (first, *state), strict=True)))
+        pasts = dict(zip(self._past_shapes, state, strict=True))
+        outputs: list[NDArray[Any]] = self._session.run(None, {self._first: first, **more, **pasts})
         return outputs
 
 

@@ -37,13 +37,28 @@ def draw(quantizer, depths):
     return Draw(torch.tensor(depths), torch.zeros(len(depths), dtype=torch.bool))
 
 
-def test_shapes_and_prefixes(quantizer, latent):
+@pytest.mark.parametrize("beams", [1, 4])
+def test_shapes_and_prefixes(quantizer, latent, beams):
     total = quantizer.total_codebooks
-    codes = quantizer.encode(latent, total)
+    codes = quantizer.encode(latent, total, beams=beams)
     assert codes.shape == (3, total, 10)
     for depth in range(1, total + 1):
-        assert torch.equal(quantizer.encode(latent, depth), codes[:, :depth])
-        assert quantizer.decode(codes[:, :depth]).shape == latent.shape
+        fewer = quantizer.encode(latent, depth, beams=beams)
+        assert fewer.shape == (3, depth, 10)
+        assert quantizer.decode(fewer).shape == latent.shape
+        left, left_of_first = ((latent - quantizer.decode(each)).square().sum() for each in (fewer, codes[:, :depth]))
+        assert left <= left_of_first + 1e-4, "what is searched for itself is as near at least"
+        if beams == 1:
+            assert torch.equal(fewer, codes[:, :depth])
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_graphs_code_with_as_many_codebooks_as_they_are_told(quantizer, latent, beams):
+    total = quantizer.total_codebooks
+    for depth in range(1, total + 1):
+        codes = quantizer.encode_for(latent, torch.tensor(depth), beams=beams)
+        assert torch.equal(codes[:, :depth], quantizer.encode(latent, depth, beams=beams))
+        assert torch.equal(codes[:, depth:], torch.full((3, total - depth, 10), -1))
 
 
 def test_every_code_lowers_the_error(quantizer, latent):

@@ -27,9 +27,13 @@ def test_every_codebook_lowers_the_error(stack):
     assert all(later < 0.8 * earlier for earlier, later in itertools.pairwise(errors))
 
 
-def test_fewer_codebooks_are_a_prefix(stack):
-    latent = torch.randn(2, 10, 4)
-    assert torch.equal(stack.encode(latent, 2), stack.encode(latent, 4)[:, :2])
+def test_fewer_codebooks_are_searched_for_themselves(stack):
+    latent = torch.randn(2, 50, 4)
+    own, first = stack.encode(latent, 2), stack.encode(latent, 4)[:, :2]
+    left, left_of_first = ((latent - stack.decode(codes)).square().sum(2) for codes in (own, first))
+    assert (left <= left_of_first + 1e-5).all()
+    assert left.mean() < 0.99 * left_of_first.mean()
+    assert torch.equal(stack.encode(latent, 2, beams=1), stack.encode(latent, 4, beams=1)[:, :2])
 
 
 def test_training_quantizes_as_encoding_by_one_beam_does(stack):

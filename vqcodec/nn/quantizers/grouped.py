@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqcodec.frames import ceil_div
-from vqcodec.nn.quantizers.quantizer import BEAMS, Draw, Quantized, Quantizer
+from vqcodec.nn.quantizers.quantizer import BEAMS, Draw, Quantized, Quantizer, only_first
 from vqcodec.nn.quantizers.residual import ResidualQuantizer
 
 
@@ -30,6 +30,14 @@ class GroupedQuantizer(Quantizer):
         parts = latent.chunk(groups, dim=2)
         codes = [stack.encode(part, depth, beams=beams) for stack, part in zip(self.stacks, parts, strict=True)]
         return torch.stack(codes, dim=2).flatten(1, 2)[:, :num_codebooks]
+
+    @override
+    def encode_for(self, latent: Tensor, num_codebooks: Tensor, *, beams: int = BEAMS) -> Tensor:
+        groups = len(self.stacks)
+        depth = (num_codebooks + groups - 1) // groups
+        parts = latent.chunk(groups, dim=2)
+        codes = [stack.encode_for(part, depth, beams=beams) for stack, part in zip(self.stacks, parts, strict=True)]
+        return only_first(torch.stack(codes, dim=2).flatten(1, 2), num_codebooks)
 
     @override
     def decode(self, codes: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -62,11 +63,16 @@ class Quantizer(nn.Module):
     steps: int
 
     def encode(self, latent: Tensor, num_codebooks: int, *, beams: int = BEAMS) -> Tensor:
-        """Return the codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim]; fewer are a prefix of more.
+        """Return the codes [B, num_codebooks, F] (int64) of `latent` [B, F * steps, dim].
 
-        `beams`: of a search, where the codebooks allow one; with 1 each takes what is nearest to the rest.
+        `beams`: of a search for the codes whose sum is nearest, where the codebooks allow one. With 1 each takes what
+        is nearest to the rest, so that fewer codes are a prefix of more.
         """
         raise NotImplementedError
+
+    def encode_for(self, latent: Tensor, num_codebooks: Tensor, *, beams: int = BEAMS) -> Tensor:
+        """Return the codes [B, total_codebooks, F] of `encode`, -1 above `num_codebooks` [], an input of graphs."""
+        return only_first(self.encode(latent, self.total_codebooks, beams=beams), num_codebooks)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the quantized latent [B, F * steps, dim] of `codes` [B, any K, F]."""
@@ -84,3 +90,9 @@ class Quantizer(nn.Module):
     def table(self) -> Tensor:
         """Give what a code adds to the latents of its frame, [K * codebook_size, steps * dim]: `decode` sums rows."""
         raise NotImplementedError
+
+
+def only_first(codes: Tensor, num_codebooks: Tensor) -> Tensor:
+    """Return `codes` [B, K, F] with -1 in all but the first codebooks."""
+    is_kept = torch.arange(codes.shape[1], device=codes.device)[:, None] < num_codebooks
+    return torch.where(is_kept, codes, -1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqcodec.nn.quantizers.codebook import Codebook
-from vqcodec.nn.quantizers.quantizer import BEAMS, Draw, Quantized, Quantizer
+from vqcodec.nn.quantizers.quantizer import BEAMS, Draw, Quantized, Quantizer, only_first
 from vqcodec.nn.quantizers.search import beam_search
 
 
@@ -30,13 +30,10 @@ class ResidualQuantizer(Quantizer):
 
     @override
     def encode(self, latent: Tensor, num_codebooks: int, *, beams: int = BEAMS) -> Tensor:
-        """Search by beams where that is possible, otherwise choose as in training, one codebook after the other.
-
-        The search always goes through all codebooks, so that fewer are a prefix of more.
-        """
-        if beams > 1 and self.steps == 1 and all(codebook.is_euclidean for codebook in self.codebooks):
-            found = beam_search(latent.flatten(0, 1), self.codebooks, beams)
-            return found.view(*latent.shape[:2], self.total_codebooks)[:, :, :num_codebooks].transpose(1, 2)
+        """Search by beams where that is possible, otherwise choose as in training, one codebook after the other."""
+        if beams > 1 and self._is_searched:
+            found = beam_search(latent.flatten(0, 1), list(self.codebooks)[:num_codebooks], beams)
+            return found.view(*latent.shape[:2], num_codebooks).transpose(1, 2)
         residual, codes = latent, []
         for first, codebook, stride in self._layers():
             if first >= num_codebooks:
@@ -45,6 +42,17 @@ class ResidualQuantizer(Quantizer):
             residual = residual - _held(codebook.lookup(code).view(latent.shape[0], -1, latent.shape[2]), stride)
             codes.append(self._by_frame(code, latent.shape[0], stride))
         return torch.cat(codes, dim=1)[:, :num_codebooks]
+
+    @override
+    def encode_for(self, latent: Tensor, num_codebooks: Tensor, *, beams: int = BEAMS) -> Tensor:
+        if beams == 1 or not self._is_searched:
+            return super().encode_for(latent, num_codebooks, beams=beams)
+        found = beam_search(latent.flatten(0, 1), self.codebooks, beams, depth=num_codebooks)
+        return only_first(found.view(*latent.shape[:2], self.total_codebooks).transpose(1, 2), num_codebooks)
+
+    @property
+    def _is_searched(self) -> bool:
+        return self.steps == 1 and all(codebook.is_euclidean for codebook in self.codebooks)
 
     @override
     def decode(self, codes: Tensor) -> Tensor:

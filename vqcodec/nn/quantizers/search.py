@@ -19,37 +19,43 @@ _FEW_ROWS = 32
 """Beams of all rows together, up to which each step takes longer than what it computes."""
 
 
-def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
+def beam_search(vectors: Tensor, codebooks: Sequence[Codebook], width: int, *, depth: Tensor | None = None) -> Tensor:
     """Return the codes [N, K] (int64) whose sum over the K codebooks comes near to `vectors` [N, dim].
 
     All are `is_euclidean`. After each, the `width` best partial sums go on. A row does not depend on the others.
+    `depth` []: the first so many codes are those that a search through as many codebooks finds; those after have no
+    meaning. For graphs, which always go through all.
     """
     if torch.compiler.is_compiling():
-        return _search(vectors, codebooks, width)
-    return torch.cat([_search(rows, codebooks, width) for rows in torch.split(vectors, _BLOCK_ROWS)])
+        return _search(vectors, codebooks, width, depth)
+    blocks = torch.split(vectors, _BLOCK_ROWS)
+    return torch.cat([_search(rows, codebooks, width, depth) for rows in blocks])
 
 
-def _search(vectors: Tensor, codebooks: Sequence[Codebook], width: int) -> Tensor:
+def _search(vectors: Tensor, codebooks: Sequence[Codebook], width: int, depth: Tensor | None) -> Tensor:
     """`beam_search` of all rows at once.
 
     The m beams of a row are m rows of `residual` [N * m, dim]; `gain` [N, m] is what their scores add up to, half of
-    what the squared error fell by.
+    what the squared error fell by. `best`: after each codebook, the row of each vector's best beam.
     """
     rows = torch.arange(vectors.shape[0], device=vectors.device)[:, None]
     residual, gain, beams = vectors, torch.zeros_like(vectors[:, :1]), 1
-    parents, codes = [], []
+    parents, codes, best = [], [], []
     for codebook, width_after in zip(codebooks, [*[width] * (len(codebooks) - 1), 1], strict=True):
         gain, index = _best(codebook.scores(residual), gain, min(width_after, beams * codebook.size))
         parent, code = _beam_and_code(index, beams, codebook.size)
         parents.append((rows * beams + parent).flatten())
         codes.append(code.flatten())
         beams = index.shape[1]
+        best.append(rows.flatten() * beams)
         if len(codes) < len(codebooks):
             residual = F.embedding(parents[-1], residual) - codebook.lookup(codes[-1])
-    path, last = [codes.pop()], parents.pop()
-    while codes:
-        path.append(codes.pop()[last])
-        last = parents.pop()[last]
+    path, at = [codes[-1]], best[-1]
+    for last in range(len(codes) - 1, 0, -1):
+        at = parents[last][at]
+        if depth is not None:
+            at = torch.where(depth == last, best[last - 1], at)
+        path.append(codes[last - 1][at])
     return torch.stack(path[::-1], dim=1)
 
 

@@ -100,7 +100,7 @@ class Graph {
 
   /** Begin anew, from zeros. */
   zeros() {
-    this.pasts = this.session.inputMetadata.slice(1).map((input) => {
+    this.pasts = this.session.inputMetadata.filter(({ name }) => isPast(name)).map((input) => {
       const shape = /** @type {any} */ (input).shape.map((/** @type {unknown} */ extent) => Number(extent));
       shape[0] = this.batch;
       const count = shape.reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1);
@@ -109,17 +109,20 @@ class Graph {
     return this.pasts;
   }
 
-  /** Compute the next block. @param {Tensor} first */
-  async run(first) {
+  /** Compute the next block. @param {Tensor} first @param {Record<string, Tensor>} [more] inputs by name */
+  async run(first, more = {}) {
     const pasts = this.pasts ?? this.zeros();
-    const [name, ...names] = this.session.inputNames;
-    const feeds = { [name]: first, ...Object.fromEntries(names.map((past, index) => [past, pasts[index]])) };
+    const names = this.session.inputNames.filter(isPast);
+    const state = Object.fromEntries(names.map((past, index) => [past, pasts[index]]));
+    const feeds = { [this.session.inputNames[0]]: first, ...more, ...state };
     const outputs = await this.session.run(feeds);
     const [out, ...rest] = this.session.outputNames.map((output) => outputs[output]);
     this.pasts = rest;
     return out;
   }
 }
+
+const isPast = (/** @type {string} */ name) => name.startsWith("past.");
 
 /**
  * Codes of `channels` streams in, waves out, `delaySamples` behind until `flush`. Frames that are lost are concealed:
@@ -263,10 +266,11 @@ export class Encoder {
     const frames = Math.floor(joined[0].length / hopLength);
     this.#waiting = joined.map((wave) => wave.slice(frames * hopLength));
     const codes = new Int32Array(this.channels * layers * frames);
+    const all = { num_codebooks: new runtime.Tensor("int64", BigInt64Array.of(BigInt(layers)), []) };
     for (let start = 0; start < frames; start += MOST_FRAMES) {
       const count = Math.min(frames - start, MOST_FRAMES);
       const block = concatenated(joined.map((wave) => wave.subarray(start * hopLength, (start + count) * hopLength)));
-      const out = await this.#graph.run(new runtime.Tensor("float32", block, [this.channels, count * hopLength]));
+      const out = await this.#graph.run(new runtime.Tensor("float32", block, [this.channels, count * hopLength]), all);
       const found = Int32Array.from(/** @type {BigInt64Array} */ (out.data), Number);
       for (let row = 0; row < this.channels * layers; row++)
         codes.set(found.subarray(row * count, (row + 1) * count), row * frames + start);
