@@ -63,7 +63,7 @@ def test_every_file_of_the_package_that_is_no_module_is_declared():
     taken = {path for glob in globs for path in ROOT.glob(glob)}
     others = {path for path in (ROOT / "vqcodec").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert others == taken
-    assert ROOT / "vqcodec" / "evaluation" / "codecs" / "opus_ml.mjs" in taken
+    assert ROOT / "vqcodec" / "evaluation" / "codecs" / "rivals" / "opus_ml.mjs" in taken
 
 
 def test_what_the_package_imports_of_scipy_is_in_the_extras_that_need_it():

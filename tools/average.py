@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vqcodec.errors import ConfigError, VqcodecError
 from vqcodec.models.weights import load_weights, save_weights
+from vqcodec.system.pipes import until_unread
 
 
 def average(out: Path, paths: Sequence[Path]) -> None:
@@ -38,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_unread(main)

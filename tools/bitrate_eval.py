@@ -14,6 +14,7 @@ from vqcodec.evaluation.run import Comparison, evaluate
 from vqcodec.evaluation.summary import summarise
 from vqcodec.metrics import METRICS
 from vqcodec.models import zoo
+from vqcodec.system.pipes import until_unread
 
 
 def main() -> None:
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_unread(main)

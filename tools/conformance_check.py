@@ -11,6 +11,7 @@ int32, little-endian, [channels, codebooks, frames], -1 where a frame has none; 
 import argparse
 import hashlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -204,5 +205,12 @@ def _codes(folder: Path, entry: dict[str, Any], command: str, values: dict[str, 
 if __name__ == "__main__":
     _parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(_parser)
-    _options = _parser.parse_args()
-    sys.exit(report(Path(__file__).resolve().parent, _options.decoder, _options.codes))
+    try:
+        try:
+            _options = _parser.parse_args()
+            sys.exit(report(Path(__file__).resolve().parent, _options.decoder, _options.codes))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on; what is left goes nowhere, where Python flushes it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

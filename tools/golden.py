@@ -16,6 +16,7 @@ from vqcodec.bitstream import Header, VqcReader, VqcWriter
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.spec import VERSION
 from vqcodec.bitstream.thin import thin
+from vqcodec.system.pipes import until_unread
 
 
 @dataclass(frozen=True)
@@ -137,4 +138,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    until_unread(lambda: main(Path(sys.argv[1])))

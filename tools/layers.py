@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from vqcodec.system.pipes import until_unread
+
 FLOORS = {
     "arrays": 0,
     "errors": 0,
@@ -112,5 +114,5 @@ def _module(name: str, imports: Mapping[str, object]) -> str:
 
 if __name__ == "__main__":
     found = main(Path(sys.argv[1] if len(sys.argv) > 1 else "vqcodec"))
-    print("\n".join(found) if found else "imports run one way")
+    until_unread(lambda: print("\n".join(found) if found else "imports run one way"))
     sys.exit(1 if found else 0)

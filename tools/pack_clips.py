@@ -11,6 +11,7 @@ import soundfile
 
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.resample import resample
+from vqcodec.system.pipes import until_unread
 
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 MIN_KBPS, MAX_KBPS = 6, 256
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_unread(main)

@@ -15,6 +15,7 @@ from vqcodec.evaluation.clips import read_clip
 from vqcodec.evaluation.codecs.library import NeuralCodec
 from vqcodec.evaluation.report.plots import spectrogram_levels
 from vqcodec.models import zoo
+from vqcodec.system.pipes import until_unread
 
 _TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
 
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_unread(main)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vqcodec.models.codebook_usage import CodebookUsage
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights
+from vqcodec.system.pipes import until_unread
 from vqcodec.training.config import RunConfig, load_run_config
 from vqcodec.training.monitoring.validation import load_clips
 from vqcodec.training.trainer import Trainer
@@ -114,6 +115,6 @@ def _parameters(config: RunConfig) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) < 4:
-        print(__doc__)
+        print(__doc__, file=sys.stderr)
         sys.exit(2)
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])
+    until_unread(lambda: main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]))

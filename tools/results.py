@@ -16,6 +16,7 @@ from vqcodec.evaluation.report.plots import rate_quality_curve, write_figure
 from vqcodec.evaluation.report.tables import markdown, points_rows
 from vqcodec.evaluation.results import Result, read_results, to_json
 from vqcodec.evaluation.summary import summarise
+from vqcodec.system.pipes import until_unread
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": ("speech-16k", "opus"), "docs/results.md": None}
@@ -101,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_unread(main)

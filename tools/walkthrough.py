@@ -20,6 +20,7 @@ from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.codebook_usage import CodebookUsage
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights
+from vqcodec.system.pipes import until_unread
 from vqcodec.training.config import DataConfig, validate
 from vqcodec.training.monitoring.validation import load_clips
 
@@ -94,6 +95,6 @@ def main(run: Path, clip: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 4:
-        print(__doc__)
+        print(__doc__, file=sys.stderr)
         sys.exit(2)
-    main(*map(Path, sys.argv[1:]))
+    until_unread(lambda: main(*map(Path, sys.argv[1:])))

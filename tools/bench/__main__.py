@@ -22,6 +22,8 @@ import streams
 import tokenizing
 import torch
 
+from vqcodec.system.pipes import until_unread
+
 _PARTS = (
     *("speed", "frames", "streams", "arithmetic", "efforts"),
     *("start-up", "throughput", "tokens", "loss", "long"),
@@ -80,4 +82,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    until_unread(main)

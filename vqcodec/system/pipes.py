@@ -5,7 +5,9 @@ import io
 import os
 import select
 import stat
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Literal, cast
 
@@ -159,6 +161,18 @@ def write_unless_stopped(file: IO[bytes], data: bytes, stop: Stop | None) -> Non
         if not stop.wait_for_reader(descriptor):
             raise BlockedError
         view = view[os.write(descriptor, view[: select.PIPE_BUF]) :]  # as much as a pipe that is ready takes at once
+
+
+def until_unread(program: Callable[[], object]) -> None:
+    """Run a program that prints; end it quietly, with exit code 1 as click does, once nobody reads what it prints."""
+    try:
+        try:
+            program()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes what is left at its end
+        sys.exit(1)
 
 
 class BlockedError(Exception):

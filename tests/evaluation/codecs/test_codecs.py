@@ -154,8 +154,8 @@ def test_a_missing_library_is_named_with_its_package(monkeypatch):
 
 
 def test_unknown_names_list_those_there_are():
-    with pytest.raises(ConfigError, match="'lyra' is no codec.*opus"):
-        open_codec("lyra")
+    with pytest.raises(ConfigError, match="'evs' is no codec.*opus"):
+        open_codec("evs")
     with pytest.raises(UnavailableError, match="absent"):
         open_codec("hf:absent")
 

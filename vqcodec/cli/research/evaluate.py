@@ -74,7 +74,8 @@ and report.html, in which to listen. What a run that was interrupted has done st
 is 1 if a clip could not be read, coded or scored, even by a crash; the others are done all the same.
 
 A codec is speech-16k or a weights file; opus, mp3, flac, pcm; opusenc, codec2, speex, lc3, amr-wb
-or opusenc-wb where installed; hf:FOLDER of transformers; NAME@6/8/12 has rates of its own, LABEL=NAME another name.
+or opusenc-wb where installed; hf:FOLDER of transformers; lyra:FOLDER of Lyra v2's graphs. NAME@6/8/12 has rates of
+its own, LABEL=NAME another name.
 One that is not installed is skipped; one that does not have a rate runs at its nearest.
 Clips of several channels are mixed to one. Delays up to half a second are taken out.
 With --generations 1,5 clips are also coded five times in a row; OUT keeps both, beside those of other conditions.

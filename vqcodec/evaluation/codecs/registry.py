@@ -1,6 +1,7 @@
 """Codecs by what a user calls them: a name of the table, a weights file, `hf:FOLDER`, or an external's name.
 
-`fixed:` before one of our models leaves entropy coding out; `opus-lace:` stands before a folder of npm.
+`fixed:` before one of our models leaves entropy coding out; `opus-lace:` stands before a folder of npm, `lyra:` before
+one of its graphs.
 """
 
 import math
@@ -9,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from vqcodec.errors import ConfigError, ModelError, UnavailableError
-from vqcodec.evaluation.codecs.amrwb import AmrWbCodec
 from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest
 from vqcodec.evaluation.codecs.library import FlacCodec, Mp3Codec, NeuralCodec, OpusCodec, PcmCodec
-from vqcodec.evaluation.codecs.opus_ml import ENHANCERS, open_enhanced
 from vqcodec.evaluation.codecs.programs import CODEC2, LC3, OPUSENC, OPUSENC_WB, SPEEX, Program, ProgramCodec
+from vqcodec.evaluation.codecs.rivals.amrwb import AmrWbCodec
+from vqcodec.evaluation.codecs.rivals.lyra import LYRA, open_lyra
+from vqcodec.evaluation.codecs.rivals.opus_ml import ENHANCERS, open_enhanced
 from vqcodec.models.hub import PREFIX
 from vqcodec.models.zoo import MODELS
 from vqcodec.system.plugins import PluginTable
@@ -35,6 +37,12 @@ CODECS: PluginTable[Callable[[], CodecUnderTest]] = PluginTable(
 )
 """Every codec that has a name of its own; a new one is a line here."""
 
+_OF_FOLDERS: Mapping[str, Callable[[str], CodecUnderTest]] = {
+    **dict.fromkeys(ENHANCERS, open_enhanced),
+    LYRA: open_lyra,
+}
+"""What opens NAME:FOLDER, by the name."""
+
 _FIXED_WIDTH = "fixed:"
 
 
@@ -51,15 +59,15 @@ def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUn
         return ProgramCodec(Program(name=spec, template=externals[spec]))
     if spec in CODECS:
         return CODECS[spec]()
-    if spec.partition(":")[0] in ENHANCERS:
-        return open_enhanced(spec)
+    if (open_folder := _OF_FOLDERS.get(spec.partition(":")[0])) is not None:
+        return open_folder(spec)
     if spec.startswith(PREFIX):
         return _of_a_hub(spec)
     if spec.startswith(_FIXED_WIDTH) and _is_ours(spec.removeprefix(_FIXED_WIDTH)):
         return NeuralCodec(spec.removeprefix(_FIXED_WIDTH), fixed_width=True)
     if _is_ours(spec):
         return NeuralCodec(spec)
-    names = ", ".join([*CODECS, *(f"{name}:FOLDER" for name in ENHANCERS), *externals])
+    names = ", ".join([*CODECS, *(f"{name}:FOLDER" for name in _OF_FOLDERS), *externals])
     raise ConfigError(f"{spec!r} is no codec: give one of {names}, a weights file or {PREFIX}FOLDER")
 
 

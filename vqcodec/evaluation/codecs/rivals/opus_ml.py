@@ -32,7 +32,7 @@ def open_enhanced(spec: str) -> ProgramCodec:
         raise UnavailableError(
             f"{name} needs {_PACKAGE} in {folder}; npm install --prefix {folder} {_PACKAGE}"
         ) from None
-    script = resources.files("vqcodec.evaluation.codecs") / "opus_ml.mjs"
+    script = resources.files("vqcodec.evaluation.codecs.rivals") / "opus_ml.mjs"
     encode = OPUSENC_WB.template.partition(";")[0]
     paths = [shlex.quote(str(path)) for path in (script, folder)]
     decode = f"node {' '.join(paths)} {ENHANCERS[name]} {{rate}} {{bits}} {{out}}"
