@@ -119,11 +119,10 @@ export class VqcPlayer extends HTMLElement {
     const { player } = this;
     if (!player) return;
     try {
-      const awake = player.wake();
+      player.wake().catch(() => {}); // within the gesture; play asks again, and tells
       this.#say("Loading the model ...");
       await this.remote.load();
       this.#say("");
-      await awake;
       await player.play();
     } catch (error) {
       this.#fail(error);

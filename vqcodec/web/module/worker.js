@@ -106,7 +106,7 @@ async function fetched(address) {
 
 /**
  * Decode a file from a sample on.
- * @param {VqcReader} reader @param {import("./codec.js").Model} model
+ * @param {VqcReader} reader @param {import("./model.js").Model} model
  * @param {{startSample: number, numCodebooks: number, signal: AbortSignal}} options
  */
 async function* from(reader, model, { startSample, ...options }) {
