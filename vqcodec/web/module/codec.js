@@ -1,5 +1,6 @@
 /** Codes <-> waves of streams, block by block, and the waves of a file. No sound card. */
 
+import { columns } from "./chunk.js";
 import { ModelError } from "./errors.js";
 import { Graph } from "./model.js";
 
@@ -39,7 +40,7 @@ export class Decoder {
       let count = Math.min(frames - start, MOST_FRAMES);
       if (!layers && last) count = Math.min(count, FADE_FRAMES - this.#lostFrames);
       if (layers || last) {
-        const part = layers ? slice(codes, frames, start, count) : repeat(/** @type {any} */ (last).codes, count);
+        const part = layers ? columns(codes, frames, start, count) : repeat(/** @type {any} */ (last).codes, count);
         await this.#play(part, layers || /** @type {any} */ (last).layers, !layers, waves, start);
       }
       this.#nextFrame += count;
@@ -78,7 +79,7 @@ export class Decoder {
       return gains[frame] + ((gains[frame + 1] - gains[frame]) * (at % hopLength)) / hopLength;
     };
     await this.#run(codes, layers, waves, start, gains.some((each) => each < 1) ? gain : null);
-    this.#last = { codes: slice(codes, count, count - 1, 1), layers };
+    this.#last = { codes: columns(codes, count, count - 1, 1), layers };
     if (this.#lostFrames < FADE_FRAMES) return;
     this.#last = null; // what the decoder remembers is of no more use
     this.#graph.pasts = null;
@@ -206,7 +207,7 @@ export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks,
       if (signal?.aborted) return;
       for (let start = 0; chunk && start < chunk.frames; start += blockFrames) {
         const count = Math.min(blockFrames, chunk.frames - start);
-        const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
+        const codes = chunk.layers ? columns(chunk.codes, chunk.frames, start, count) : chunk.codes;
         const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
         if (waves[0].length) yield waves;
       }
@@ -220,15 +221,6 @@ function concatenated(parts) {
   const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
   return all;
-}
-
-/** Columns of codes [rows, frames]. */
-function slice(/** @type {Int32Array} */ codes, /** @type {number} */ frames, /** @type {number} */ start, /** @type {number} */ count) {
-  const rows = codes.length / frames;
-  const part = new Int32Array(rows * count);
-  for (let row = 0; row < rows; row++)
-    part.set(codes.subarray(row * frames + start, row * frames + start + count), row * count);
-  return part;
 }
 
 /** One column of codes, `count` times. @param {Int32Array} column @param {number} count */
