@@ -39,6 +39,7 @@ export class VqcReader {
   #at;
   #repairBytes = 0;
   #lostFrames = 0;
+  #lacksBytes = false; // why the last null was
   /** @type {(() => void)[]} */
   #waiting = [];
 
@@ -62,9 +63,17 @@ export class VqcReader {
     for (const goOn of this.#waiting.splice(0)) goOn();
   }
 
-  /** Wait for more of the file; where all of it is there, until others had their turn. @returns {Promise<void>} */
+  /** Wait after a null: for more of the file, if that is what it lacks, or until others had their turn. @returns {Promise<void>} */
   rest() {
-    return new Promise((resolve) => (this.isWhole ? setTimeout(resolve) : this.#waiting.push(resolve)));
+    const lacksBytes = this.#lacksBytes && !this.isWhole;
+    this.#lacksBytes = false;
+    return new Promise((resolve) => (lacksBytes ? this.#waiting.push(resolve) : setTimeout(resolve)));
+  }
+
+  /** The null of a pass that goes on when more of the file has come. */
+  #more() {
+    this.#lacksBytes = true;
+    return null;
   }
 
   /** The channels of the input: those of the codes, or as many as the tags say were all the same. */
@@ -139,7 +148,7 @@ export class VqcReader {
     while (total === null || position < total) {
       if (end !== null && position >= end) return;
       const [at, goBack] = [this.#at, this.#place()];
-      while (!this.isWhole && !this.#hasCome(at)) yield null;
+      while (!this.isWhole && !this.#hasCome(at)) yield this.#more();
       goBack();
       /** @type {VqcRecord | null} */
       let record;
@@ -148,7 +157,7 @@ export class VqcReader {
       } catch (error) {
         if (!onDamage || !(error instanceof VqcError)) throw error;
         if (!this.isWhole) {
-          while (!this.isWhole) yield null;
+          while (!this.isWhole) yield this.#more();
           goBack();
           continue;
         }
@@ -165,7 +174,7 @@ export class VqcReader {
       if (record.head?.isLast) total = position;
     }
     const goOn = this.#place();
-    while (!this.isWhole) yield null;
+    while (!this.isWhole) yield this.#more();
     goOn();
     if (!isEndLost) yield* this.#afterTheEnd(position, onDamage);
     this.samples ??= this.#coveredSamples(position);
