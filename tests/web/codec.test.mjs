@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import test from "node:test";
 import * as runtime from "../../web/node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 import { Decoder, Encoder, Model, ModelError, VqcReader, decodeFile } from "../../vqcodec/web/module/vqcodec.js";
+import { widened } from "../../vqcodec/web/module/onnx.js";
 
 const CASES = JSON.parse(readFileSync(process.env.CASES, "utf8"));
 const CLOSE = 1e-3; // sums of float32 in another order; a sample has an amplitude near 0.1
@@ -88,4 +89,5 @@ test("what is not of each other is an error of the model", async () => {
   await assert.rejects(Model.load(runtime, { ...files, decoder: files.decoder.subarray(0, 5000) }), ModelError);
   const other = join(dirname(new URL(import.meta.url).pathname), "../golden/v1-mono-16k.vqc");
   await assert.rejects(decoded(other), ModelError);
+  assert.throws(() => widened(files.decoder, files.weights.subarray(0, 5000)), ModelError);
 });

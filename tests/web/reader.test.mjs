@@ -119,6 +119,18 @@ test("hostile files end as those of the package", () => {
   }
 });
 
+test("a search among many heads lets others have their turn, and what they read is not disturbed", () => {
+  const heads = read(CASES.hostile.find(({ path }) => path.endsWith("/heads")).path);
+  const reader = new VqcReader(heads);
+  const pass = reader.chunksInTurns({ entropy, onDamage: () => {} });
+  assert.equal(pass.next().value, null);
+  const damage = [];
+  for (const _ of reader.chunks({ entropy, onDamage: (error) => damage.push(told(error)) }));
+  const turns = [...pass];
+  assert.ok(turns.length && turns.every((turn) => turn === null));
+  assert.deepEqual(damage, CASES.hostile.find(({ path }) => path.endsWith("/heads")).expected.damage);
+});
+
 /** As `outcome`, of bytes that come in pieces, the last of which may never come. */
 async function outcomeArriving(data, pieceBytes) {
   let at = 0;

@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -153,10 +154,102 @@ def test_a_browser_plays_seeks_drops_layers_and_downloads(page):
     until(page, f"document.querySelector('.about').textContent.includes('{len(thinned)} bytes')")
 
 
+def drop(page, *paths):
+    """Drop files on the page, as a hand does it; returns the class that the page has while they hang over it."""
+    files = [[path.name, list(path.read_bytes())] for path in paths]
+    carried = page.evaluate_handle(
+        """(files) => {
+            const carried = new DataTransfer();
+            for (const [name, bytes] of files) carried.items.add(new File([Uint8Array.from(bytes)], name));
+            return carried;
+        }""",
+        files,
+    )
+    page.dispatch_event("#items", "dragover", {"dataTransfer": carried})
+    over = page.evaluate("document.body.className")
+    page.dispatch_event("#items", "drop", {"dataTransfer": carried})
+    assert page.evaluate("document.body.className") == ""
+    return over
+
+
+@pytest.mark.slow
+def test_a_sound_and_a_vqc_that_are_dropped_are_there_as_players(page):
+    whole = (page.folder / "speech.vqc").read_bytes()
+    assert drop(page, page.folder / "speech.wav", page.folder / "speech.vqc") == "over"
+    until(page, "document.querySelectorAll('vqc-player').length === 3")
+    assert bytes_of(page, 0) == whole
+    assert VqcReader(io.BytesIO(bytes_of(page, 1))).scan().samples == 32000
+    names = page.locator("vqc-player").evaluate_all("all => all.map((each) => each.getAttribute('aria-label'))")
+    assert names == ["speech.vqc", "speech.wav", "speech.vqc"]
+
+
+@pytest.mark.slow
+def test_the_original_sounds_at_the_position_of_what_is_decoded(page):
+    wave = soundfile.read(page.folder / "speech.wav", dtype="float32")[0]
+    player = page.get_by_role("group", name="speech.wav")
+    page.evaluate("""() => {
+        window.sounded = [];
+        window.its = document.querySelector('vqc-player[aria-label="speech.wav"]');
+        const copy = AudioBuffer.prototype.copyToChannel;
+        AudioBuffer.prototype.copyToChannel = function (wave, channel) {
+            window.sounded.push([...wave.subarray(0, 400)]);
+            return copy.call(this, wave, channel);
+        };
+    }""")
+    player.get_by_role("slider", name="Position").fill("0.5")
+    player.get_by_role("button", name="Original").click()
+    assert page.evaluate("its.player.position") == 0.5
+    assert player.get_by_role("button", name="Original").get_attribute("aria-pressed") == "true"
+    player.get_by_role("button", name="Play").click()
+    until(page, "its.player.position > 0.6")
+    assert np.abs(np.array(page.evaluate("sounded[0]")) - wave[8000:8400]).max() < 1e-4  # 16 bits are kept of it
+    page.evaluate("sounded = []")
+    before = page.evaluate("its.player.position")
+    player.get_by_role("slider", name="Rate").fill("3")
+    assert player.get_by_role("button", name="Original").get_attribute("aria-pressed") == "false"
+    until(page, "sounded.length > 0 || !its.player.isPlaying")
+    assert before <= page.evaluate("its.player.position")
+    for block in page.evaluate("sounded"):
+        assert min(np.abs(wave[at : at + len(block)] - block).max() for at in range(0, 32000 - len(block), 8)) > 1e-3
+
+
+@pytest.mark.slow
+def test_a_file_at_an_address_sounds_while_it_comes(page, monkeypatch):
+    whole = (page.folder / "speech.vqc").read_bytes()
+    (page.folder / "site" / "files" / "slow.vqc").write_bytes(whole)
+    goes_on = threading.Event()
+    copy = SimpleHTTPRequestHandler.copyfile
+
+    def slowly(handler, source, target):
+        if handler.path == "/files/slow.vqc":
+            target.write(source.read(len(whole) * 7 // 10))  # the first chunk, and some of the second
+            target.flush()
+            assert goes_on.wait(60)
+        copy(handler, source, target)
+
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "copyfile", slowly)
+    page.evaluate("""() => {
+        window.slow = document.createElement('vqc-player');
+        slow.setAttribute('src', 'files/slow.vqc');
+        document.body.append(slow);
+    }""")
+    try:
+        until(page, "slow.opened !== null")
+        page.evaluate("void slow.play()")
+        until(page, "slow.player.position > 0.2")
+        assert page.evaluate("slow.file.length") == 0
+    finally:
+        goes_on.set()
+    until(page, f"slow.file.length === {len(whole)}")
+    assert page.evaluate("slow.player.isPlaying")
+    page.evaluate("slow.remove()")
+
+
 @pytest.mark.slow
 def test_a_browser_encodes_files_and_what_it_hears(page):
     page.locator("#input").set_input_files([page.folder / "speech.wav"])
-    until(page, "document.querySelectorAll('vqc-player').length === 2")
+    until(page, "document.querySelector('article h2').textContent === 'speech.wav'")
+    others = page.locator("vqc-player").count()
     data = bytes_of(page, 0)
     assert VqcReader(io.BytesIO(data)).scan().samples == 32000
     wave, _ = vqcodec.decompress(data, engine="onnx")
@@ -165,7 +258,7 @@ def test_a_browser_encodes_files_and_what_it_hears(page):
     page.get_by_role("button", name="Record").click()
     until(page, "document.getElementById('recorded').textContent >= '0:00:01'")
     page.get_by_role("button", name="Stop").click()
-    until(page, "document.querySelectorAll('vqc-player').length === 3")
+    until(page, f"document.querySelectorAll('vqc-player').length === {others} + 1")
     data = bytes_of(page, 0)
     assert VqcReader(io.BytesIO(data)).scan().samples > 12000
     wave, _ = vqcodec.decompress(data, engine="onnx")
@@ -173,7 +266,7 @@ def test_a_browser_encodes_files_and_what_it_hears(page):
     again = downloaded(page, page.locator("article").first)
     assert again == data
     page.locator("#input").set_input_files([page.folder / "downloaded.vqc"])
-    until(page, "document.querySelectorAll('vqc-player').length === 4")
+    until(page, f"document.querySelectorAll('vqc-player').length === {others} + 2")
     assert bytes_of(page, 0) == data
     page.locator("#input").set_input_files([Path(__file__)])
     until(page, "document.getElementById('status').textContent.includes('neither a .vqc nor sound')")

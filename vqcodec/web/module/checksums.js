@@ -21,10 +21,10 @@ const CRC32 = table((crc) => {
 const CRC32_BACK = new Uint8Array(256);
 CRC32.forEach((entry, byte) => (CRC32_BACK[entry >>> 24] = byte));
 
-/** Compute CRC-8/AUTOSAR. @param {Uint8Array} data */
-export function crc8(data) {
+/** Compute CRC-8/AUTOSAR of the bytes from `start` to before `end`. @param {Uint8Array} data */
+export function crc8(data, start = 0, end = data.length) {
   let crc = 0xff;
-  for (const byte of data) crc = CRC8[crc ^ byte];
+  for (let at = start; at < end; at++) crc = CRC8[crc ^ data[at]];
   return crc ^ 0xff;
 }
 
@@ -67,9 +67,9 @@ export function crc32AheadOf(whole, { start, end, lengthBytes }) {
 /** Return the 4 bytes, as an integer, after which 4 more, `high`, must follow for the CRC-32 of all 8 to be `crc`. */
 export function crc32Backwards(/** @type {number} */ crc, /** @type {number} */ high) {
   let register = ~crc;
-  const bytes = [0, 0, 0, 0, ...littleEndian(high, 4)];
-  for (const byte of bytes.reverse()) {
+  for (let at = 7; at >= 0; at--) {
     const index = CRC32_BACK[register >>> 24];
+    const byte = at < 4 ? 0 : (high >>> (8 * (at - 4))) & 0xff;
     register = ((register ^ CRC32[index]) << 8) | (index ^ byte);
   }
   return ~register >>> 0;
@@ -85,8 +85,12 @@ export function littleEndian(value, length) {
   return bytes;
 }
 
-/** Return the unsigned integer of at most 6 little-endian bytes. @param {Uint8Array} bytes */
-export const fromLittleEndian = (bytes) => bytes.reduceRight((value, byte) => value * 256 + byte, 0);
+/** Return the unsigned integer of at most 6 little-endian bytes, from `start` to before `end`. @param {Uint8Array} bytes */
+export function fromLittleEndian(bytes, start = 0, end = bytes.length) {
+  let value = 0;
+  for (let at = Math.min(end, bytes.length) - 1; at >= start; at--) value = value * 256 + bytes[at];
+  return value;
+}
 
 /** @type {number[][]} */
 const INVERSE_POWERS = [];

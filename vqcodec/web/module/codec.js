@@ -1,128 +1,15 @@
-/** A model whose graphs run on onnxruntime-web: codes <-> waves of streams, block by block. No file, no sound card. */
+/** Codes <-> waves of streams, block by block, and the waves of a file. No sound card. */
 
-import { EntropyModel } from "./entropy.js";
+import { columns } from "./chunk.js";
 import { ModelError } from "./errors.js";
-import { readSafetensors } from "./safetensors.js";
+import { Graph } from "./model.js";
 
-/** @typedef {typeof import("onnxruntime-web")} Runtime */
-/** @typedef {import("onnxruntime-web").Tensor} Tensor */
-/**
- * @typedef {object} Facts What the metadata of a graph says.
- * @property {string} part @property {string} weights the name of their file @property {string} sha256 of the weights
- * @property {number} delay_samples @property {number} decoder_context_frames @property {[number, number] | null} noise
- */
+/** @typedef {import("./model.js").Model} Model */
 /** @typedef {{codes: Int32Array, layers: number, frames: number}} Block Codes [B, layers, frames]; no layers: lost. */
 
-const METADATA_KEY = "vqcodec";
-const CONFIG_KEY = "vqcodec-weights-1";
 const FADE_FRAMES = 10;
 const MOST_FRAMES = 256; // that are computed at once
 const FIRST_FRAMES = 8; // that a file is unpacked for first, so that it sounds soon
-
-/** A loaded model. Make one by `load`. */
-export class Model {
-  /**
-   * Load a model from the bytes of its files: `weights` safetensors, `decoder` and, to encode, `encoder` graphs as
-   * `vqcodec export --onnx` writes them. `runtime`: the module onnxruntime-web. Throws ModelError for files that are
-   * damaged or not of each other.
-   * @param {Runtime} runtime @param {{weights: Uint8Array, decoder: Uint8Array, encoder?: Uint8Array}} files
-   */
-  static async load(runtime, { weights, decoder, encoder }) {
-    const { tensors, metadata } = readSafetensors(weights);
-    const facts = graphFacts(decoder);
-    if (!metadata[CONFIG_KEY]) throw new ModelError("the weights are no weights file of vqcodec");
-    // Browsers offer digests to pages of https and of this machine only; elsewhere nothing can be compared.
-    if (globalThis.crypto?.subtle && (await sha256(weights)) !== facts.sha256)
-      throw new ModelError("the weights are damaged, or not those of the decoder's graph");
-    const entropy = tensors.has("entropy.decay") ? new EntropyModel(tensors) : null;
-    const options = { externalData: [{ path: facts.weights, data: weights }] };
-    const sessions = { decoder: await runtime.InferenceSession.create(decoder, options), encoder: null };
-    const model = new Model(runtime, sessions, { facts, entropy, config: JSON.parse(metadata[CONFIG_KEY]) });
-    if (encoder) await model.addEncoder(encoder, weights);
-    return model;
-  }
-
-  /**
-   * @param {Runtime} runtime
-   * @param {{decoder: import("onnxruntime-web").InferenceSession, encoder: import("onnxruntime-web").InferenceSession | null}} sessions
-   * @param {{facts: Facts, entropy: EntropyModel | null, config: Record<string, any>}} about
-   */
-  constructor(runtime, sessions, { facts, entropy, config }) {
-    this.runtime = runtime;
-    this.sessions = sessions;
-    this.facts = facts;
-    this.entropy = entropy;
-    this.name = String(config.name);
-    this.sampleRateHz = Number(config.sample_rate_hz);
-    this.hopLength = Number(config.hop_length);
-    this.totalCodebooks = Number(config.total_codebooks);
-    this.codebookSize = Number(config.codebook_size);
-    this.delaySamples = facts.delay_samples;
-    this.contextFrames = facts.decoder_context_frames;
-    this.noise = facts.noise;
-    this.fingerprint = Uint8Array.from({ length: 4 }, (_, at) => parseInt(facts.sha256.slice(2 * at, 2 * at + 2), 16));
-  }
-
-  /**
-   * Let the model encode, too. Throws ModelError for a graph of other weights.
-   * @param {Uint8Array} encoder @param {Uint8Array} weights
-   */
-  async addEncoder(encoder, weights) {
-    if (graphFacts(encoder).sha256 !== this.facts.sha256)
-      throw new ModelError("the encoder's graph is not of the decoder's weights");
-    const options = { externalData: [{ path: this.facts.weights, data: weights }] };
-    this.sessions.encoder = await this.runtime.InferenceSession.create(encoder, options);
-  }
-
-  /** Throw ModelError unless this model wrote a file. @param {import("./header.js").Header} header */
-  check(header) {
-    const hex = (/** @type {Uint8Array} */ bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (hex(header.fingerprint) !== hex(this.fingerprint))
-      throw new ModelError(
-        `this .vqc was written by the model ${hex(header.fingerprint)}, here is ${this.name} (${hex(this.fingerprint)})`,
-      );
-    const isLike = header.sampleRateHz === this.sampleRateHz && header.hopLength === this.hopLength;
-    if (!isLike || header.codebookSize !== this.codebookSize || header.numCodebooks > this.totalCodebooks)
-      throw new ModelError(`this .vqc has another rate, frame or codebooks than ${this.name}`);
-  }
-}
-
-/** A graph and what its layers remember of a stream. */
-class Graph {
-  /** @param {Runtime} runtime @param {import("onnxruntime-web").InferenceSession} session @param {number} batch */
-  constructor(runtime, session, batch) {
-    this.runtime = runtime;
-    this.session = session;
-    this.batch = batch;
-    /** @type {Tensor[] | null} */
-    this.pasts = null;
-  }
-
-  /** Begin anew, from zeros. */
-  zeros() {
-    this.pasts = this.session.inputMetadata.filter(({ name }) => isPast(name)).map((input) => {
-      const shape = /** @type {any} */ (input).shape.map((/** @type {unknown} */ extent) => Number(extent));
-      shape[0] = this.batch;
-      const count = shape.reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1);
-      return new this.runtime.Tensor("float32", new Float32Array(count), shape);
-    });
-    return this.pasts;
-  }
-
-  /** Compute the next block. @param {Tensor} first @param {Record<string, Tensor>} [more] inputs by name */
-  async run(first, more = {}) {
-    const pasts = this.pasts ?? this.zeros();
-    const names = this.session.inputNames.filter(isPast);
-    const state = Object.fromEntries(names.map((past, index) => [past, pasts[index]]));
-    const feeds = { [this.session.inputNames[0]]: first, ...more, ...state };
-    const outputs = await this.session.run(feeds);
-    const [out, ...rest] = this.session.outputNames.map((output) => outputs[output]);
-    this.pasts = rest;
-    return out;
-  }
-}
-
-const isPast = (/** @type {string} */ name) => name.startsWith("past.");
 
 /**
  * Codes of `channels` streams in, waves out, `delaySamples` behind until `flush`. Frames that are lost are concealed:
@@ -153,7 +40,7 @@ export class Decoder {
       let count = Math.min(frames - start, MOST_FRAMES);
       if (!layers && last) count = Math.min(count, FADE_FRAMES - this.#lostFrames);
       if (layers || last) {
-        const part = layers ? slice(codes, frames, start, count) : repeat(/** @type {any} */ (last).codes, count);
+        const part = layers ? columns(codes, frames, start, count) : repeat(/** @type {any} */ (last).codes, count);
         await this.#play(part, layers || /** @type {any} */ (last).layers, !layers, waves, start);
       }
       this.#nextFrame += count;
@@ -192,7 +79,7 @@ export class Decoder {
       return gains[frame] + ((gains[frame + 1] - gains[frame]) * (at % hopLength)) / hopLength;
     };
     await this.#run(codes, layers, waves, start, gains.some((each) => each < 1) ? gain : null);
-    this.#last = { codes: slice(codes, count, count - 1, 1), layers };
+    this.#last = { codes: columns(codes, count, count - 1, 1), layers };
     if (this.#lostFrames < FADE_FRAMES) return;
     this.#last = null; // what the decoder remembers is of no more use
     this.#graph.pasts = null;
@@ -321,7 +208,7 @@ export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks,
       if (signal?.aborted) return;
       for (let start = 0; chunk && start < chunk.frames; start += blockFrames) {
         const count = Math.min(blockFrames, chunk.frames - start);
-        const codes = chunk.layers ? slice(chunk.codes, chunk.frames, start, count) : chunk.codes;
+        const codes = chunk.layers ? columns(chunk.codes, chunk.frames, start, count) : chunk.codes;
         const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
         if (waves[0].length) yield waves;
       }
@@ -337,62 +224,5 @@ function concatenated(parts) {
   return all;
 }
 
-/** Columns of codes [rows, frames]. */
-function slice(/** @type {Int32Array} */ codes, /** @type {number} */ frames, /** @type {number} */ start, /** @type {number} */ count) {
-  const rows = codes.length / frames;
-  const part = new Int32Array(rows * count);
-  for (let row = 0; row < rows; row++)
-    part.set(codes.subarray(row * frames + start, row * frames + start + count), row * count);
-  return part;
-}
-
 /** One column of codes, `count` times. @param {Int32Array} column @param {number} count */
 const repeat = (column, count) => Int32Array.from({ length: column.length * count }, (_, at) => column[Math.floor(at / count)]);
-
-/** @param {Uint8Array} data */
-async function sha256(data) {
-  const digest = await crypto.subtle.digest("SHA-256", /** @type {Uint8Array<ArrayBuffer>} */ (data));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/**
- * Read the facts that `vqcodec export` leaves in a graph: metadata_props, field 14 of ONNX's ModelProto, which the
- * runtime does not give. Throws ModelError where there are none.
- * @param {Uint8Array} graph @returns {Facts}
- */
-export function graphFacts(graph) {
-  const text = new TextDecoder();
-  for (const [field, data] of protobufFields(graph)) {
-    if (field !== 14) continue;
-    const entry = new Map([...protobufFields(data)].map(([its, value]) => [its, text.decode(value)]));
-    if (entry.get(1) === METADATA_KEY) return JSON.parse(entry.get(2) ?? "{}");
-  }
-  throw new ModelError("the graph is none that vqcodec export wrote");
-}
-
-/** Yield (number, bytes) of the fields that have a length. @param {Uint8Array} data @returns {Generator<[number, Uint8Array]>} */
-function* protobufFields(data) {
-  let at = 0;
-  const varint = () => {
-    let [value, scale, byte] = [0, 1, 0];
-    do {
-      if (at >= data.length) throw new ModelError("the graph is cut");
-      byte = data[at++];
-      value += (byte & 0x7f) * scale;
-      scale *= 128;
-    } while (byte & 0x80);
-    return value;
-  };
-  while (at < data.length) {
-    const key = varint();
-    const kind = key % 8;
-    if (kind === 0) varint();
-    else if (kind === 1 || kind === 5) at += kind === 1 ? 8 : 4;
-    else if (kind === 2) {
-      const length = varint();
-      if (at + length > data.length) throw new ModelError("the graph is cut");
-      yield [Math.floor(key / 8), data.subarray(at, at + length)];
-      at += length;
-    } else throw new ModelError("the graph is no ONNX file");
-  }
-}

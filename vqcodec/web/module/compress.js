@@ -10,7 +10,7 @@ const EQUAL_CHANNELS = "vqc.channels";
 /**
  * Encode `waves` [C][T], at the model's rate, full scale 1, with all codebooks of the model. Channels that are all the
  * same are coded once. `onProgress` is told the share that is done, 0 to 1.
- * @param {Float32Array[]} waves @param {import("./codec.js").Model} model loaded with its encoder
+ * @param {Float32Array[]} waves @param {import("./model.js").Model} model loaded with its encoder
  * @param {{tags?: Record<string, string>, onProgress?: (share: number) => void}} [options] @returns {Promise<Uint8Array>}
  */
 export async function compress(waves, model, { tags = {}, onProgress = () => {} } = {}) {
@@ -25,13 +25,16 @@ export async function compress(waves, model, { tags = {}, onProgress = () => {} 
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   blocks.push(await encoder.flush());
-  const { fingerprint, hopLength, totalCodebooks: numCodebooks, codebookSize, sampleRateHz } = model;
-  const about = { fingerprint, hopLength, numCodebooks, codebookSize, sampleRateHz, originalRateHz: sampleRateHz };
-  const header = new Header({ ...about, channels: coded.length, samples });
+  const header = headerOf(model, { channels: coded.length, samples });
   /** @type {Record<string, string>} */
   const same = coded.length < waves.length ? { [EQUAL_CHANNELS]: String(waves.length) } : {};
-  const codes = columns(blocks, coded.length * numCodebooks);
+  const codes = columns(blocks, coded.length * model.totalCodebooks);
   return writeVqc(header, codes, { entropy: model.entropy, tags: { ...tags, ...same } });
+}
+
+/** The header of a file of all codebooks at the model's rate. @param {import("./model.js").Model} model @param {{channels: number, samples: number}} of */
+export function headerOf({ fingerprint, hopLength, totalCodebooks: numCodebooks, codebookSize, sampleRateHz }, of) {
+  return new Header({ fingerprint, hopLength, numCodebooks, codebookSize, sampleRateHz, originalRateHz: sampleRateHz, ...of });
 }
 
 /** The channels, or one where all are the same. @param {Float32Array[]} waves */

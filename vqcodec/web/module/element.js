@@ -18,6 +18,7 @@ const TEMPLATE = `
   .row + .row, p, ul { margin: 0.5rem 0 0; }
   button, input { font: inherit; color: inherit; accent-color: var(--accent, #0b62a8); }
   button { min-width: 5rem; min-height: 2.25rem; border: 1px solid; border-radius: 0.4rem; background: none; cursor: pointer; }
+  button[aria-pressed="true"] { box-shadow: inset 0 0 0 2px; }
   button:disabled { opacity: 0.5; cursor: default; }
   .track { flex: 1; min-width: 8rem; }
   input { display: block; width: 100%; margin: 0.25rem 0; }
@@ -41,6 +42,7 @@ const TEMPLATE = `
   <span aria-hidden="true">Rate</span>
   <div class="track"><input type="range" part="rate" min="1" step="1" aria-label="Rate in kbps" disabled></div>
   <span part="kbps"></span>
+  <button type="button" part="original" aria-pressed="false" hidden>Original</button>
 </div>
 <p part="status" role="status"></p>
 <ul class="damage" part="damage" aria-label="Damage" hidden></ul>
@@ -66,6 +68,7 @@ export class VqcPlayer extends HTMLElement {
       time: /** @type {HTMLElement} */ (part("time")),
       rate: /** @type {HTMLInputElement} */ (part("rate")),
       kbps: /** @type {HTMLElement} */ (part("kbps")),
+      original: /** @type {HTMLButtonElement} */ (part("original")),
       status: /** @type {HTMLElement} */ (part("status")),
       damage: /** @type {HTMLElement} */ (part("damage")),
       tags: /** @type {HTMLElement} */ (part("tags")),
@@ -74,6 +77,7 @@ export class VqcPlayer extends HTMLElement {
     this.parts.seek.oninput = () => this.player?.seek(Number(this.parts.seek.value));
     this.parts.seek.onkeydown = (event) => this.#key(event);
     this.parts.rate.oninput = () => this.#setCodebooks(Number(this.parts.rate.value));
+    this.parts.original.onclick = () => this.#hear(!this.isOriginal);
   }
 
   /** @type {Player | null} */
@@ -85,6 +89,10 @@ export class VqcPlayer extends HTMLElement {
   /** What is lost, by seconds. @type {Damage[]} */
   damage = [];
   codebooks = 0;
+  /** Whether the original sounds. */
+  isOriginal = false;
+  /** @type {import("./player.js").Open | null} */
+  #original = null;
   /** @type {Uint8Array} */
   #bytes = new Uint8Array();
   #asked = 0;
@@ -108,6 +116,16 @@ export class VqcPlayer extends HTMLElement {
     void this.#open(bytes);
   }
 
+  /**
+   * Waves of what was encoded, at the model's rate, from a time on: a button switches to them and back at the same position.
+   * Set it after the file.
+   */
+  set original(/** @type {import("./player.js").Open | null} */ open) {
+    this.#original = open;
+    this.isOriginal = false;
+    this.parts.original.hidden = !open;
+  }
+
   /** The worker in which the file is decoded. */
   get remote() {
     const folder = this.getAttribute("folder");
@@ -119,11 +137,10 @@ export class VqcPlayer extends HTMLElement {
     const { player } = this;
     if (!player) return;
     try {
-      const awake = player.wake();
+      player.wake().catch(() => {}); // within the gesture; play asks again, and tells
       this.#say("Loading the model ...");
       await this.remote.load();
       this.#say("");
-      await awake;
       await player.play();
     } catch (error) {
       this.#fail(error);
@@ -135,7 +152,7 @@ export class VqcPlayer extends HTMLElement {
     const asked = ++this.#asked;
     void this.player?.close();
     if (this.opened) this.remote.close(this.opened.file);
-    this.player = this.opened = this.header = null;
+    this.player = this.opened = this.header = this.original = null;
     this.#bytes = new Uint8Array();
     this.#showDamage([]);
     const isCurrent = () => asked === this.#asked;
@@ -186,6 +203,7 @@ export class VqcPlayer extends HTMLElement {
   /** Waves from a time on. @param {number} startSeconds */
   #waves(startSeconds) {
     const { opened, header, codebooks: numCodebooks } = this;
+    if (this.isOriginal && this.#original) return this.#original(startSeconds);
     const startSample = Math.round(startSeconds * /** @type {Header} */ (header).sampleRateHz);
     return this.remote.decode(/** @type {Opened} */ (opened).file, { startSample, numCodebooks });
   }
@@ -193,9 +211,15 @@ export class VqcPlayer extends HTMLElement {
   /** @param {number} count */
   #setCodebooks(count) {
     this.codebooks = count;
+    this.#hear(false);
+    this.dispatchEvent(new Event("rate"));
+  }
+
+  /** Switch to the original, or to what is decoded, where it sounds. @param {boolean} isOriginal */
+  #hear(isOriginal) {
+    this.isOriginal = isOriginal;
     this.player?.replace((start) => this.#waves(start));
     this.#show();
-    this.dispatchEvent(new Event("rate"));
   }
 
   /** Arrows go by seconds, and space plays, while the position has the focus. @param {KeyboardEvent} event */
@@ -210,7 +234,7 @@ export class VqcPlayer extends HTMLElement {
   #show() {
     const { player, header } = this;
     if (!player || !header) return;
-    const { play, seek, time, rate, kbps } = this.parts;
+    const { play, seek, time, rate, kbps, original } = this.parts;
     play.textContent = player.isPlaying ? "Pause" : "Play";
     seek.value = String(player.position);
     const of = Number.isFinite(player.durationSeconds) ? ` / ${clock(player.durationSeconds, 0)}` : "";
@@ -219,6 +243,7 @@ export class VqcPlayer extends HTMLElement {
     const each = (header.bitsPerCode * header.sampleRateHz) / header.hopLength / 1000;
     const text = `${(this.codebooks * each).toFixed(1)} kbps, ${this.codebooks} of ${header.numCodebooks} codebooks`;
     if (kbps.textContent !== text) kbps.textContent = text;
+    original.setAttribute("aria-pressed", String(this.isOriginal));
     rate.setAttribute("aria-valuetext", text);
     this.dispatchEvent(new Event("time"));
     cancelAnimationFrame(this.#drawn);

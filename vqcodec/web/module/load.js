@@ -1,10 +1,15 @@
 /** The bundled model from the folder that `vqcodec page` writes, fetched once and cached where the browser may. */
 
-import { Model } from "./codec.js";
+import { decodeFile } from "./codec.js";
+import { headerOf } from "./compress.js";
 import { ModelError } from "./errors.js";
+import { Model, release } from "./model.js";
+import { VqcReader } from "./reader.js";
 import { FOLDER } from "./remote.js";
+import { writeVqc } from "./writer.js";
 
 const CACHE = "vqcodec-model";
+const WARM_FRAMES = 8;
 /** @type {Map<string, Promise<Model>>} */
 const DECODERS = new Map();
 /** @type {Map<string, Promise<Model>>} */
@@ -37,13 +42,25 @@ async function load(folder) {
   const [ort, { weights, decoder }] = await Promise.all([runtime, filesOf(folder, ["weights", "decoder"])]);
   ort.env.wasm.numThreads = 1; // more need headers that a plain server of files does not send
   ort.env.logLevel = "error";
-  return Model.load(ort, { weights, decoder });
+  const model = await Model.load(ort, { weights, decoder });
+  release(weights);
+  await warmUp(model);
+  return model;
+}
+
+/** Decode a little, so that the browser has compiled what the first sound needs. @param {Model} model */
+async function warmUp(model) {
+  const header = headerOf(model, { channels: 1, samples: WARM_FRAMES * model.hopLength });
+  const codes = new Int32Array(WARM_FRAMES * model.totalCodebooks);
+  const file = new VqcReader(writeVqc(header, codes, { entropy: model.entropy }));
+  for await (const _ of decodeFile(file, model));
 }
 
 /** @param {Model} model @param {string} folder */
 async function withEncoder(model, folder) {
   const { weights, encoder } = await filesOf(folder, ["weights", "encoder"]);
   await model.addEncoder(encoder, weights);
+  release(weights);
   return model;
 }
 
@@ -52,7 +69,7 @@ async function filesOf(folder, parts) {
   /** @type {Record<string, string>} */
   let names;
   try {
-    names = JSON.parse(new TextDecoder().decode(await fetched(`${folder}model/model.json`)));
+    names = await (await answered(`${folder}model/model.json`)).json();
   } catch (error) {
     throw error instanceof ModelError ? error : new ModelError(`${folder}model/model.json is no JSON`);
   }
@@ -64,20 +81,27 @@ async function filesOf(folder, parts) {
 async function cached(address, version) {
   const key = `${address}?${version}`;
   const cache = globalThis.caches ? await caches.open(CACHE).catch(() => null) : null;
-  const known = await cache?.match(key);
-  if (known) return new Uint8Array(await known.arrayBuffer());
-  const bytes = await fetched(address);
-  for (const request of (await cache?.keys()) ?? [])
-    if (request.url.startsWith(`${address}?`)) await cache?.delete(request); // of earlier weights
-  await cache?.put(key, new Response(bytes)).catch(() => null); // no room: the next visit fetches it again
-  return bytes;
+  const known = (await cache?.match(key)) ?? (cache && (await put(cache, key, address)));
+  const blob = await (known ?? (await answered(address))).blob(); // unlike arrayBuffer, it leaves no copy behind
+  return new Uint8Array(await blob.arrayBuffer());
 }
 
-/** Fetch the bytes of an address. Throws ModelError. @param {string} address */
-async function fetched(address) {
+/**
+ * Fetch into the cache, so that memory never holds the bytes twice. Nothing: there is no room, and the next visit tries again.
+ * @param {Cache} cache @param {string} key @param {string} address
+ */
+async function put(cache, key, address) {
+  for (const request of await cache.keys())
+    if (request.url.startsWith(`${address}?`)) await cache.delete(request); // of earlier weights
+  const answer = await answered(address);
+  return cache.put(key, answer).then(() => cache.match(key), () => undefined);
+}
+
+/** Fetch an address. Throws ModelError. @param {string} address */
+async function answered(address) {
   const answer = await fetch(address).catch((error) => {
     throw new ModelError(`${address}: ${error.message}`);
   });
   if (!answer.ok) throw new ModelError(`${address}: ${answer.status} ${answer.statusText}`);
-  return new Uint8Array(await answer.arrayBuffer());
+  return answer;
 }

@@ -2,15 +2,13 @@
 
 import { clock } from "./clock.js";
 import "./element.js";
-import { Recorder, resampled, wavOf } from "./recorder.js";
+import { Original, Recorder, resampled, wavOf } from "./recorder.js";
 import { FOLDER, remoteOf } from "./remote.js";
 import { Spectrogram } from "./spectrogram.js";
 
 /** @typedef {import("./element.js").VqcPlayer} VqcPlayer */
-/** @typedef {{blob: Blob, wave: Float32Array, rateHz: number}} Original a file of it, and the start of a channel */
 
 const PICTURE_SECONDS = 60;
-const MOST_ORIGINAL_SECONDS = 600; // of which a picture is drawn
 const ENOUGH_SECONDS = 1; // that are decoded ahead of what sounds
 const REDRAW_MILLISECONDS = 300; // that a slider rests
 
@@ -52,6 +50,7 @@ function add(name, source, original = null) {
   items.prepend(item);
   if (typeof source === "string") player.setAttribute("src", source);
   else player.file = source;
+  if (original?.isWhole) player.original = (start) => original.from(start);
 }
 
 /** The original, to be heard. @param {Blob} blob */
@@ -78,8 +77,7 @@ function pictures(player, original) {
     const { sampleRateHz: rateHz } = header;
     const waves = player.remote.decode(opened.file, { startSample: Math.round(start * rateHz), numCodebooks });
     decoded.draw(unhurried(waves, player), { rateHz, start, seconds }).catch((error) => say(error.message));
-    const part = original?.wave.subarray(start * original.rateHz);
-    if (minute !== shown && original && part?.length) void other?.draw(once([part]), { rateHz: original.rateHz, start, seconds });
+    if (minute !== shown && original) void other?.draw(original.from(start), { rateHz: original.rateHz, start, seconds });
     shown = minute;
   };
   const follow = () => {
@@ -104,11 +102,6 @@ async function* unhurried(waves, { player }) {
     yield block;
     while (player?.isPlaying && player.aheadSeconds < ENOUGH_SECONDS) await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-/** @param {Float32Array[]} waves */
-async function* once(waves) {
-  yield waves;
 }
 
 /** What is known of a file, with the codebooks that the slider leaves. @param {VqcPlayer} player */
@@ -143,9 +136,9 @@ async function download(name, player) {
  * @param {string} name @param {Float32Array[]} waves at the model's rate @param {{blob: Blob, rateHz: number}} original
  */
 async function encode(name, waves, { blob, rateHz }) {
-  const start = waves[0].slice(0, MOST_ORIGINAL_SECONDS * rateHz);
+  const original = new Original(waves, rateHz, blob);
   const onProgress = (/** @type {number} */ share) => say(`${name}: encoding, ${Math.round(100 * share)} %`);
-  add(name, await remote.encode(waves.map((wave) => wave.slice()), { onProgress }), { blob, wave: start, rateHz });
+  add(name, await remote.encode(waves.map((wave) => wave.slice()), { onProgress }), original);
 }
 
 /** Encode any sound that the browser decodes. @param {File} file */

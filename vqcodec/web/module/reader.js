@@ -1,23 +1,17 @@
 /** Reading .vqc files chunk by chunk, from any frame on, also while they come; vqcodec/bitstream/spec.py is the format. */
 
 import { fromLittleEndian } from "./checksums.js";
+import { cutInTurns } from "./chunk.js";
 import { DamagedError, TruncatedError, VqcError } from "./errors.js";
-import { clock } from "./clock.js";
+import { damaged, truncated } from "./faults.js";
 import { readHeader } from "./header.js";
-import { splitLayers, unpackInTurns } from "./payload.js";
 import * as records from "./records.js";
 import { findWholeChunks } from "./resync.js";
 
 /** @typedef {import("./records.js").Head} Head */
 /** @typedef {{position: number, frames: number, head: Head | null, body: Uint8Array | null}} VqcRecord */
 /** @typedef {(error: VqcError) => void} OnDamage */
-/**
- * @typedef {object} Chunk Consecutive frames of a file.
- * @property {number} startFrame
- * @property {number} frames
- * @property {number} layers 0 where the frames are lost and the caller asked to go on
- * @property {Int32Array} codes [C, layers, frames], -1 where a frame has no code
- */
+/** @typedef {import("./chunk.js").Chunk} Chunk */
 
 const SHORTEST_RECORD_BYTES = 8;
 const MOST_REPAIR_BYTES = 2 ** 26; // read to find which byte of a head is damaged, beside 64 for each byte before it
@@ -45,6 +39,7 @@ export class VqcReader {
   #at;
   #repairBytes = 0;
   #lostFrames = 0;
+  #lacksBytes = false; // why the last null was
   /** @type {(() => void)[]} */
   #waiting = [];
 
@@ -68,9 +63,17 @@ export class VqcReader {
     for (const goOn of this.#waiting.splice(0)) goOn();
   }
 
-  /** Wait for more of the file; where all of it is there, until others had their turn. @returns {Promise<void>} */
+  /** Wait after a null: for more of the file, if that is what it lacks, or until others had their turn. @returns {Promise<void>} */
   rest() {
-    return new Promise((resolve) => (this.isWhole ? setTimeout(resolve) : this.#waiting.push(resolve)));
+    const lacksBytes = this.#lacksBytes && !this.isWhole;
+    this.#lacksBytes = false;
+    return new Promise((resolve) => (lacksBytes ? this.#waiting.push(resolve) : setTimeout(resolve)));
+  }
+
+  /** The null of a pass that goes on when more of the file has come. */
+  #more() {
+    this.#lacksBytes = true;
+    return null;
   }
 
   /** The channels of the input: those of the codes, or as many as the tags say were all the same. */
@@ -108,23 +111,23 @@ export class VqcReader {
       throw new RangeError(`numCodebooks ${depth} is outside 1 to ${this.header.numCodebooks}`);
     const total = this.header.frames;
     const end = endFrame === null || (total !== null && endFrame >= total) ? null : endFrame;
-    for (const record of this.#recordsInTurns(onDamage, startFrame, end))
+    for (const record of this.recordsInTurns(onDamage, startFrame, end))
       if (!record) yield null;
       else if (record.frames && record.position + record.frames > startFrame)
-        yield* this.#cut(record, startFrame, end, depth, entropy);
+        yield* cutInTurns(record, { startFrame, end, depth, entropy, header: this.header });
   }
 
   /** Read the length of a stream, whose last chunk tells it; with `onDamage` that of what is left. */
   scan(/** @type {OnDamage | null} */ onDamage = null) {
     this.#checkWhole();
-    for (const _ of this.#recordsInTurns(onDamage, Infinity, null));
+    for (const _ of this.recordsInTurns(onDamage, Infinity));
     return /** @type {number} */ (this.samples);
   }
 
   /** Yield the records of a whole file. @param {OnDamage | null} onDamage @returns {Generator<VqcRecord>} */
   *records(onDamage = null) {
     this.#checkWhole();
-    for (const record of this.#recordsInTurns(onDamage, 0, null)) if (record) yield record;
+    for (const record of this.recordsInTurns(onDamage)) if (record) yield record;
   }
 
   #checkWhole() {
@@ -132,12 +135,12 @@ export class VqcReader {
   }
 
   /**
-   * Yield the records up to frame `end`; the bodies of chunks that end at or before `startFrame` are passed over. Null:
-   * more of the file must come.
+   * Yield the records up to frame `end` (null: all); the bodies of chunks that end at or before `startFrame` are passed
+   * over. Nulls as of `chunksInTurns`.
    * @param {OnDamage | null} onDamage @param {number} startFrame @param {number | null} end
    * @returns {Generator<VqcRecord | null>}
    */
-  *#recordsInTurns(onDamage, startFrame, end) {
+  *recordsInTurns(onDamage = null, startFrame = 0, end = null) {
     let [position, total] = [0, this.header.frames];
     this.#at = this.#start;
     this.#lostFrames = this.#repairBytes = 0;
@@ -145,7 +148,7 @@ export class VqcReader {
     while (total === null || position < total) {
       if (end !== null && position >= end) return;
       const [at, goBack] = [this.#at, this.#place()];
-      while (!this.isWhole && !this.#hasCome(at)) yield null;
+      while (!this.isWhole && !this.#hasCome(at)) yield this.#more();
       goBack();
       /** @type {VqcRecord | null} */
       let record;
@@ -154,11 +157,11 @@ export class VqcReader {
       } catch (error) {
         if (!onDamage || !(error instanceof VqcError)) throw error;
         if (!this.isWhole) {
-          while (!this.isWhole) yield null;
+          while (!this.isWhole) yield this.#more();
           goBack();
           continue;
         }
-        record = this.#recover(at, position, error, onDamage);
+        record = yield* this.#recover(at, position, error, onDamage);
         if (!record) {
           isEndLost = true;
           break;
@@ -171,7 +174,7 @@ export class VqcReader {
       if (record.head?.isLast) total = position;
     }
     const goOn = this.#place();
-    while (!this.isWhole) yield null;
+    while (!this.isWhole) yield this.#more();
     goOn();
     if (!isEndLost) yield* this.#afterTheEnd(position, onDamage);
     this.samples ??= this.#coveredSamples(position);
@@ -212,7 +215,7 @@ export class VqcReader {
       this.#at += head.headBytes;
       return head;
     }
-    if (at + SHORTEST_RECORD_BYTES > this.file.length) throw this.#truncated(position);
+    if (at + SHORTEST_RECORD_BYTES > this.file.length) throw truncated(this.header, position);
     const possible = [...records.repairedHeads(this.file.subarray(at, at + SHORTEST_RECORD_BYTES))].flatMap((each) => {
       const length = records.bodyBytesOrNull(each, this.header);
       return length === null ? [] : [{ head: each, length: length + records.CRC_BYTES }];
@@ -228,7 +231,7 @@ export class VqcReader {
       this.#at = bodyAt;
       return candidate.head;
     }
-    throw this.#damaged(position, null);
+    throw damaged(this.header, position, null);
   }
 
   /** Throw VqcError if no such chunk may stand after `position` frames. @param {Head} head @param {number} position */
@@ -243,11 +246,11 @@ export class VqcReader {
   /** The body of the record after `head`. */
   #body(/** @type {Head} */ head, /** @type {number} */ length, /** @type {number} */ position, isUnchecked = false) {
     const end = this.#at + length;
-    if (end + records.CRC_BYTES > this.file.length) throw this.#truncated(position);
+    if (end + records.CRC_BYTES > this.file.length) throw truncated(this.header, position);
     const body = this.file.subarray(this.#at, end);
     const stored = fromLittleEndian(this.file.subarray(end, end + records.CRC_BYTES));
     if (!isUnchecked && stored !== records.checksum(head, body, position))
-      throw this.#damaged(position, position + head.frames);
+      throw damaged(this.header, position, position + head.frames);
     if (head.tag === records.TAG_TAGS) {
       if (this.#at - head.headBytes !== this.#start) throw new VqcError("the tags of the .vqc do not follow its header");
       records.parseTags(body);
@@ -258,43 +261,45 @@ export class VqcReader {
 
   /**
    * After `error` in the record at `at`, behind `position` frames: what is lost up to the next whole chunk. Null where
-   * nothing whole follows and the number of lost frames is unknown, or more than the bytes can have held.
+   * nothing whole follows and the number of lost frames is unknown, or more than the bytes can have held. Yields null.
    * @param {number} at @param {number} position @param {VqcError} error @param {OnDamage} onDamage
+   * @returns {Generator<null, VqcRecord | null>}
    */
-  #recover(at, position, error, onDamage) {
-    const head = records.headAt(this.file, at);
-    this.#at = this.file.length;
-    let end = this.#resync(at, position);
+  *#recover(at, position, error, onDamage) {
+    const goOn = this.#place();
+    const found = yield* this.#resync(at, position);
+    goOn();
+    this.#at = found?.start ?? this.file.length;
+    let end = found?.position ?? null;
     if (end === null && !(error instanceof DamagedError)) {
       onDamage(error);
       return null;
     }
     if (end === null) {
+      const head = records.headAt(this.file, at);
       end = head ? position + head.frames : this.header.frames;
       if (end !== null && end > position + FRAMES_PER_CHUNK + 8 * (this.file.length - at)) end = null;
     }
-    onDamage(end === position && !(error instanceof DamagedError) ? error : this.#damaged(position, end));
+    onDamage(end === position && !(error instanceof DamagedError) ? error : damaged(this.header, position, end));
     if (end === null) return null;
     this.#lostFrames += end - position;
     return { position, frames: end - position, head: null, body: null };
   }
 
   /**
-   * Go to the next whole chunk; returns the chunk's position, `position` or later, or null. What stands at `at` for
-   * `position` is not taken: reading it has failed, whatever its checksum says.
+   * Find the next whole chunk, at frame `position` or later, or null. What stands at `at` for `position` is not taken:
+   * reading it has failed, whatever its checksum says. Yields null.
    * @param {number} at @param {number} position
    */
-  #resync(at, position) {
+  *#resync(at, position) {
     const total = this.header.frames;
+    const mostFrames = MAX_LOST_FRAMES - this.#lostFrames;
     for (const found of findWholeChunks(this.file, at, this.header, position)) {
-      if (found.start === at && found.position === position) continue;
+      if (!found) yield null;
+      if (!found || (found.start === at && found.position === position)) continue;
       if (total !== null && (found.head.isLast || found.position + found.head.frames > total)) continue;
       // More than the bytes can have held, and what looks like a chunk behind them is chance, or an attack.
-      const most = MAX_LOST_FRAMES + 8 * found.start - this.#lostFrames;
-      if (found.position >= position && found.position - position <= most) {
-        this.#at = found.start;
-        return found.position;
-      }
+      if (found.position >= position && found.position - position <= mostFrames + 8 * found.start) return found;
     }
     return null;
   }
@@ -346,46 +351,6 @@ export class VqcReader {
       if (!(error instanceof VqcError)) throw error;
       return new Map(); // whoever reads the records is told
     }
-  }
-
-  /**
-   * Yield the frames of `record` inside the span, unpacked, behind nulls; of a lost one, no layers.
-   * @param {VqcRecord} record @param {number} startFrame @param {number | null} end @param {number} depth
-   * @param {import("./entropy.js").EntropyModel | null} entropy @returns {Generator<Chunk | null>}
-   */
-  *#cut({ position, frames, head, body }, startFrame, end, depth, entropy) {
-    const last = end === null ? frames : Math.min(frames, end - position);
-    const first = Math.max(0, startFrame - position);
-    const about = { startFrame: position + first, frames: last - first };
-    if (!head || !body) return yield { ...about, layers: 0, codes: new Int32Array() };
-    const payload = body.subarray(head.isLast ? records.SAMPLES_BYTES : 0);
-    const isVaried = head.coding === records.CODING_DEPTHS;
-    const layers = splitLayers(payload, head.coding, frames, this.header).slice(0, depth);
-    const codes = yield* unpackInTurns(layers, { header: this.header, frames, until: last, isVaried, entropy });
-    if (about.frames === frames) return yield { ...about, layers: depth, codes };
-    const rows = this.header.channels * depth;
-    const part = new Int32Array(rows * about.frames);
-    for (let row = 0; row < rows; row++)
-      part.set(codes.subarray(row * frames + first, row * frames + last), row * about.frames);
-    yield { ...about, layers: depth, codes: part };
-  }
-
-  /** The DamagedError of a span of frames; null: to the end of the file. */
-  #damaged(/** @type {number} */ startFrame, /** @type {number | null} */ endFrame) {
-    const start = this.header.secondsAt(startFrame);
-    const { samples, originalRateHz } = this.header;
-    const duration = samples === null ? null : samples / originalRateHz;
-    const end = endFrame === null ? duration : this.header.secondsAt(endFrame);
-    const to = end === null ? "the end" : clock(end);
-    const where = startFrame === endFrame ? `has damage at ${clock(start)}, no audio lost` : `is damaged from ${clock(start)} to ${to}`;
-    return new DamagedError(`the .vqc ${where} (checksum)`, start, end);
-  }
-
-  /** @param {number} frame */
-  #truncated(frame) {
-    const { samples, originalRateHz } = this.header;
-    const of = samples === null ? "" : ` of ${clock(samples / originalRateHz)}`;
-    return new TruncatedError(`the .vqc is cut: it ends after ${clock(this.header.secondsAt(frame))}${of}`);
   }
 }
 

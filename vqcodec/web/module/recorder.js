@@ -1,7 +1,9 @@
-/** Sound from the microphone, as it is: no echo cancelled, no noise suppressed. */
+/** Sound from the microphone, as it is: no echo cancelled, no noise suppressed; and what is kept of what was encoded. */
 
 const MOST_SECONDS = 600;
 const BITS = 16;
+const FULL_SCALE = 32767;
+const MOST_ORIGINAL_SAMPLES = 2 ** 24; // of all channels: 17 minutes of one
 
 /** A recording that goes on. Make one by `start`. */
 export class Recorder {
@@ -77,6 +79,31 @@ export function wavOf(wave, rateHz) {
   [16, 1 | (1 << 16), rateHz, 2 * rateHz, 2 | (BITS << 16)].forEach((value, index) => head.setUint32(16 + 4 * index, value, true));
   text(36, "data");
   head.setUint32(40, bytes, true);
-  const samples = Int16Array.from(wave, (sample) => Math.round(32767 * Math.min(1, Math.max(-1, sample))));
-  return new Blob([head.buffer, samples], { type: "audio/wav" });
+  return new Blob([head.buffer, inSixteenBits(wave)], { type: "audio/wav" });
+}
+
+/** Round a wave to 16 bits, clipped at full scale. @param {Float32Array} wave */
+function inSixteenBits(wave) {
+  return Int16Array.from(wave, (sample) => Math.round(FULL_SCALE * Math.min(1, Math.max(-1, sample))));
+}
+
+/** What was encoded, in 16 bits, as much of it as may stay in memory, and the file that it is of. */
+export class Original {
+  /** @param {Float32Array[]} waves @param {number} rateHz @param {Blob} blob */
+  constructor(waves, rateHz, blob) {
+    const most = Math.floor(MOST_ORIGINAL_SAMPLES / waves.length);
+    this.isWhole = waves[0].length <= most;
+    this.rateHz = rateHz;
+    this.blob = blob;
+    this.#waves = waves.map((wave) => inSixteenBits(wave.subarray(0, most)));
+  }
+
+  #waves;
+
+  /** Give waves [C][m] from a time on, second by second. @param {number} startSeconds @returns {AsyncGenerator<Float32Array[]>} */
+  async *from(startSeconds) {
+    const { length } = this.#waves[0];
+    for (let at = Math.round(startSeconds * this.rateHz); at < length; at += this.rateHz)
+      yield this.#waves.map((wave) => Float32Array.from(wave.subarray(at, at + this.rateHz), (sample) => sample / FULL_SCALE));
+  }
 }

@@ -68,17 +68,19 @@ export function bodyBytesOrNull(/** @type {Head} */ head, /** @type {Header} */ 
   }
 }
 
-/**
- * Return the head at `at`; null if its checksum fails or a byte is missing.
- * @param {Uint8Array} file @param {number} at
- */
-export function headAt(file, at) {
+/** Count the bytes of the head at `at`; 0 if its checksum fails or a byte is missing. @param {Uint8Array} file @param {number} at */
+export function headBytesAt(file, at) {
   const length = at < file.length ? headBytes(file[at]) : SHORT_HEAD_BYTES;
-  if (at + length > file.length) return null;
-  const data = file.subarray(at, at + length);
-  if (crc8(data.subarray(0, -1)) !== data[length - 1]) return null;
-  const size = length > SHORT_HEAD_BYTES ? fromLittleEndian(data.subarray(3, length - 1)) : null;
-  return new Head(data[0], fromLittleEndian(data.subarray(1, 3)), size);
+  const end = at + length - 1;
+  return end < file.length && crc8(file, at, end) === file[end] ? length : 0;
+}
+
+/** Return the head at `at`, or null, as `headBytesAt`. @param {Uint8Array} file @param {number} at */
+export function headAt(file, at) {
+  const length = headBytesAt(file, at);
+  if (!length) return null;
+  const size = length > SHORT_HEAD_BYTES ? fromLittleEndian(file, at + 3, at + length - 1) : null;
+  return new Head(file[at], fromLittleEndian(file, at + 1, at + 3), size);
 }
 
 /**

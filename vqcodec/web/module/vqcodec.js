@@ -2,12 +2,14 @@
 
 export { openArriving } from "./arriving.js";
 export { clock } from "./clock.js";
-export { Decoder, Encoder, Model, decodeFile, graphFacts } from "./codec.js";
+export { Decoder, Encoder, decodeFile } from "./codec.js";
 export { compress } from "./compress.js";
 export { EntropyModel } from "./entropy.js";
 export { DamagedError, ModelError, TruncatedError, VersionError, VqcError } from "./errors.js";
 export { Header, readHeader } from "./header.js";
 export { loadModel } from "./load.js";
+export { Model } from "./model.js";
+export { graphFacts } from "./onnx.js";
 export { Depacketizer, Packetizer } from "./packets.js";
 export { VqcReader } from "./reader.js";
 export { readSafetensors } from "./safetensors.js";

@@ -36,7 +36,7 @@ const services = {
     /** @type {Damage[]} */
     const damage = [];
     const note = (/** @type {any} */ { message, startSeconds = null, endSeconds = null }) => damage.push({ message, startSeconds, endSeconds });
-    for (const _ of reader.records(note)); // scan would not look at the checksums
+    for (const record of reader.recordsInTurns(note)) if (!record) await reader.rest(); // scan would not look at the checksums
     if (broken) damage.push({ message: `the file has not come to its end: ${broken}`, startSeconds: null, endSeconds: null });
     return { bytes: reader.file.slice(), samples: reader.samples, damage };
   },
@@ -106,7 +106,7 @@ async function fetched(address) {
 
 /**
  * Decode a file from a sample on.
- * @param {VqcReader} reader @param {import("./codec.js").Model} model
+ * @param {VqcReader} reader @param {import("./model.js").Model} model
  * @param {{startSample: number, numCodebooks: number, signal: AbortSignal}} options
  */
 async function* from(reader, model, { startSample, ...options }) {
