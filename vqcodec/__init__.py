@@ -10,7 +10,7 @@ from vqcodec.errors import VqcodecError
 
 if TYPE_CHECKING:
     from vqcodec.files.convert import compress, decode_file, decompress, encode_file
-    from vqcodec.files.enhance import enhance_file
+    from vqcodec.files.enhance import convert_file, enhance_file
     from vqcodec.files.foreign.importing import import_codes
     from vqcodec.files.live import decode_live, encode_live
     from vqcodec.models.codec import Codec
@@ -31,6 +31,7 @@ __all__ = [
     "VqcodecError",
     "__version__",
     "compress",
+    "convert_file",
     "decode_file",
     "decode_live",
     "decompress",
@@ -52,6 +53,7 @@ _HOMES = {
     "EncodeSession": "vqcodec.sessions.stream",
     "Packetizer": "vqcodec.sessions.packetizer",
     "compress": "vqcodec.files.convert",
+    "convert_file": "vqcodec.files.enhance",
     "decode_file": "vqcodec.files.convert",
     "decode_live": "vqcodec.files.live",
     "decompress": "vqcodec.files.convert",

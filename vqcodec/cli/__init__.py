@@ -16,6 +16,7 @@ import click
 from typing_extensions import override
 
 from vqcodec import __version__
+from vqcodec.cli.coding.convert import convert
 from vqcodec.cli.coding.decode import decode
 from vqcodec.cli.coding.encode import encode
 from vqcodec.cli.coding.enhance import enhance
@@ -118,7 +119,7 @@ def main(modules: tuple[str, ...]) -> None:
 
 
 for _command in (
-    *(encode, decode, enhance, info, verify, thin, models, import_codes, page),
+    *(encode, decode, enhance, convert, info, verify, thin, models, import_codes, page),
     *(tokenize, detokenize, tokens, evaluate, compare),
     *(train, fit_entropy, export, prior, generate),
 ):

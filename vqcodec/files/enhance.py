@@ -1,11 +1,15 @@
-"""Audio files -> audio files by way of codes: what an enhancer hears in them, and what comes back."""
+"""Audio files -> audio files by way of codes: what an enhancer hears in them, or with another's voice."""
 
 import tempfile
 from typing import Unpack
 
 from vqcodec.bitstream import VqcReader
+from vqcodec.errors import ConfigError
 from vqcodec.files.convert import Summary, decode_file, encode_file
-from vqcodec.files.request import EncodeOptions, EncodeRequest, Source, check_target
+from vqcodec.files.request import EncodeOptions, EncodeRequest, Engines, Source, check_target
+from vqcodec.models import zoo
+from vqcodec.models.effort import DEFAULT_EFFORT
+from vqcodec.models.engine import Engine
 from vqcodec.output import Target
 
 
@@ -19,6 +23,30 @@ def enhance_file(
     and `decode_file`; a failing call leaves no file.
     """
     options["enhance"] = options.get("enhance") or True
+    return _through_codes(source, target, rate_hz, options)
+
+
+def convert_file(
+    source: Source, target: Target, *, speaker: str, rate_hz: int | None = None, **options: Unpack[EncodeOptions]
+) -> Summary:
+    """Write what is said in an audio file in the voice of a `speaker`, one of those that the decoder of a model knows.
+
+    It is encoded and decoded: the fewer codes in between, the less is left of who spoke, and of the words. `rate_hz` as
+    in `enhance_file`; `options` as in `EncodeOptions`, where `model` is a name or a file, since a loaded one has its
+    voice already. Raises as `encode_file` and `decode_file`, ModelError for a model that is not told who speaks,
+    ConfigError for a speaker that it does not have; a failing call leaves no file.
+    """
+    request = EncodeRequest(**options)
+    if isinstance(request.model, Engine):
+        raise ConfigError("convert: this model is loaded; give its name or its file, or load it with the speaker")
+    zoo.check_speaker(zoo.open_model(request.model), speaker)
+    effort = DEFAULT_EFFORT if request.effort is None else request.effort
+    options["engines"] = Engines(request.engine, request.device, effort, request.enhance, speaker)
+    return _through_codes(source, target, rate_hz, options)
+
+
+def _through_codes(source: Source, target: Target, rate_hz: int | None, options: EncodeOptions) -> Summary:
+    """Encode and decode with one model, which `options` name."""
     request = EncodeRequest(**options)
     check_target(source, target, force=request.force)
     options["engines"] = engines = request.loader

@@ -28,7 +28,6 @@ from vqcodec.files.request import (
     DecodeRequest,
     EncodeOptions,
     EncodeRequest,
-    Engines,
     Source,
     check_target,
     codec_of,
@@ -125,7 +124,7 @@ def decode_live(
     check_target(source, target, force=request.force)
     if isinstance(target, str | Path) and not raw and Path(target).suffix.lower() not in (".wav", ""):
         raise AudioError(f"{target}: a live stream is WAV; give .wav or ask for raw samples")
-    engines = request.engines or Engines(request.engine, request.device)
+    engines = request.loader
     codec = streaming(engines.get(request.model or zoo.DEFAULT_MODEL))
     codec.decode_block(np.zeros((1, codec.total_codebooks, 1), np.int64))
     _tell_ready(on_ready)

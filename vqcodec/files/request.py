@@ -43,6 +43,7 @@ class Engines:
     device:          that they compute on
     effort:          how long they search for codes, "fast", "normal" or "best"
     enhance:         whether, or by the enhancer in which file, they encode speech without noise
+    speaker:         who speaks in what they decode, of models that are told
     loading_seconds: spent on loading so far
     failure:         why the last one could not be loaded: no other file will have it either
     """
@@ -53,13 +54,14 @@ class Engines:
         device: str = "cpu",
         effort: Effort = DEFAULT_EFFORT,
         enhance: zoo.Enhance = False,
+        speaker: str | None = None,
     ) -> None:
         self.loading_seconds = 0.0
         self.failure: VqcodecError | None = None
         self._engine: zoo.EngineName | None = engine
         self._device = device
         self._effort: Effort = effort
-        self._enhance = enhance
+        self._enhance, self._speaker = enhance, speaker
         self._found: dict[str, WeightsFile | Adapter] = {}
         self._cards: dict[str, zoo.ModelCard] = {}
         self._loaded: dict[str, Engine] = {}
@@ -70,6 +72,8 @@ class Engines:
             card = zoo.card_for(self._open(model))
             if self._enhance:
                 zoo.enhancer_of(self._open(model), self._enhance)
+            if self._speaker is not None:
+                zoo.check_speaker(self._open(model), self._speaker)
             check_effort(self._effort, model=card.name, is_searched=card.is_searched)
             self._cards[str(model)] = card
         return self._cards[str(model)]
@@ -83,7 +87,12 @@ class Engines:
             if str(model) not in self._loaded:
                 found = self._open(model)
                 self._loaded[str(model)] = zoo.engine_for(
-                    found, engine=self._engine, device=self._device, effort=self._effort, enhance=self._enhance
+                    found,
+                    engine=self._engine,
+                    device=self._device,
+                    effort=self._effort,
+                    enhance=self._enhance,
+                    speaker=self._speaker,
                 )
                 del self._found[str(model)]
             engine = self._loaded[str(model)]
@@ -98,7 +107,7 @@ class Engines:
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Send to another process what to do, not models."""
-        return Engines, (self._engine, self._device, self._effort, self._enhance)
+        return Engines, (self._engine, self._device, self._effort, self._enhance, self._speaker)
 
     def _open(self, model: str | Path) -> "WeightsFile | Adapter":
         if str(model) not in self._found:
@@ -154,7 +163,8 @@ class DecodeOptions(TypedDict, total=False):
     model:         the bundled one that wrote the file without it
     engine:        "torch" or "onnx", for a model that is not loaded; without it torch, or onnx where torch is missing
     device:        that the model computes on, for a model that is not loaded
-    engines:       instead of `engine` and `device`: where models are loaded and kept for other files
+    speaker:       who shall speak, for a model that is told and is not loaded
+    engines:       instead of these three: where models are loaded and kept for other files
     num_codebooks: only the first so many layers, which is a lower rate's sound
     rate_hz:       of the output; the original rate without it
     force:         replaces a target that is there
@@ -163,6 +173,7 @@ class DecodeOptions(TypedDict, total=False):
     model: Model | None
     engine: zoo.EngineName | None
     device: str
+    speaker: str | None
     engines: Engines | None
     num_codebooks: int | None
     rate_hz: int | None
@@ -249,10 +260,20 @@ class DecodeRequest:
     num_codebooks: int | None = None
     rate_hz: int | None = None
     force: bool = False
+    speaker: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Engine) and self.speaker is not None:
+            raise ConfigError(f"speaker {self.speaker!r:.66}: this model is loaded; load it with the speaker")
+
+    @cached_property
+    def loader(self) -> Engines:
+        """Where the model is found and loaded."""
+        return self.engines or Engines(self.engine, self.device, speaker=self.speaker)
 
     def codec_of(self, header: Header, *, beside: Path | None = None) -> Engine:
         """Load the model of a file, as the function of this name."""
-        return codec_of(header, self.model, self.engines or Engines(self.engine, self.device), beside=beside)
+        return codec_of(header, self.model, self.loader, beside=beside)
 
     def depth_of(self, header: Header) -> int:
         """Tell how many layers are decoded. Raises ConfigError for more than the file has."""

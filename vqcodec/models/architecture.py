@@ -1,5 +1,6 @@
 """The architecture of a codec, validated. Without pydantic, which takes longer to import than a clip to encode."""
 
+import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -34,6 +35,18 @@ _MOST_OVERLAP = 64
 """STFT windows over one sample."""
 _MOST_SOURCE_WINDOW = 4096
 """With `source_hz` the transforms are matrices, as large as the square of the window."""
+
+_MOST_SPEAKERS = 1 << 16
+_NAME = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,64}(?<! )")
+TOLD_NO_SPEAKER = "is not told who speaks; give the model of a training with model.speakers (recipes/speakers.yaml)"
+"""Why a model cannot convert, after its name."""
+NEEDS_SPEAKER = "is told who shall speak; give --speaker NAME (speaker= in Python) of vqcodec convert --list-speakers"
+"""Why a model cannot decode, after its name."""
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """The first names of a list, and how many there are."""
+    return ", ".join(names[:5]) + (f" ... ({len(names)} in all)" if len(names) > 5 else "")
 
 
 def _number(default: int, least: int, most: int, meaning: str) -> Any:
@@ -86,6 +99,9 @@ class ModelConfig:
         0, 0, 4096, "latents that self-attention sees, on both sides of the quantizer; 0: there is none"
     )
     attention_heads: int = _number(4, 1, 256, "heads of that self-attention")
+    speakers: tuple[str, ...] = _value(
+        (), "names of those as whom the decoder can be told to speak; empty: it is told none"
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.+-]{1,64}", self.name):
@@ -97,6 +113,7 @@ class ModelConfig:
             object.__setattr__(self, "codebook_kind", SHORT_NAMES.get(self.codebook_kind, self.codebook_kind))
         if not isinstance(self.codebook_kind, str) or self.codebook_kind not in CODEBOOKS:
             raise ValueError(f"codebook_kind {str(self.codebook_kind)[:40]!r} is none of {', '.join(CODEBOOKS)}")
+        self._check_speakers()
         self._check_arrangement()
         if self.hop_length % (self.stft_hop * self.steps):
             whole = "stft_hop" if self.steps == 1 else "stft_hop times the longest stride,"
@@ -131,6 +148,30 @@ class ModelConfig:
             return cls(**values)
         except ValueError as error:
             raise ConfigError(f"{where}: {error}") from None
+
+    def speaker_index(self, speaker: str) -> int:
+        """Return which of the speakers has a name. Raises ConfigError, which names some that are alike."""
+        if speaker in self.speakers:
+            return self.speakers.index(speaker)
+        if not self.speakers:
+            raise ConfigError(f"speaker {speaker[:64]!r}: {self.name} {TOLD_NO_SPEAKER}")
+        near = difflib.get_close_matches(speaker, self.speakers, n=3, cutoff=0.4)
+        meant = f"did you mean {' or '.join(near)}?" if near else f"give one of {_some(self.speakers)}"
+        raise ConfigError(f"speaker {speaker[:64]!r}: {self.name} has none of that name; {meant}")
+
+    def _check_speakers(self) -> None:
+        """Check that speakers have names, each of its own."""
+        speakers = self.speakers
+        is_list = isinstance(speakers, list | tuple) and len(speakers) <= _MOST_SPEAKERS
+        if not is_list or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in speakers):
+            raise ValueError(
+                f"speakers {str(speakers)[:40]} are not names of 1 to 64 characters without controls, at most "
+                f"{_MOST_SPEAKERS}"
+            )
+        if len(set(speakers)) < len(speakers):
+            twice = next(name for index, name in enumerate(speakers) if name in speakers[:index])
+            raise ValueError(f"speakers name {twice!r} twice")
+        object.__setattr__(self, "speakers", tuple(speakers))
 
     def _check_arrangement(self) -> None:
         """Check that groups and strides share out the latent and the codebooks."""

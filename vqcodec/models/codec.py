@@ -6,7 +6,7 @@ changes no earlier frame and a stream gives the codes of the whole file. A decod
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, cast
 
@@ -19,10 +19,11 @@ from typing_extensions import override
 
 from vqcodec.arrays import Codes, Wave
 from vqcodec.bitstream.entropy import EntropyModel
+from vqcodec.errors import ConfigError
 from vqcodec.frames import ceil_div, num_frames
-from vqcodec.models.architecture import CODEBOOKS, ModelConfig
+from vqcodec.models.architecture import CODEBOOKS, NEEDS_SPEAKER, ModelConfig
 from vqcodec.models.effort import BEAMS
-from vqcodec.models.engine import StreamEngine
+from vqcodec.models.engine import Part, StreamEngine
 from vqcodec.models.tensors import checked_codes, checked_length, checked_waves
 from vqcodec.nn.attention import WindowedAttention
 from vqcodec.nn.conv import CausalConv1d, Pasts
@@ -73,7 +74,9 @@ class Codec(nn.Module, StreamEngine):
         encoder = Sizes(**spectral, stft_blocks=config.encoder_stft_blocks, blocks=config.encoder_blocks)
         decoder = Sizes(**spectral, stft_blocks=config.decoder_stft_blocks, blocks=config.decoder_blocks)
         self.encoder: Encoder | EnhancingEncoder = Encoder(encoder)
-        self.decoder = Decoder(decoder, sample_rate_hz=config.sample_rate_hz, source_hz=config.source_hz)
+        self.decoder = Decoder(
+            decoder, sample_rate_hz=config.sample_rate_hz, source_hz=config.source_hz, speakers=len(config.speakers)
+        )
         self.quantizer = make_quantizer(config, learning)
 
     @override
@@ -121,19 +124,37 @@ class Codec(nn.Module, StreamEngine):
         return self.quantizer.encode(latent, count, beams=BEAMS[self.effort])
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, *, length_samples: int | None = None) -> Tensor:
+    def decode(self, codes: Tensor, *, length_samples: int | None = None, speaker: str | None = None) -> Tensor:
         """Decode a batch of codes.
 
         Shape: codes [B, K, F] integers, K <= total_codebooks -> wave_hat [B, 1, T] float32,
         T = length_samples, at most F * hop_length, which is the default. A frame may have fewer than K codes: those
-        above are -1. Raises ValueError for other shapes and for other codes outside 0..codebook_size - 1.
+        above are -1. `speaker`: who shall speak, of a model that is told (`config.speakers`). Raises ValueError for
+        other shapes and for other codes outside 0..codebook_size - 1, ConfigError for a speaker that the model does not
+        have, and for none where it is told one.
         """
         codes = checked_codes(codes, self)
+        index = self._speaker_index(speaker)
         length = checked_length(length_samples, codes.shape[2], self.hop_length)
         if codes.shape[0] == 0 or length == 0:
             return torch.zeros(codes.shape[0], 1, length, device=codes.device)
         more = codes[:, :, -1:].expand(-1, -1, self.finishing_frames)
-        return self._synthesize(self.quantizer.decode(torch.cat((codes, more), dim=2)))[:, :, :length]
+        speakers = None if index is None else torch.full((len(codes),), index, device=codes.device)
+        return self._synthesize(self.quantizer.decode(torch.cat((codes, more), dim=2)), speakers)[:, :, :length]
+
+    def speak_as(self, speaker: str) -> None:
+        """Turn into a codec with one of the voices of `config.speakers`, whatever is encoded, and no others.
+
+        Its codes and its `fingerprint` stay what they are. Raises ConfigError for a speaker that it does not have.
+        """
+        self.decoder.speak_as(self.config.speaker_index(speaker))
+        self.config = replace(self.config, speakers=())
+
+    @override
+    def prepare(self, part: Part) -> None:
+        """Raise ConfigError where what is to be decoded needs a speaker and none was chosen."""
+        if part == "decoder":
+            self._speaker_index(None)
 
     @override
     @torch.inference_mode()
@@ -144,6 +165,7 @@ class Codec(nn.Module, StreamEngine):
     @override
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: Pasts | None = None) -> tuple[Wave, Pasts]:
+        self._speaker_index(None)
         indices = torch.from_numpy(np.array(codes, np.int64)).to(self.device)
         wave, state = self.decoder(self.quantizer.decode(indices), state)
         return wave.cpu().numpy(), state
@@ -167,8 +189,11 @@ class Codec(nn.Module, StreamEngine):
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
     @override
-    def forward(self, wave: Tensor, draw: Draw | None = None) -> Reconstruction:
-        """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized."""
+    def forward(self, wave: Tensor, draw: Draw | None = None, speakers: Tensor | None = None) -> Reconstruction:
+        """Reconstruct `wave` [B, 1, T] for training; without `draw` nothing is quantized.
+
+        speakers: [B] int64, places in `config.speakers`
+        """
         latent, _ = self.encoder(self.padded(wave.squeeze(1)))
         quantized = None
         decoder_input = latent
@@ -177,16 +202,24 @@ class Codec(nn.Module, StreamEngine):
                 quantized = self.quantizer(latent.float(), draw)
             decoder_input = quantized.latent
         more = decoder_input[:, -self.quantizer.steps :].repeat(1, self.finishing_frames, 1)
-        wave_hat = self._synthesize(torch.cat((decoder_input, more), dim=1))[:, :, : wave.shape[2]]
+        wave_hat = self._synthesize(torch.cat((decoder_input, more), dim=1), speakers)[:, :, : wave.shape[2]]
         return Reconstruction(wave_hat, latent, quantized)
 
     def padded(self, wave: Tensor) -> Tensor:
         """Add zeros to a wave [B, T] up to a whole number of frames."""
         return F.pad(wave, (0, -wave.shape[1] % self.hop_length))
 
-    def _synthesize(self, latent: Tensor) -> Tensor:
+    def _speaker_index(self, speaker: str | None) -> int | None:
+        """Which of `config.speakers` is told to the decoder; None: it is told none. Raises ConfigError."""
+        if speaker is not None:
+            return self.config.speaker_index(speaker)
+        if self.config.speakers:
+            raise ConfigError(f"{self.model_name} {NEEDS_SPEAKER}")
+        return None
+
+    def _synthesize(self, latent: Tensor, speakers: Tensor | None = None) -> Tensor:
         """Latent [B, F, dim] -> wave_hat [B, 1, F * hop - delay_samples], aligned with the input."""
-        wave: Tensor = self.decoder(latent)[0]
+        wave: Tensor = self.decoder(latent, speakers=speakers)[0]
         return wave[:, None, self.delay_samples :]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args, overload
 
 from vqcodec.bitstream.spec import FINGERPRINT_BYTES
 from vqcodec.errors import ConfigError, ModelError, how_to_install
+from vqcodec.models.architecture import TOLD_NO_SPEAKER
 from vqcodec.models.effort import DEFAULT_EFFORT, Effort, check_effort
 from vqcodec.models.hub import PREFIX, resolve
 from vqcodec.models.weightsfile import WeightsFile, find_beside, find_in_folder
@@ -161,6 +162,7 @@ def load(
     engine: Literal["torch"] | None = None,
     effort: Effort = DEFAULT_EFFORT,
     enhance: Enhance = False,
+    speaker: str | None = None,
 ) -> "Codec | Adapter": ...
 
 
@@ -172,6 +174,7 @@ def load(
     engine: Literal["onnx"],
     effort: Effort = DEFAULT_EFFORT,
     enhance: Literal[False] = False,
+    speaker: None = None,
 ) -> "OnnxCodec": ...
 
 
@@ -182,6 +185,7 @@ def load(
     engine: EngineName | None = None,
     effort: Effort = DEFAULT_EFFORT,
     enhance: Enhance = False,
+    speaker: str | None = None,
 ) -> "Codec | Adapter | OnnxCodec":
     """Load a bundled model by name, a weights file or a folder with one, or with "hf:" a folder or USER/NAME on a hub.
 
@@ -192,16 +196,17 @@ def load(
     `effort`: how long it searches for codes, 1 ("fast"), 4 ("normal") or 16 ("best") beams; decoding is the same.
     `enhance`: it encodes speech without the noise around it, by the enhancer beside its weights (see `enhancer_of`) or
     in the file that is given, on torch only; any decoder plays that.
+    `speaker`: who speaks in all that it decodes, of a model that is told (`Codec.config.speakers`), on torch only.
 
     Raises ModelError if there is no such model or enhancer or its weights are damaged, ConfigError for impossible
-    values in its config, for an unusable device, for an engine that is none or not installed, and for an effort that
-    the model does not have.
+    values in its config, for an unusable device, for an engine that is none or not installed, and for an effort or a
+    speaker that the model does not have.
     """
-    found = open_model(model)
-    # What torch computes is a Codec or an Adapter, which have more than an Engine.
-    return cast(
-        "Codec | Adapter | OnnxCodec", engine_for(found, engine=engine, device=device, effort=effort, enhance=enhance)
+    loaded = engine_for(
+        open_model(model), engine=engine, device=device, effort=effort, enhance=enhance, speaker=speaker
     )
+    # What torch computes is a Codec or an Adapter, which have more than an Engine.
+    return cast("Codec | Adapter | OnnxCodec", loaded)
 
 
 def load_own(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "Codec":
@@ -240,6 +245,7 @@ def engine_for(
     device: str = "cpu",
     effort: Effort = DEFAULT_EFFORT,
     enhance: Enhance = False,
+    speaker: str | None = None,
 ) -> "Engine":
     """Load what `open_model` has opened. Raises as `load`."""
     if engine not in (None, *ENGINES):
@@ -249,9 +255,15 @@ def engine_for(
     else:
         check_effort(effort, model=found.model_name, is_searched=False)
     enhancer = enhancer_of(found, enhance) if enhance else None
+    if speaker is not None:
+        check_speaker(found, speaker)
     if (engine or installed_engine()) == "onnx" and isinstance(found, WeightsFile):
         if enhancer is not None:
             raise ConfigError("the onnx engine does not enhance; use the torch engine")
+        if found.config.speakers:
+            raise ConfigError(
+                f"the onnx engine does not run {found.config.name}, whose decoder is told who speaks; use torch"
+            )
         if device != "cpu":
             raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
         from vqcodec.models.onnx_codec import OnnxCodec
@@ -264,6 +276,8 @@ def engine_for(
             from vqcodec.models.enhancers import load_enhancer
 
             load_enhancer(codec, enhancer)
+        if speaker is not None:
+            codec.speak_as(speaker)
         return codec
     if engine == "onnx":
         raise ModelError(f"{found.model_name}: no model of vqcodec, and the onnx engine runs only such; use torch")
@@ -284,6 +298,14 @@ def enhancer_of(found: "WeightsFile | Adapter", enhance: Enhance = True) -> Path
     if not path.is_file():
         raise ModelError(f"{found.config.name} has no enhancer ({path.name} beside its weights); give the file of one")
     return path
+
+
+def check_speaker(found: "WeightsFile | Adapter", speaker: str) -> None:
+    """Raise ModelError for a model that is not told who speaks, ConfigError for a speaker that it does not have."""
+    if not isinstance(found, WeightsFile) or not found.config.speakers:
+        name = found.config.name if isinstance(found, WeightsFile) else found.model_name
+        raise ModelError(f"{name} {TOLD_NO_SPEAKER}")
+    found.config.speaker_index(speaker)
 
 
 def installed_engine() -> EngineName:

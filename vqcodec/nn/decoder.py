@@ -5,6 +5,8 @@ The head predicts the power-compressed complex spectrum (see encoder.py), after 
 network with an inverse STFT is an order of magnitude cheaper than transposed convolutions up to the sample rate.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
@@ -16,6 +18,7 @@ from vqcodec.nn.encoder import fourier_basis
 from vqcodec.nn.linear import Linear
 from vqcodec.nn.sizes import Sizes
 from vqcodec.nn.source_filter import NOISE_FRAMES, SourceFilter
+from vqcodec.nn.speakers import SPEAKER_DIM, SpeakerNorm
 
 
 class Upsample(nn.Module):
@@ -86,9 +89,10 @@ class Decoder(nn.Module):
     Shape: latent [B, F, latent_dim] -> wave [B, F * hop], hop = stft_hop * stride, late by `delay_samples`. The samples
     of the last latents come when some more follow: whoever has no more gives the last once more.
     source_hz: upper end of the band from which all above is excited; 0: the spectrum alone makes the wave.
+    speakers: how many it can be told to speak as; 0: it is told none.
     """
 
-    def __init__(self, sizes: Sizes, *, sample_rate_hz: int = 16000, source_hz: int = 0) -> None:
+    def __init__(self, sizes: Sizes, *, sample_rate_hz: int = 16000, source_hz: int = 0, speakers: int = 0) -> None:
         super().__init__()
         channels, stft_channels = sizes.channels, sizes.stft_channels
         self.stride = sizes.stride
@@ -109,6 +113,11 @@ class Decoder(nn.Module):
                 *(ConvNeXtBlock(stft_channels) for _ in range(sizes.stft_blocks)),
             ]
         )
+        self.speaker_vectors: nn.Embedding | None = None
+        if speakers:
+            self.speaker_vectors = nn.Embedding(speakers, SPEAKER_DIM)
+            for layer, norm in self._norms():
+                layer.norm = SpeakerNorm(norm.normalized_shape[0])
 
     @property
     def past_shapes(self) -> list[tuple[int, ...]]:
@@ -116,9 +125,36 @@ class Decoder(nn.Module):
         return past_shapes([*self.layers, self.head])
 
     @override
-    def forward(self, latent: Tensor, state: Pasts | None = None) -> tuple[Tensor, Pasts]:
-        """Decode `latent` after the past in `state`; see the class for shapes."""
-        return run_layers([*self.layers, self.head], latent, state)
+    def forward(
+        self, latent: Tensor, state: Pasts | None = None, speakers: Tensor | None = None
+    ) -> tuple[Tensor, Pasts]:
+        """Decode `latent` after the past in `state`; see the class for shapes.
+
+        speakers: [B] int64, who speaks in each item, of a decoder that can be told
+        """
+        vectors = None if speakers is None or self.speaker_vectors is None else self.speaker_vectors(speakers)
+        told = [norm for _, norm in self._norms() if isinstance(norm, SpeakerNorm)]
+        for norm in told:
+            norm.vectors = vectors
+        try:
+            return run_layers([*self.layers, self.head], latent, state)
+        finally:
+            for norm in told:
+                norm.vectors = None
+
+    def speak_as(self, speaker: int) -> None:
+        """Turn into a decoder of this one of its speakers, without any layer that is told who speaks."""
+        assert self.speaker_vectors is not None
+        for layer, norm in list(self._norms()):
+            assert isinstance(norm, SpeakerNorm)
+            layer.norm = norm.for_speaker(self.speaker_vectors.weight[speaker])
+        self.speaker_vectors = None
+
+    def _norms(self) -> Iterator[tuple[nn.Module, nn.LayerNorm]]:
+        """Yield each layer whose norm can be told who speaks, with that norm."""
+        for layer in (*self.layers, self.head):
+            if isinstance(layer, ConvNeXtBlock | InverseSpectrum | SourceFilter):
+                yield layer, layer.norm
 
     def start(self, batch: int, latents: int) -> Pasts:
         """Make the state of a stream whose first `latents` are left out: zeros, but for the place in the noise."""

@@ -106,6 +106,20 @@ class DataConfig(Section):
     )
     clean_share: float = Field(0.0, ge=0, le=1, description="of an enhancer: share of segments that are not degraded")
 
+    speaker_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="where model.speakers names none: those of whom `train` has as many seconds (column speaker of "
+        "manifests) become these; 0: the decoder is told no speaker",
+    )
+    disguise: _Range = Field(
+        (0.7, 1.4),
+        description="of a decoder that is told the speaker: factor of pitch and formants, drawn between the two",
+    )
+    disguise_share: float = Field(
+        0.0, ge=0, le=1, description="share of segments that the encoder hears so, as if of another speaker"
+    )
+
     @model_validator(mode="after")
     def _recordings_are_used(self) -> "DataConfig":
         if self.room_share > 0 and not self.rooms:
@@ -210,6 +224,15 @@ class RunConfig(Section):
     validate_codebooks: list[Annotated[int, Field(ge=1)]] = Field(
         [1, 3, 6, 12], description="numbers of codebooks that validation decodes; always also all of the model"
     )
+
+    @model_validator(mode="after")
+    def _speakers_are_told(self) -> "RunConfig":
+        is_told = bool(self.model.speakers) or self.data.speaker_seconds > 0
+        if self.data.disguise_share and not is_told:
+            raise ValueError("data.disguise_share needs a decoder that is told the speaker; set data.speaker_seconds")
+        if is_told and self.enhancer.channels:
+            raise ValueError("enhancer.channels and speakers: train one at a time, the enhancer without speakers")
+        return self
 
     @model_validator(mode="after")
     def _short_runs_begin_sooner(self) -> "RunConfig":

@@ -83,10 +83,11 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 def muon(module: nn.Module, *, lr: float, betas: tuple[float, float], weight_decay: float) -> Muon:
-    """Make Muon for what mixes channels, and AdamW for biases, scales, depthwise kernels and codebooks."""
+    """Make Muon for what mixes channels, and AdamW for biases, scales, depthwise kernels, codebooks and speakers."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         mixes = parameter.ndim >= 2 and "depthwise" not in name and "codebook" not in name
+        mixes = mixes and not name.endswith("speaker_vectors.weight")  # of which a step moves those that speak in it
         (matrices if mixes else others).append(parameter)
     return Muon(matrices, others, lr=lr, betas=betas, weight_decay=weight_decay)

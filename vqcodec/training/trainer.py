@@ -34,7 +34,7 @@ from vqcodec.training.checkpoint import (
     without_prefix,
 )
 from vqcodec.training.config import RunConfig
-from vqcodec.training.data.segments import Batch, Segments, batches
+from vqcodec.training.data.segments import Batch, Segments, batches, speakers_of
 from vqcodec.training.depths import draw_depths
 from vqcodec.training.enhancement import FILE, Enhancement
 from vqcodec.training.losses.adversary import Adversary
@@ -58,6 +58,9 @@ _KMEANS_INDEX = 1 << 40
 _EXPLODED = 20.0
 """A loss this many times its running mean is no training any more."""
 
+_MAY_BE_NEW = ("decoder.head.to_controls.", "decoder.speaker_vectors.", ".to_norm.")
+"""In the names of weights that a run may begin with where those that it starts from have none."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -72,6 +75,9 @@ class Trainer:
     """One training run in the folder `run`: config.json, checkpoints/, log.jsonl, tensorboard/, model.safetensors."""
 
     def __init__(self, config: RunConfig, run: str | Path) -> None:
+        if config.data.speaker_seconds and not config.model.speakers:
+            speakers = speakers_of(config.data)
+            config = config.model_copy(update={"model": replace(config.model, speakers=speakers)})
         self.config, self.run = config, Path(run)
         check_length(self.run / "checkpoints", OutputError)
         if config.init is None and config.steps <= config.quantizer.start_step:
@@ -109,15 +115,25 @@ class Trainer:
     def _start_from(self, weights: str) -> None:
         """Start from trained weights: their codebooks are good, so quantization is on from the first step.
 
-        A source may come anew: what its gates and gains begin with makes a good sound of a trained spectrum.
+        A source may come anew: what its gates and gains begin with makes a good sound of a trained spectrum. So may
+        speakers, who begin as nothing, and the last codebooks may be left out.
         """
         source, model = zoo.load_own(weights), self.config.model
-        new_source = model.source_hz > 0 == source.config.source_hz
-        wanted = replace(model, source_hz=0) if new_source else model
-        if replace(source.config, name=model.name) != wanted:
+        former, state = source.config, source.state_dict()
+        wanted = replace(model, name=former.name)
+        if former.source_hz == 0:
+            wanted = replace(wanted, source_hz=0)
+        if not former.speakers:
+            wanted = replace(wanted, speakers=())
+        if len(model.strides) == 0 and model.groups == 1 and model.total_codebooks < former.total_codebooks:
+            wanted = replace(wanted, total_codebooks=former.total_codebooks)
+            left_out = range(model.total_codebooks, former.total_codebooks)
+            starts = tuple(f"quantizer.codebooks.{index}." for index in left_out)
+            state = {name: value for name, value in state.items() if not name.startswith(starts)}
+        if former != wanted:
             raise TrainingError(f"init {weights}: its architecture differs from the recipe's `model`")
-        missing = self.codec.load_state_dict(source.state_dict(), strict=not new_source).missing_keys
-        assert all(name.startswith("decoder.head.to_controls.") for name in missing)
+        missing, unknown = self.codec.load_state_dict(state, strict=False)
+        assert not unknown and all(any(part in name for part in _MAY_BE_NEW) for name in missing)
         self.codec.fingerprint = source.fingerprint
         self.quantizing = True
 
@@ -127,9 +143,11 @@ class Trainer:
         """Train to `config.steps`, until `max_minutes`, or until SIGINT or SIGTERM; save, export and return."""
         config = self.config
         pairs = self.enhancement is not None
-        dataset = Segments(config.data, config.model.sample_rate_hz, config.seed, pairs=pairs)
+        dataset = Segments(
+            config.data, config.model.sample_rate_hz, config.seed, pairs=pairs, speakers=config.model.speakers
+        )
         main = self.fabric.is_global_zero
-        clips = load_clips(config.data, config.model.sample_rate_hz) if main else []
+        clips = load_clips(config.data, config.model.sample_rate_hz, config.model.speakers) if main else []
         if pairs:
             clips = degraded_clips(clips, dataset)
         segments = config.data.batch_size * self.fabric.world_size
@@ -208,7 +226,8 @@ class Trainer:
         for part in self.frozen:
             self.codec.get_submodule(part).eval()  # codebooks of running means learn without gradients
         heard = wave if batch.heard is None else self.fabric.to_device(batch.heard)
-        output: Reconstruction = self.model(heard, self._draw(batch.wave))
+        speakers = None if batch.speakers is None else self.fabric.to_device(batch.speakers)
+        output: Reconstruction = self.model(heard, self._draw(batch.wave), speakers)
         losses = self._losses(wave.squeeze(1), output)
         codec_losses = [value for name, value in losses.items() if name != "discriminator"]
         loss = torch.stack(codec_losses).sum()
@@ -295,7 +314,8 @@ class Trainer:
         first = _KMEANS_INDEX + self.fabric.global_rank * count
         latents = []
         for index in range(first, first + count):
-            wave = self.fabric.to_device(dataset[index][0])[None]
+            wave = self.fabric.to_device(dataset[index].samples)
+            wave = wave[None] if wave.ndim == 1 else wave[-1:]
             wave = F.pad(wave, (0, -wave.shape[1] % self.codec.hop_length))
             latents.append(self.codec.encoder(wave)[0][0])
         self.codec.quantizer.start_from(torch.cat(latents).float())

@@ -36,7 +36,7 @@ def test_segments_have_the_length_asked_for_at_any_rate(config):
     for rate_hz in (8000, 16000, 44100):
         segments = Segments(config, rate_hz, seed=0)
         for index in range(20):
-            samples, _ = segments[index]
+            samples = segments[index].samples
             assert samples.shape == (round(0.2 * rate_hz),)
             assert samples.dtype == torch.float32
             assert samples.abs().max() <= 1

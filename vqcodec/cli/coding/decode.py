@@ -38,6 +38,7 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3")
 @click.option("--duration", type=Time(), help="How much to decode; default: to the end.")
 @click.option("--rate", type=click.IntRange(min=1), help="Sampling rate in Hz; default: the original one.")
 @click.option("--model", help=f"For files of a model that is not bundled. {MODEL_HELP}")
+@click.option("--speaker", metavar="NAME", help="Who shall speak, of a model that is told; see vqcodec convert.")
 @click.option("--conceal", is_flag=True, help="Bridge damaged seconds instead of failing: fade out, then silence.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Of the outputs in --out-dir. [default: wav]")
 @batch_options
@@ -52,6 +53,7 @@ def decode(
     duration: float | None,
     rate: int | None,
     model: str | None,
+    speaker: str | None,
     conceal: bool,
     kind: str | None,
     engine: EngineName | None,
@@ -89,7 +91,7 @@ def decode(
     limit_threads(workers)
     from vqcodec.files.request import Engines
 
-    engines = Engines(engine, device)
+    engines = Engines(engine, device, speaker=speaker)
     options: DecodeOptions = {
         "model": model,
         "num_codebooks": codebooks,

@@ -28,6 +28,13 @@ def draw_speed(random: np.random.Generator, config: DataConfig) -> float:
     return float(random.uniform(*config.speed)) if random.random() < config.speed_share else 1.0
 
 
+def draw_disguise(random: np.random.Generator, config: DataConfig) -> float:
+    """Draw the factor of pitch of what the encoder hears: 1 or, for `disguise_share`, log-uniform in `disguise`."""
+    if random.random() >= config.disguise_share:
+        return 1.0
+    return float(np.exp(random.uniform(*np.log(config.disguise))))
+
+
 def change_speed(samples: Wave, speed: float) -> Wave:
     """Return `samples` [T] played `speed` times as fast, pitch included: about T / speed samples."""
     return np.asarray(soxr.resample(samples, speed, 1.0), dtype=np.float32) if speed != 1.0 else samples

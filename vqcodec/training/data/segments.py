@@ -4,8 +4,9 @@ That is what makes a resumed run see the data that an uninterrupted one would: t
 step. Clips are drawn in proportion to their length.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -18,12 +19,22 @@ from typing_extensions import override
 from vqcodec.arrays import Wave
 from vqcodec.audio.discover import find_audio
 from vqcodec.audio.excerpt import WHOLE, Excerpt
+from vqcodec.audio.pitch_shift import shift_pitch
 from vqcodec.audio.reader import AudioReader
 from vqcodec.errors import AudioError, TrainingError
 from vqcodec.frames import ceil_div
 from vqcodec.training.config import DataConfig
-from vqcodec.training.data.augment import Surroundings, augment, change_speed, degraded_pair, draw_speed
+from vqcodec.training.data.augment import (
+    Surroundings,
+    augment,
+    change_speed,
+    degraded_pair,
+    draw_disguise,
+    draw_speed,
+)
 
+SPEAKER_COLUMN = "speaker"
+"""The column of manifests that says who speaks."""
 _BLOCK_SAMPLES = 1 << 20
 
 
@@ -36,36 +47,66 @@ class _Clip:
     length_samples: int
     start_samples: int = 0
     channel: int = 0
+    speaker: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.length_samples / self.rate_hz
 
 
 @dataclass(frozen=True)
 class Batch:
-    """wave [B, 1, T] float32, the files that its segments come from, and for an enhancer what it hears, as `wave`."""
+    """wave [B, 1, T] float32, and the files that its segments come from.
+
+    heard:    for an enhancer, or a decoder that is told the speaker: what the encoder hears instead, as `wave`
+    speakers: [B] int64, who speaks
+    """
 
     wave: Tensor
     paths: list[str]
     heard: Tensor | None = None
+    speakers: Tensor | None = None
 
 
-class Segments(Dataset[tuple[Tensor, str]]):
-    """Random augmented segments, [segment_samples] float32 at `rate_hz`, with the path of their clip.
+class Segment(NamedTuple):
+    """samples [T], or [2, T] with what the encoder hears behind; the path of the clip; which speaker, or -1."""
 
-    Of `pairs` a segment is [2, segment_samples]: clean, and as an enhancer hears it.
+    samples: Tensor
+    path: str
+    speaker: int = -1
+
+
+class Segments(Dataset[Segment]):
+    """Random augmented segments, [segment_samples] float32 at `rate_hz`.
+
+    pairs:    a segment is [2, segment_samples]: clean, and as an enhancer hears it
+    speakers: names; of the clips of others none is used, and a segment is [2, segment_samples]: as it is, and in
+              another voice (`config.disguise`) or as it is. A speaker is drawn by the root of how long he speaks, so
+              that few are not drowned by many.
     """
 
-    def __init__(self, config: DataConfig, rate_hz: int, seed: int, *, pairs: bool = False) -> None:
+    def __init__(
+        self, config: DataConfig, rate_hz: int, seed: int, *, pairs: bool = False, speakers: Sequence[str] = ()
+    ) -> None:
         self.config, self.rate_hz, self.seed, self.pairs = config, rate_hz, seed, pairs
         self.segment_samples = round(config.segment_seconds * rate_hz)
-        self.clips = _usable_clips(config.train, config.segment_seconds)
-        seconds = np.array([clip.length_samples / clip.rate_hz for clip in self.clips])
+        self.clips = usable_clips(config)
+        self._indices = {name: index for index, name in enumerate(speakers)}
+        if speakers:
+            self.clips = _spoken_by(self.clips, speakers)
+        seconds = np.array([clip.seconds for clip in self.clips])
         self.hours = float(seconds.sum()) / 3600
+        if speakers:
+            of_speaker = seconds_by_speaker(self.clips)
+            seconds /= np.sqrt([of_speaker[clip.speaker] for clip in self.clips])
         self._around = Surroundings(*(_recordings(sources, rate_hz) for sources in (config.noises, config.rooms)))
         self._cumulative = np.cumsum(seconds) / seconds.sum()
         self._cache: dict[tuple[str, int], NDArray[np.int16]] = {}
         self._cached_bytes = 0
 
     @override
-    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+    def __getitem__(self, index: int) -> Segment:
         """Segment number `index`, the same for every call."""
         random = np.random.default_rng((self.seed, index))
         clip = self.clips[int(np.searchsorted(self._cumulative, random.random(), side="right"))]
@@ -81,7 +122,11 @@ class Segments(Dataset[tuple[Tensor, str]]):
             samples = np.stack(self.degraded(samples, random))
         else:
             samples = augment(samples, self.rate_hz, random, self.config, self._around)
-        return torch.from_numpy(samples), clip.path
+        if not self._indices:
+            return Segment(torch.from_numpy(samples), clip.path)
+        factor = draw_disguise(random, self.config)
+        pair = np.stack((samples, shift_pitch(samples, factor, self.rate_hz)))
+        return Segment(torch.from_numpy(pair), clip.path, self._indices[clip.speaker])
 
     def degraded(self, samples: NDArray[np.float32], random: np.random.Generator) -> tuple[Wave, Wave]:
         """Return what an enhancer shall give, and what it hears, of `samples` [T]."""
@@ -139,11 +184,12 @@ def batches(dataset: Segments, steps: range, *, rank: int, world_size: int) -> I
         raise AudioError(str(error).strip().splitlines()[-1].removeprefix("vqcodec.errors.AudioError: ")) from None
 
 
-def _collate(items: list[tuple[Tensor, str]]) -> Batch:
-    waves, paths = torch.stack([samples for samples, _ in items]), [path for _, path in items]
+def _collate(items: list[Segment]) -> Batch:
+    waves, paths = torch.stack([item.samples for item in items]), [item.path for item in items]
     if waves.ndim == 2:
         return Batch(waves.unsqueeze(1), paths)
-    return Batch(waves[:, :1], paths, heard=waves[:, 1:])
+    speakers = torch.tensor([item.speaker for item in items])
+    return Batch(waves[:, :1], paths, heard=waves[:, 1:], speakers=speakers if speakers[0] >= 0 else None)
 
 
 def _fit(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
@@ -151,16 +197,18 @@ def _fit(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     return np.pad(samples[:length], (0, max(0, length - len(samples))))
 
 
-def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
-    """Clips of at least half a segment; shorter ones would be mostly padding."""
+def usable_clips(config: DataConfig) -> list[_Clip]:
+    """List the clips of at least half a segment; shorter ones would be mostly padding. Raises TrainingError."""
     clips, failures = [], []
+    sources, segment_seconds = config.train, config.segment_seconds
     for found in find_audio(sources):
         try:
             with AudioReader(found.path) as reader:
                 reader.check_whole()
                 excerpt = found.excerpt()
                 start, length = excerpt.span_in(reader)
-                clip = _Clip(str(found.path), reader.rate_hz, length, start, excerpt.channel or 0)
+                speaker = found.columns.get(SPEAKER_COLUMN, "").strip()
+                clip = _Clip(str(found.path), reader.rate_hz, length, start, excerpt.channel or 0, speaker)
         except AudioError as error:
             failures.append(str(error))
             continue
@@ -171,3 +219,35 @@ def _usable_clips(sources: list[str], segment_seconds: float) -> list[_Clip]:
     if not clips:
         raise TrainingError(f"data.train {sources}: no clip is {segment_seconds / 2:g} seconds or longer; add speech")
     return clips
+
+
+def seconds_by_speaker(clips: Iterable[_Clip]) -> dict[str, float]:
+    """Sum up how long each speaker speaks in `clips`, in the order in which they come."""
+    seconds: dict[str, float] = {}
+    for clip in clips:
+        seconds[clip.speaker] = seconds.get(clip.speaker, 0.0) + clip.seconds
+    return seconds
+
+
+def speakers_of(config: DataConfig) -> tuple[str, ...]:
+    """Return the names, sorted, of whom `config.train` has `config.speaker_seconds`. Raises TrainingError for none."""
+    heard = seconds_by_speaker(usable_clips(config))
+    names = sorted(name for name, seconds in heard.items() if name and seconds >= config.speaker_seconds)
+    if not names:
+        longest = max((seconds for name, seconds in heard.items() if name), default=0.0)
+        raise TrainingError(
+            f"data.speaker_seconds {config.speaker_seconds:g}: nobody speaks so long in data.train (the longest "
+            f"{longest:.0f} s); give manifests with a column {SPEAKER_COLUMN}, or ask for less"
+        )
+    return tuple(names)
+
+
+def _spoken_by(clips: list[_Clip], speakers: Sequence[str]) -> list[_Clip]:
+    """Select the clips whose speaker is among `speakers`. Raises TrainingError for one of these who has none."""
+    heard = {clip.speaker for clip in clips}
+    if missing := [name for name in speakers if name not in heard]:
+        raise TrainingError(
+            f"model.speakers: no clip of data.train is spoken by {missing[0]!r} ({len(missing)} of {len(speakers)} "
+            f"such); give manifests whose column {SPEAKER_COLUMN} has them"
+        )
+    return [clip for clip in clips if clip.speaker in set(speakers)]
