@@ -7,6 +7,7 @@ import ast
 import gc
 import io
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -24,10 +25,14 @@ from vqcodec.bitstream import VqcReader
 from vqcodec.cli import main
 from vqcodec.models.adapters import ADAPTERS
 from vqcodec.models.architecture import CODEBOOKS
+from vqcodec.models.enhancers import add_enhancer, save_enhancer
 from vqcodec.sessions.stream import EncodeSession
+from vqcodec.tokens.prior.network import Prior, PriorSizes
+from vqcodec.tokens.prior.priorfile import save_prior
 from vqcodec.training.config import load_run_config
 
 ROOT = Path(__file__).parents[1]
+USES = "## What else the codes are for"
 MODULES = sorted((ROOT / "vqcodec").rglob("*.py"))
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 ALL_PAGES = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "recipes").rglob("*.md"))]
@@ -87,7 +92,7 @@ def folder(tmp_path, speech, monkeypatch):
 
 @pytest.mark.slow
 def test_the_walk_through_a_vq_vae_runs(folder, speech, bash):
-    (script,) = blocks("vqvae.md", "sh")
+    script, *_ = blocks("vqvae.md", "sh")
     script = script.replace("--run runs/vqvae", f"{' '.join(SMALL)} --run runs/vqvae", 1)
     done = bash("-ec", script)
     assert done.returncode == 0, done.stderr
@@ -98,9 +103,41 @@ def test_the_walk_through_a_vq_vae_runs(folder, speech, bash):
         exec(block, names)
     codec = names["codec"]
     assert torch.equal(names["codes"], codec.encode(names["wave"][None])[0, 0])
-    pictures = re.findall(r"!\[.*?\]\(vqvae/(.*?)\)", (ROOT / "docs" / "vqvae.md").read_text(encoding="utf-8"))
-    assert {path.name for path in (folder / "pictures").iterdir()} == set(pictures)
-    assert all((ROOT / "docs" / "vqvae" / name).exists() for name in pictures)
+    of_coding, _, _ = text_of(ROOT / "docs" / "vqvae.md").partition(USES)
+    assert pictures_of(of_coding) == {path.name for path in (folder / "pictures").iterdir()}
+
+
+def pictures_of(text):
+    """The names of the pictures of a part of the walk through a VQ-VAE, all of which there are."""
+    names = re.findall(r"!\[.*?\]\(vqvae/(.*?)\)", text)
+    assert names and all((ROOT / "docs" / "vqvae" / name).exists() for name in names)
+    return set(names)
+
+
+@pytest.mark.slow
+def test_the_pictures_of_what_codes_are_for_are_drawn_from_a_prior_and_an_enhancer(tmp_path, speech, codec):
+    torch.manual_seed(0)
+    prior, enhancer, out = (tmp_path / name for name in ("prior.safetensors", "enhancer.safetensors", "pictures"))
+    sizes = PriorSizes(num_codebooks=2, codebook_size=1024, dim=4, channels=8, layers=1, heads=1, window=5)
+    save_prior(sizes, Prior(sizes).state_dict(), prior, model=codec.model_name, fingerprint=codec.fingerprint.hex())
+    enhancing = vqcodec.load()
+    add_enhancer(enhancing, channels=8, kernels=[3])
+    worse = {name: value + 0.1 * torch.randn(value.shape) for name, value in enhancing.encoder.state_dict().items()}
+    save_enhancer(enhancing, worse, codec.encoder.state_dict(), enhancer)
+    soundfile.write(tmp_path / "clip.wav", speech[:8000], 16000)
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 4000), 16000)
+    tool = runpy.run_path(str(ROOT / "tools" / "walkthrough.py"))
+    figures = tool["of_uses"](prior, enhancer, tmp_path / "clip.wav", tmp_path / "noise.wav")
+    tool["main"](figures, out)
+    _, found, of_uses = text_of(ROOT / "docs" / "vqvae.md").partition(USES)
+    assert found and pictures_of(of_uses) >= {"generation.png"}
+    assert {path.stem for path in out.iterdir()} == {"generation", "enhancement", "bandwidth"}
+    for name in ("enhancement", "bandwidth"):
+        original, coded, enhanced = (axes.images[0].get_array() for axes in figures[name].axes)
+        assert original.shape == coded.shape == enhanced.shape
+        assert (abs(enhanced - coded) > 1).any()  # dB: another encoder was asked
+    prompted, drawn = (axes.images[0].get_array() for axes in figures["generation"].axes)
+    assert (abs(prompted - drawn) > 1).any()
 
 
 def test_each_change_that_the_walk_proposes_is_a_config():

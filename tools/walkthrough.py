@@ -1,11 +1,14 @@
-"""The pictures of docs/vqvae.md, from a run of recipes/vqvae.yaml and a clip that it has not seen.
+"""The pictures of docs/vqvae.md, from what recipes/vqvae.yaml, prior.yaml and enhance.yaml train, and sounds not seen.
 
-python tools/walkthrough.py RUN CLIP OUT writes losses.png, usage.png and reconstruction.png to the folder OUT.
+python tools/walkthrough.py RUN CLIP OUT writes losses.png, usage.png and reconstruction.png to the folder OUT;
+python tools/walkthrough.py PRIOR ENHANCER CLIP NOISE OUT writes generation.png, enhancement.png and bandwidth.png.
 """
 
 import io
 import json
 import sys
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +17,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+import vqcodec
+from vqcodec.audio.excerpt import Excerpt
+from vqcodec.audio.resample import resample
 from vqcodec.evaluation.clips import read_clip
+from vqcodec.evaluation.noise import Noise, mixed
 from vqcodec.evaluation.report.plots import spectrogram_levels
 from vqcodec.models.architecture import ModelConfig
 from vqcodec.models.codebook_usage import CodebookUsage
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights
 from vqcodec.system.pipes import until_unread
+from vqcodec.tokens.prior.priorfile import load_prior
+from vqcodec.tokens.prior.sampling import Sampler
 from vqcodec.training.config import DataConfig, validate
 from vqcodec.training.monitoring.validation import load_clips
 
@@ -57,14 +66,58 @@ def reconstruction(codec: Codec, wave: NDArray[np.float32]) -> Figure:
     torch.manual_seed(0)
     untrained = Codec(codec.config).eval()
     shown = {"original": wave, "before training": _through(untrained, wave), "after training": _through(codec, wave)}
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    rate_hz = codec.sample_rate_hz
-    top_db = spectrogram_levels(wave, rate_hz).max()
-    for axes, (title, shown_wave) in zip(figure.subplots(3, 1, sharex=True), shown.items(), strict=True):
+    return spectrograms(shown, codec.sample_rate_hz)
+
+
+def generation(prior: Path, wave: NDArray[np.float32]) -> Figure:
+    """Spectrograms of what is drawn after the clip, which comes first, and of what is drawn from nothing."""
+    loaded, codec = load_prior(prior), vqcodec.load()
+    loaded.check(codec)
+    prompt = codec.encode(torch.from_numpy(wave)[None, None])[0, : loaded.network.sizes.num_codebooks].numpy()
+
+    def decoded(given: NDArray[np.int64], frames: int) -> NDArray[np.float32]:
+        drawn = np.stack(list(islice(Sampler(loaded.network).frames(given), frames)), axis=1)
+        codes = torch.from_numpy(np.concatenate((given, drawn), axis=1))
+        spoken: NDArray[np.float32] = codec.decode(codes[None])[0, 0].numpy()
+        return spoken
+
+    frames = prompt.shape[1]
+    shown = {"the second half is drawn": decoded(prompt, frames), "all is drawn": decoded(prompt[:, :0], 2 * frames)}
+    return spectrograms(shown, codec.sample_rate_hz)
+
+
+def enhancement(enhancer: Path, wave: NDArray[np.float32], noise: Path) -> Figure:
+    """Spectrograms of the clip, and of what each encoder makes of it with noise 5 dB below."""
+    noisy = mixed(wave, ModelConfig().sample_rate_hz, Noise(noise, Excerpt(), 0.0), 5.0)
+    return _heard(enhancer, wave, "with noise", noisy)
+
+
+def bandwidth(enhancer: Path, wave: NDArray[np.float32]) -> Figure:
+    """Spectrograms of the clip, and of what each encoder makes of what sampling at 8 kHz leaves of it."""
+    rate_hz = ModelConfig().sample_rate_hz
+    narrow = resample(resample(wave[None], rate_hz, 8000), 8000, rate_hz)[0, : len(wave)]
+    return _heard(enhancer, wave, "sampled at 8 kHz", np.clip(narrow, -1, 1))
+
+
+def _heard(enhancer: Path, wave: NDArray[np.float32], what: str, heard: NDArray[np.float32]) -> Figure:
+    shown = {"original": wave}
+    encoders: dict[str, bool | Path] = {"coded": False, "enhanced": enhancer}
+    for how, enhance in encoders.items():
+        codec = vqcodec.load(enhance=enhance)
+        assert isinstance(codec, Codec)
+        shown[f"{what}, {how}"] = _through(codec, heard)
+    return spectrograms(shown, ModelConfig().sample_rate_hz)
+
+
+def spectrograms(shown: Mapping[str, NDArray[np.float32]], rate_hz: int) -> Figure:
+    """Draw waves below each other by their titles, all on the scale of the first."""
+    figure = Figure(figsize=(7, 1.7 * len(shown)), layout="constrained")
+    levels = {title: np.asarray(spectrogram_levels(wave, rate_hz)) for title, wave in shown.items()}
+    top_db = next(iter(levels.values())).max()
+    for axes, (title, wave) in zip(figure.subplots(len(shown), 1, sharex=True), shown.items(), strict=True):
         extent = (0, len(wave) / rate_hz, 0, 1)
-        levels = np.asarray(spectrogram_levels(shown_wave, rate_hz))
         options = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": top_db - 70, "vmax": top_db}
-        axes.imshow(levels, extent=extent, **options)
+        axes.imshow(levels[title], extent=extent, **options)
         axes.set(title=title, yticks=[], ylabel="mel")
     axes.set(xlabel="seconds")
     return figure
@@ -75,17 +128,32 @@ def _through(codec: Codec, wave: NDArray[np.float32]) -> NDArray[np.float32]:
     return decoded[: len(wave)]
 
 
-def main(run: Path, clip: Path, out: Path) -> None:
-    """Write the pictures."""
+def of_coding(run: Path, clip: Path) -> dict[str, Figure]:
+    """Draw the pictures of the first half of the page."""
     codec = load_weights(run / "model.safetensors")
+    wave = _read(clip)[: 3 * codec.sample_rate_hz]
+    return {"losses": losses(run), "usage": usage(codec, run), "reconstruction": reconstruction(codec, wave)}
+
+
+def of_uses(prior: Path, enhancer: Path, clip: Path, noise: Path) -> dict[str, Figure]:
+    """Draw the pictures of the second half."""
+    wave = _read(clip)[: 3 * ModelConfig().sample_rate_hz]
+    return {
+        "generation": generation(prior, wave),
+        "enhancement": enhancement(enhancer, wave, noise),
+        "bandwidth": bandwidth(enhancer, wave),
+    }
+
+
+def _read(clip: Path) -> NDArray[np.float32]:
     wave, rate_hz = read_clip(clip)
     if rate_hz != ModelConfig().sample_rate_hz:
         sys.exit(f"{clip}: {rate_hz} Hz; give a clip of {ModelConfig().sample_rate_hz} Hz")
-    figures = {
-        "losses": losses(run),
-        "usage": usage(codec, run),
-        "reconstruction": reconstruction(codec, wave[: 3 * rate_hz]),
-    }
+    return wave
+
+
+def main(figures: Mapping[str, Figure], out: Path) -> None:
+    """Write the pictures."""
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         file = io.BytesIO()
@@ -94,7 +162,11 @@ def main(run: Path, clip: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
-    until_unread(lambda: main(*map(Path, sys.argv[1:])))
+    match [Path(argument) for argument in sys.argv[1:]]:
+        case [run, clip, out]:
+            until_unread(lambda: main(of_coding(run, clip), out))
+        case [prior, enhancer, clip, noise, out]:
+            until_unread(lambda: main(of_uses(prior, enhancer, clip, noise), out))
+        case _:
+            print(__doc__, file=sys.stderr)
+            sys.exit(2)
