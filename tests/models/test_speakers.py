@@ -110,6 +110,22 @@ def test_convert_keeps_length_rate_and_channels_and_is_encode_and_decode(weights
     assert np.abs(soundfile.read(tmp_path / "other.wav")[0] - converted).max() > 1e-3
 
 
+def test_an_exported_voice_is_a_model_like_any_other(weights, speech, tmp_path):
+    soundfile.write(tmp_path / "in.wav", speech[:8000], 8000, subtype="FLOAT")
+    folder = tmp_path / "voice"
+    result = run("export", "--model", weights, "--speaker", "carla b.", "--hub", folder)
+    assert result.exit_code == 0, result.output
+    assert (folder / "toy-carla_b..safetensors").is_file()
+    for arguments in (("encode", "in.wav", "in.vqc"), ("decode", "in.vqc", "out.wav")):
+        command, *names = arguments
+        result = run(command, *(tmp_path / name for name in names), "--model", folder)
+        assert result.exit_code == 0, result.output
+    vqcodec.convert_file(tmp_path / "in.wav", tmp_path / "converted.wav", model=weights, speaker="carla b.")
+    sounds = [soundfile.read(tmp_path / name, dtype="float32")[0] for name in ("out.wav", "converted.wav")]
+    np.testing.assert_allclose(*sounds, rtol=0, atol=5e-3)  # norms in half precision
+    assert "did you mean anna" in run("export", "--model", weights, "--speaker", "anne", "--hub", folder).output
+
+
 def test_the_command_lists_speakers(weights):
     result = run("convert", "--list-speakers", "--model", weights)
     assert result.output.splitlines() == list(NAMES)

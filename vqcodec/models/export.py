@@ -56,7 +56,9 @@ def export_onnx(model: str | Path, folder: str | Path, *, force: bool = False) -
         raise ConfigError(f"exporting needs the package {error.name}; {how_to_install('export')}") from None
     weights = zoo.open_weights(model)
     if weights.config.speakers:
-        raise ConfigError(f"{weights.config.name}: a graph cannot be told who speaks; decode with torch and --speaker")
+        raise ConfigError(
+            f"{weights.config.name}: a graph cannot be told who speaks; export it with one voice (--speaker NAME)"
+        )
     codec = load_weights(weights)
     copy = make_folder(folder) / weights.path.name
     is_there = copy.exists() and copy.samefile(weights.path)

@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,22 @@ def save_weights(
     with atomic_output(path, force=True) as temporary:
         Path(temporary).write_bytes(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def save_voice(weights: WeightsFile, speaker: str, folder: str | Path) -> Path:
+    """Write the model of `weights` with the voice of one of its speakers alone to `folder`, and return the file.
+
+    It is a model like any other, of its own name and fingerprint: what it encodes and decodes again is converted.
+    Raises ConfigError for a speaker that the model does not have.
+    """
+    codec = load_weights(weights)
+    codec.speak_as(speaker)
+    config = replace(codec.config, name=re.sub(r"[^\w.+-]", "_", f"{codec.config.name}-{speaker}")[:64])
+    names = [name for name in weights.places if name.startswith(ENTROPY_PREFIX)]
+    entropy = {name.removeprefix(ENTROPY_PREFIX): weights.array(name) for name in names}
+    path = Path(folder) / f"{config.name}.safetensors"
+    save_weights(config, codec.state_dict(), path, entropy=entropy)
+    return path
 
 
 def load_weights(weights: WeightsFile | str | Path) -> Codec:

@@ -262,7 +262,8 @@ def engine_for(
             raise ConfigError("the onnx engine does not enhance; use the torch engine")
         if found.config.speakers:
             raise ConfigError(
-                f"the onnx engine does not run {found.config.name}, whose decoder is told who speaks; use torch"
+                f"the onnx engine does not run {found.config.name}, whose decoder is told who speaks; use torch, or "
+                "export it with one voice (vqcodec export --speaker NAME)"
             )
         if device != "cpu":
             raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
