@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def page(browser, report):
-    """The open report; the console must stay silent and the network unused."""
+    """The open report, its test that of all at once; the console must stay silent and the network unused."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900}, accept_downloads=True)
     complaints, requests = [], []
     opened.on("console", lambda message: complaints.append(message.text))
@@ -20,6 +20,7 @@ def page(browser, report):
     opened.on("request", lambda request: requests.append(request.url))
     opened.goto(report.as_uri())
     opened.wait_for_selector(".exhibit .play")
+    opened.select_option("#method", "MUSHRA")
     yield opened
     assert complaints == []
     assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
@@ -214,6 +215,45 @@ def test_listeners_of_one_seed_have_files_of_their_own_which_are_read_back(page,
     for number, listener in enumerate(listeners):
         assert (listener.fault, listener.is_trained) == (None, False)
         assert [(r.stimulus.role, r.score) for r in listener.ratings] == [("reference", 98 + number)] * 2
+
+
+def test_one_codec_at_a_time_is_rated_beside_the_reference_and_the_anchor(page, tmp_path, nasty):
+    assert page.evaluate("[$('method').options[0].value, $('method').querySelectorAll('[selected]').length]") == [
+        "MUSHRA 1S",
+        0,
+    ], "the default"
+    page.select_option("#method", "MUSHRA 1S")
+    page.fill("#seed", "7")
+    page.click("#blind")
+    assert page.is_disabled("#method")
+    assert page.locator("#explain-1s").is_visible()
+    assert not page.locator("#explain").is_visible()
+    tested = []
+    for trial in range(3):
+        assert f"Trial {trial + 1} of 3" in page.inner_text(".exhibit:nth-child(1)")
+        assert nasty not in page.inner_text("#listen")
+        takes = page.evaluate("Player.all[0].items.map(({ take }) => take)")
+        assert takes[0] == 0
+        assert len(takes) == 4
+        roles = {page.evaluate(f"Player.all[0].exhibit.takes[{take}].role"): take for take in takes[1:]}
+        assert set(roles) == {"reference", "anchor", "codec"}
+        tested.append(roles["codec"])
+        for role, score in (("reference", 100 - trial), ("codec", 70 + trial)):
+            page.locator(".exhibit:nth-child(1) .rating input").nth(takes.index(roles[role], 1) - 1).fill(str(score))
+        if trial < 2:
+            page.click(".exhibit:nth-child(1) .answers button:last-child")
+    assert page.is_disabled(".exhibit:nth-child(1) .answers button:last-child")
+    assert sorted(tested) == [1, 2, 3]
+    page.click(".exhibit:nth-child(1) .answers button:first-child")
+    assert page.locator(".exhibit:nth-child(1) .rating output", has_text="not rated").count() == 1
+    path = downloaded(page, tmp_path)
+    assert path.name.startswith("mushra-1s_7_")
+    (listener,) = read_listeners(tmp_path)
+    assert (listener.method, listener.fault) == ("MUSHRA 1S", None)
+    scores = sorted((rating.stimulus.role, rating.score) for rating in listener.ratings)
+    assert scores == [*(("codec", 70 + n) for n in range(3)), *(("reference", 98 + n) for n in range(3))]
+    page.click("#blind")
+    assert "3 A was" in page.inner_text(".exhibit:nth-child(1) .revealed")
 
 
 def test_training_plays_all_by_name_and_the_file_says_whether_all_was_heard(page, tmp_path):

@@ -127,6 +127,7 @@ def test_the_mid_anchor_has_a_mean_and_leaves_nobody_out(write):
         ({"scores": rows_of("opus", [50], -1)}, "kbps_asked -1 cannot be"),
         ({"scores": rows_of(7, [50], 6)}, "are no texts"),
         ({"scores": 2 * rows_of("opus", [50], 6)}, "rated twice"),
+        ({"scores": [row | {"trial": "a"} for row in rows_of("opus", [50], 6)]}, "the trial 'a' is no integer"),
     ],
 )
 def test_another_kind_of_file_is_one_line(write, change, message):
@@ -134,6 +135,26 @@ def test_another_kind_of_file_is_one_line(write, change, message):
         read_listeners(write(a={**scores_of(), **change}))
     assert "\n" not in str(error.value)
     assert "a.json" in str(error.value)
+
+
+def one_system(**scores):
+    """The same scores, of trials of one codec each: here opus and pcm, so that the others are rated twice a clip."""
+    said = scores_of(**scores)
+    trials = [row | {"trial": 1} for row in said["scores"]]
+    again = [row | {"trial": 2, "codec": {"opus": "pcm"}.get(row["codec"], row["codec"])} for row in said["scores"]]
+    return said | {"method": "MUSHRA 1S", "scores": trials + again}
+
+
+def test_trials_of_one_codec_rate_reference_and_anchor_again_and_do_not_mix_with_others(write, tmp_path):
+    (listener,) = read_listeners(write(a=one_system()))
+    counts = {each.stimulus.codec: each.ratings for each in opinions([listener])}
+    assert counts == {ORIGINAL: 20, ANCHOR: 20, "opus": 10, "pcm": 10}
+    path = tmp_path / "heard" / "b.json"
+    path.write_text(json.dumps(one_system(original=(100,) * 8 + (89, 0))))
+    assert read_listeners(path.parent)[1].fault == "rated the hidden reference below 90 in 4 of 20 trials"
+    path.write_text(json.dumps(scores_of(opus=(60,) * 10)))
+    with pytest.raises(ConfigError, match="heard: has scores of MUSHRA and of MUSHRA 1S, which do not compare; part"):
+        read_listeners(path.parent)
 
 
 def test_a_file_that_is_there_twice_and_a_folder_without_any_are_refused(write, tmp_path):

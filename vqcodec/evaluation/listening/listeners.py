@@ -1,6 +1,7 @@
 """What listeners of the blind test said: their files, who of them is left out, and means with intervals.
 
-The test is after ITU-R BS.1534-3 (2015), MUSHRA, and so are the limits of the screening.
+The tests are after ITU-R BS.1534-3 (2015), MUSHRA, and so are the limits of the screening. MUSHRA 1S has one codec in a
+trial, with the reference and an anchor that are in every trial (draft-lechler-mlcodec-test-battery-00, 2025).
 """
 
 import math
@@ -17,6 +18,8 @@ from vqcodec.evaluation.listening.stimulus import ANCHOR_ROLE, REFERENCE_ROLE, S
 from vqcodec.evaluation.results import check_texts
 from vqcodec.texts import read_json_object
 
+MUSHRA, ONE_SYSTEM = "MUSHRA", "MUSHRA 1S"
+"""The methods, as files name them."""
 _GOOD = 90
 _MOST_SHARE = 0.15
 
@@ -36,6 +39,7 @@ class Listener:
 
     person: who is meant to have listened, of whom there may be several files; the page asks for it
     is_trained: whether everything was heard with its name before; None: the file does not say
+    method: MUSHRA or ONE_SYSTEM, of ratings
     """
 
     name: str
@@ -43,6 +47,7 @@ class Listener:
     ratings: Sequence[Rating] = ()
     abx: AbxTest | None = None
     is_trained: bool | None = None
+    method: str = MUSHRA
 
     @property
     def fault(self) -> str | None:
@@ -56,7 +61,7 @@ class Listener:
             scores = [rating.score for rating in self.ratings if rating.stimulus.role == role]
             wrong = sum(map(is_wrong, scores))
             if wrong > _MOST_SHARE * len(scores):
-                return f"rated {said} in {wrong} of {len(scores)} clips"
+                return f"rated {said} in {wrong} of {len(scores)} {'clips' if self.method == MUSHRA else 'trials'}"
         if not any(rating.stimulus.role == REFERENCE_ROLE for rating in self.ratings):
             return "rated no hidden reference"
         return None
@@ -79,7 +84,8 @@ class Opinion:
 def read_listeners(folder: Path) -> list[Listener]:
     """Return a listener for each .json file of `folder`, as the page of an evaluation downloads them, by name.
 
-    Raises ConfigError for a folder without any, for another kind of file, and for two files of the same test.
+    Raises ConfigError for a folder without any, for another kind of file, for two files of the same test, and where
+    some were asked by MUSHRA and some by MUSHRA 1S: what a codec was heard beside changes its scores.
     """
     listeners: list[Listener] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
@@ -96,6 +102,8 @@ def read_listeners(folder: Path) -> list[Listener]:
         listeners.append(listener)
     if not listeners:
         raise ConfigError(f"{folder}: no .json of a listener; the page's blind test downloads them")
+    if len({listener.method for listener in listeners if listener.ratings}) > 1:
+        raise ConfigError(f"{folder}: has scores of {MUSHRA} and of {ONE_SYSTEM}, which do not compare; part them")
     return listeners
 
 
@@ -130,26 +138,29 @@ def _listener(name: str, values: dict[str, Any]) -> Listener:
         raise TypeError(f"trained {is_trained!r:.20} is none of true and false")
     if values.get("method") == "ABX" and isinstance(values.get("trials"), list):
         return Listener(name, person, abx=parse_abx(values), is_trained=is_trained)
-    return Listener(name, person, _ratings(values), is_trained=is_trained)
+    return Listener(name, person, _ratings(values), is_trained=is_trained, method=values["method"])
 
 
 def _ratings(values: dict[str, Any]) -> list[Rating]:
     """The scores of a file that were given. Raises ValueError, TypeError, KeyError."""
-    if values.get("method") != "MUSHRA" or not isinstance(values["scores"], list):
-        raise ValueError("its method is not MUSHRA with a list of scores, or ABX with one of trials")
-    ratings = []
+    if values.get("method") not in (MUSHRA, ONE_SYSTEM) or not isinstance(values["scores"], list):
+        raise ValueError("its method is not MUSHRA or MUSHRA 1S with a list of scores, or ABX with one of trials")
+    ratings, heard = [], set()
     for row in values["scores"]:
         clip, score = row["clip"], row["score"]
         if score is None:
             continue
         if not isinstance(clip, str):
             raise TypeError(f"{clip!r:.60} is no text")
-        stimulus = parse_stimulus(row)
+        stimulus, trial = parse_stimulus(row), row.get("trial", 1)
+        if type(trial) is not int:
+            raise TypeError(f"the trial {trial!r:.20} is no integer")
         if type(score) not in (int, float) or not 0 <= score <= 100:
             raise ValueError(f"the score {score!r:.20} is none of 0 to 100")
         ratings.append(Rating(clip, stimulus, float(score)))
+        heard.add((clip, trial, stimulus))
     if not ratings:
         raise ValueError("nothing was rated")
-    if len({(rating.clip, rating.stimulus) for rating in ratings}) < len(ratings):
+    if len(heard) < len(ratings):
         raise ValueError("a rendering is rated twice")
     return ratings

@@ -40,7 +40,7 @@ if (data.exhibits.length) {
   $("exhibits").append(...Player.all.map((player) => player.root));
   $("seed").value = Math.floor(Math.random() * 1000000);
   for (const [mode, { button }] of Object.entries(MODES)) if (button) $(button).addEventListener("click", () => switchTo(mode));
-  $("download").addEventListener("click", () => download("MUSHRA"));
+  $("download").addEventListener("click", () => download(test.method));
   $("download-abx").addEventListener("click", () => download("ABX"));
   document.addEventListener("keydown", onKey);
   offerPairs();

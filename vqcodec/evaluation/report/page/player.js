@@ -45,7 +45,8 @@ class Player {
     this.startedAt = null;
     this.sources = [];
     this.buffers = null;
-    this.scores = new Map();
+    this.trial = 0;
+    this.scores = new Map();  // in a test, by the key of an item
     this.heardSeconds = new Map();  // in training, by take
     this.root = element("article", { class: "exhibit" });
     this.root.addEventListener("focusin", () => { Player.last = this; });
@@ -191,13 +192,13 @@ class Player {
   }
 
   ratingRow(button, item) {
-    const score = this.scores.get(item.take);
+    const score = this.scores.get(item.key);
     const slider = element("input", {
       type: "range", min: 0, max: 100, step: 1, value: score ?? 50, "aria-label": `Score of ${item.label}`,
     });
     const shown = element("output", {}, score === undefined ? "not rated" : wordsOf(score));
     slider.addEventListener("input", () => {
-      this.scores.set(item.take, Number(slider.value));
+      this.scores.set(item.key, Number(slider.value));
       slider.setAttribute("aria-valuetext", wordsOf(Number(slider.value)));
       shown.textContent = wordsOf(Number(slider.value));
     });
