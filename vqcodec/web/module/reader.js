@@ -4,7 +4,7 @@ import { fromLittleEndian } from "./checksums.js";
 import { DamagedError, TruncatedError, VqcError } from "./errors.js";
 import { clock } from "./clock.js";
 import { readHeader } from "./header.js";
-import { splitLayers, unpackInTurns } from "./payload.js";
+import { fillPauses, splitLayers, unpackInTurns } from "./payload.js";
 import * as records from "./records.js";
 import { findWholeChunks } from "./resync.js";
 
@@ -83,13 +83,14 @@ export class VqcReader {
   /**
    * Yield the frames from `startFrame` to before `endFrame` (null: all) in one Chunk per chunk of the file.
    *
-   * `numCodebooks` unpacks the first layers only; `entropy` is the model's, for entropy-coded chunks. A damaged chunk
-   * throws DamagedError with its seconds. With `onDamage` that error goes there, the lost frames come without layers,
+   * `numCodebooks` unpacks the first layers only; `entropy` is the model's, for entropy-coded chunks. With `fill` frames
+   * of pauses have the codes that they sound as. A damaged chunk throws DamagedError with its seconds. With `onDamage` that error goes there, the lost frames come without layers,
    * and reading goes on at the next whole chunk, wherever inserted or missing bytes have moved it. Also throws
    * TruncatedError, VersionError, VqcError, and ModelError (`entropy` is missing or another).
    * @param {object} [options]
    * @param {number} [options.startFrame] @param {number | null} [options.endFrame] @param {number} [options.numCodebooks]
    * @param {import("./entropy.js").EntropyModel | null} [options.entropy] @param {OnDamage | null} [options.onDamage]
+   * @param {boolean} [options.fill]
    * @returns {Generator<Chunk>}
    */
   *chunks(options = {}) {
@@ -102,7 +103,7 @@ export class VqcReader {
    * go on. What is damaged waits for the whole file.
    * @param {Parameters<VqcReader["chunks"]>[0]} options @returns {Generator<Chunk | null>}
    */
-  *chunksInTurns({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, onDamage = null } = {}) {
+  *chunksInTurns({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, fill = false, onDamage = null } = {}) {
     const depth = numCodebooks ?? this.header.numCodebooks;
     if (!(depth >= 1 && depth <= this.header.numCodebooks))
       throw new RangeError(`numCodebooks ${depth} is outside 1 to ${this.header.numCodebooks}`);
@@ -111,7 +112,7 @@ export class VqcReader {
     for (const record of this.#recordsInTurns(onDamage, startFrame, end))
       if (!record) yield null;
       else if (record.frames && record.position + record.frames > startFrame)
-        yield* this.#cut(record, startFrame, end, depth, entropy);
+        yield* this.#cut(record, startFrame, end, { depth, entropy, fill });
   }
 
   /** Read the length of a stream, whose last chunk tells it; with `onDamage` that of what is left. */
@@ -346,10 +347,10 @@ export class VqcReader {
 
   /**
    * Yield the frames of `record` inside the span, unpacked, behind nulls; of a lost one, no layers.
-   * @param {VqcRecord} record @param {number} startFrame @param {number | null} end @param {number} depth
-   * @param {import("./entropy.js").EntropyModel | null} entropy @returns {Generator<Chunk | null>}
+   * @param {VqcRecord} record @param {number} startFrame @param {number | null} end
+   * @param {{depth: number, entropy: import("./entropy.js").EntropyModel | null, fill: boolean}} how @returns {Generator<Chunk | null>}
    */
-  *#cut({ position, frames, head, body }, startFrame, end, depth, entropy) {
+  *#cut({ position, frames, head, body }, startFrame, end, { depth, entropy, fill }) {
     const last = end === null ? frames : Math.min(frames, end - position);
     const first = Math.max(0, startFrame - position);
     const about = { startFrame: position + first, frames: last - first };
@@ -358,6 +359,7 @@ export class VqcReader {
     const isVaried = head.coding === records.CODING_DEPTHS;
     const layers = splitLayers(payload, head.coding, frames, this.header).slice(0, depth);
     const codes = yield* unpackInTurns(layers, { header: this.header, frames, until: last, isVaried, entropy });
+    if (fill && isVaried) fillPauses(codes, { channels: this.header.channels, layers: depth, frames, startFrame: position });
     if (about.frames === frames) return yield { ...about, layers: depth, codes };
     const rows = this.header.channels * depth;
     const part = new Int32Array(rows * about.frames);
