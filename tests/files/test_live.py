@@ -15,7 +15,8 @@ from vqcodec.errors import AudioError, BitstreamError, ConfigError, ModelError, 
 from vqcodec.files.convert import compress, decode_file
 from vqcodec.files.live import decode_live, encode_live
 from vqcodec.frames import clock
-from vqcodec.sessions.stream import DecodeSession
+from vqcodec.sessions.depths import VariedEncoder
+from vqcodec.sessions.stream import DecodeSession, EncodeSession
 from vqcodec.system.pipes import Stop
 
 
@@ -308,3 +309,31 @@ def test_what_several_channels_cost_is_told_once_they_are_known(toy_codec, noise
     for kind, text in found:
         assert kind == "several channels, each at the rate of one"
         assert text.startswith("standard input: 2 channels, each coded by itself: 2 x 0.4 = 0.8 kbps in all")
+
+
+def test_a_live_stream_of_varied_depth_is_late_by_its_chunks_only(toy_codec, noise):
+    wave = noise(1, 8000)
+    wave[:, 2500:5000] *= 1e-3
+    encoder, plain = VariedEncoder(toy_codec, 6, num_codebooks=3, batch=1, block_frames=20), EncodeSession(toy_codec)
+    data = encoded(wave, 8000, model=toy_codec, chunk_ms=400, vbr=6)
+    codes = codes_of(data)
+    assert encoder.push(wave[:, :3199]).shape[2] == 0
+    assert np.array_equal(encoder.push(wave[:, 3199:7000]), codes[:, :, :40])
+    assert np.array_equal(np.concatenate((encoder.push(wave[:, 7000:]), encoder.flush()), axis=2), codes[:, :, 40:])
+    assert np.array_equal(codes, np.where(codes < 0, -1, plain.push(wave)))
+    depths = (codes[0] >= 0).sum(axis=0)
+    assert depths[:15].mean() > depths[18:30].mean() >= 1
+    assert [record.frames for record in VqcReader(io.BytesIO(data)).records()] == [20, 20, 10]
+    assert np.abs(decoded(data, model=toy_codec) - offline(data, model=toy_codec)).max() <= 1
+
+
+def test_depths_that_do_not_fit_a_live_stream_are_refused(toy_codec, tmp_path):
+    for options, message in (
+        ({"vbr": 3, "chunk_ms": 380}, "in chunks of 380 ms; give 400 ms or more"),
+        ({"vbr": 3, "chunk_ms": 400, "dtx": True}, "give one of them"),
+        ({"vbr": 11, "chunk_ms": 400}, "vbr 11 is not in 0..10"),
+        ({"abr": True, "kbps": 0.5, "chunk_ms": 400}, "live stream"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            encode_live(io.BytesIO(wav_of(np.zeros((1, 9)), 8000)), tmp_path / "a.vqc", model=toy_codec, **options)
+        assert not list(tmp_path.iterdir())

@@ -75,7 +75,17 @@ def wrong_in(text):
 def test_a_folder_has_files_of_every_structure_with_waves_and_codes(packed):
     manifest = json.loads((packed / "manifest.json").read_text())
     names = {Path(entry["file"]).stem for entry in manifest["sounds"]}
-    assert {"all-codebooks", "varied", "stereo", "stream", "44100-hz", "empty", "one-sample", "thinned"} <= names
+    assert {
+        "all-codebooks",
+        "varied",
+        "stereo",
+        "stream",
+        "pauses",
+        "44100-hz",
+        "empty",
+        "one-sample",
+        "thinned",
+    } <= names
     assert len(manifest["codes"]) == len(list((ROOT / "tests" / "golden").glob("*.vqc")))
     for entry in manifest["sounds"]:
         wave, rate_hz = soundfile.read(packed / entry["wave"]["file"], always_2d=True)
@@ -85,8 +95,8 @@ def test_a_folder_has_files_of_every_structure_with_waves_and_codes(packed):
 
 def test_the_same_samples_are_right(packed, fake):
     text = run("check", packed, "--decoder", fake("right"))
-    assert "23 of 23 files are right" in text
-    assert text.count("the same samples") == 15
+    assert "24 of 24 files are right" in text
+    assert text.count("the same samples") == 16
 
 
 @pytest.mark.parametrize(

@@ -58,18 +58,28 @@ def with_depths(codes, random):
     return np.where(np.arange(layers)[:, None] < depths[:, None], codes, -1)
 
 
-@pytest.mark.parametrize("has_depths", [False, True])
-def test_packets_in_javascript_are_those_of_the_package(tmp_path, node, has_depths):
+def with_pauses(codes, random):
+    """Codes [C, K, n] with depths, and pauses of which the first frames have two codes, the others none."""
+    codes = with_depths(codes, random)
+    for start in range(3, codes.shape[2], 50):
+        codes[:, 2:, start : start + 30] = -1
+        codes[:, :, start + 4 : start + 30] = -1
+    return codes
+
+
+@pytest.mark.parametrize("depths", [None, with_depths, with_pauses])
+def test_packets_in_javascript_are_those_of_the_package(tmp_path, node, depths):
     random = np.random.default_rng(0)
     cases = {"sent": [], "received": []}
     for channels, frames_per_packet, redundancy, layers in ((1, 1, 0, 1), (1, 1, 2, 2), (2, 1, 3, 12), (1, 4, 5, 1)):
         codes = random.integers(0, 1024, (channels, 6, 400))
-        if has_depths:
-            codes = with_depths(codes, random)
-        options = {"redundancy": redundancy, "layers": layers, "first_frame": 65500}
+        if depths:
+            codes = depths(codes, random)
+        dtx = depths == with_pauses
+        options = {"redundancy": redundancy, "layers": layers, "first_frame": 65500, "dtx": dtx}
         packets = vqcodec.Packetizer(frames_per_packet=frames_per_packet, **options).push(codes)
         if frames_per_packet == 1:
-            about = {"redundancy": redundancy, "layers": layers, "firstFrame": 65500}
+            about = {"redundancy": redundancy, "layers": layers, "firstFrame": 65500, "dtx": dtx}
             sent = {"options": about, "codes": codes.tolist(), "packets": [packet.hex() for packet in packets]}
             cases["sent"].append(sent)
         far = packets[:50] + packets[340:] + packets[60:80]  # a jump of 290 frames ahead, and back

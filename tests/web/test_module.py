@@ -11,9 +11,11 @@ import pytest
 import soundfile
 
 import vqcodec
+from vqcodec.audio.wavstream import SampleFormat
 from vqcodec.bitstream import VqcReader
 from vqcodec.bitstream.thin import thin
 from vqcodec.errors import BitstreamError, DamagedError
+from vqcodec.files.live import encode_live
 from vqcodec.models import zoo
 
 HERE = Path(__file__).parent
@@ -127,8 +129,13 @@ def waves(tmp_path_factory, speech):
     whole = vqcodec.compress(wave, 16000, engine="onnx")
     bent = bytearray(vqcodec.compress(np.tile(wave, 6), 16000, engine="onnx", num_codebooks=2))
     bent[len(bent) // 2] ^= 1
+    paused = io.BytesIO()
+    scene = np.concatenate((np.zeros(20000, np.float32), wave[:8000], np.zeros(9000, np.float32)))
+    samples = io.BytesIO((32767 * scene).astype("<i2").tobytes())
+    encode_live(samples, paused, raw=SampleFormat(16000, 1), model=vqcodec.load(engine="onnx"), kbps=3, dtx=True)
     coded = {
         "mono": (whole, {}, {}),
+        "pauses": (paused.getvalue(), {}, {}),
         "shallow": (whole, {"num_codebooks": 3}, {"numCodebooks": 3}),
         "stereo": (vqcodec.compress(two, 16000, engine="onnx", num_codebooks=4), {}, {}),
         "varied": (vqcodec.compress(wave, 16000, engine="onnx", vbr=3), {}, {}),

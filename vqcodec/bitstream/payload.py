@@ -1,5 +1,6 @@
 """Codes of one chunk <-> its payload, layer by layer: fixed-width, entropy-coded, or of varied depth (see `spec`)."""
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,6 +174,48 @@ def unpack_varied(
             else:
                 channel[index, present] = [_decode_equal(coder, 1 << bits) for _ in range(len(present))]
     return codes
+
+
+class Comfort:
+    """What stands in for frames without codes: one of the last frames with codes, at random, and never twice in a row.
+
+    `start`: number of the frame at which it begins. See "Pauses" in `spec`.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._frames: deque[NDArray[Any]] = deque(maxlen=spec.COMFORT_FRAMES)
+        self._state = start % 65536
+        self._place = 0
+
+    def add(self, frame: NDArray[Any]) -> None:
+        """Take in the codes of a frame that has some."""
+        self._frames.append(frame)
+
+    def draw(self) -> NDArray[Any] | None:
+        """Return the codes for the next frame without; None where no frame before it has any."""
+        count = len(self._frames)
+        if count > 1:
+            self._state = (25173 * self._state + 13849) % 65536
+            self._place += 1 + (self._state >> 8) % (count - 1)
+        return self._frames[self._place % count] if count else None
+
+
+def fill_pauses(codes: NDArray[Any], start_frame: int) -> NDArray[Any]:
+    """Return the codes `[C, K, F]` of a whole chunk with those that stand in where a frame has none.
+
+    They stay -1 where no frame of the channel before it, in the chunk, has any.
+    """
+    if codes[:, 0].min(initial=0) >= 0:
+        return codes
+    filled = codes.copy()
+    for channel in filled:
+        comfort = Comfort(start_frame)
+        for frame in channel.T:
+            if frame[0] >= 0:
+                comfort.add(frame.copy())
+            elif (drawn := comfort.draw()) is not None:
+                frame[:] = drawn
+    return filled
 
 
 # After a frame that ends before this layer, one that ends here, and one that goes on: how likely the next goes on.

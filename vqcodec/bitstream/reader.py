@@ -12,7 +12,14 @@ from vqcodec.bitstream import spec
 from vqcodec.bitstream.binary import ByteSource, bytes_to_uint
 from vqcodec.bitstream.entropy import EntropyModel
 from vqcodec.bitstream.header import read_header
-from vqcodec.bitstream.payload import split_layers, split_varied, unpack_codes, unpack_varied, varied_layer_bytes
+from vqcodec.bitstream.payload import (
+    fill_pauses,
+    split_layers,
+    split_varied,
+    unpack_codes,
+    unpack_varied,
+    varied_layer_bytes,
+)
 from vqcodec.bitstream.records import (
     Head,
     checksum,
@@ -98,12 +105,14 @@ class VqcReader:
         *,
         num_codebooks: int | None = None,
         entropy: EntropyModel | None = None,
+        fill: bool = False,
         on_damage: OnDamage | None = None,
     ) -> Iterator[Chunk]:
         """Yield the frames from `start_frame` to before `end_frame` (None: all) in one Chunk per chunk of the file.
 
-        `num_codebooks` unpacks the first layers only. `entropy` is the model's, for entropy-coded chunks. Chunks before
-        the span are passed over by their heads. Reading to the end also checks that the file ends where it should.
+        `num_codebooks` unpacks the first layers only. `entropy` is the model's, for entropy-coded chunks. With `fill`
+        frames of pauses have the codes that they sound as. Chunks before the span are passed over by their heads.
+        Reading to the end also checks that the file ends where it should.
         A damaged chunk raises DamagedError with its seconds. With `on_damage` that error goes there, the lost frames
         come without layers, and reading goes on at the next whole chunk, wherever inserted or missing bytes have moved
         it. Also raises TruncatedError, VersionError, BitstreamError, ModelError (`entropy` is missing or another),
@@ -119,7 +128,7 @@ class VqcReader:
         self._source.rewind()
         records = self._records(start_frame, end, on_damage=on_damage)
         return (
-            self._cut(record, start_frame, end=end, depth=depth, entropy=entropy)
+            self._cut(record, start_frame, end=end, depth=depth, entropy=entropy, fill=fill)
             for record in records
             if record.frames and record.position + record.frames > start_frame
         )
@@ -333,7 +342,7 @@ class VqcReader:
             self._source.go_to(start)
 
     def _cut(
-        self, record: Record, start_frame: int, *, end: int | None, depth: int, entropy: EntropyModel | None
+        self, record: Record, start_frame: int, *, end: int | None, depth: int, entropy: EntropyModel | None, fill: bool
     ) -> Chunk:
         """The frames of `record` inside the span, unpacked; of a lost one, no layers."""
         header = self.header
@@ -346,6 +355,7 @@ class VqcReader:
                 most = varied_layer_bytes(channels * frames, bits)
                 varied = split_varied(payload, header.num_codebooks, most)[:depth]
                 codes = unpack_varied(varied, bits, channels=channels, frames=frames, until=last, entropy=entropy)
+                codes = fill_pauses(codes, record.position) if fill else codes
             else:
                 size = header.payload_bytes(frames, 1)
                 layers = split_layers(payload, record.head.coding, header.num_codebooks, size)[:depth]

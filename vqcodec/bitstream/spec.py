@@ -79,6 +79,12 @@ where f is the chunk's first frame or frame f - 1 has a depth below k, 1 where i
 where frame f + 1 is in the chunk and has a depth of k or more. For each layer and channel p starts as 1024, 1024, 512,
 512, 3584, 3584; after a yes p[i] += (4096 - p[i]) >> 5, after a no p[i] -= p[i] >> 5.
 
+Pauses. What a frame of depth 0 sounds like: as one of the last 4 frames before it, in its chunk and channel, that have
+codes, or as all of them where they are fewer; call their number m, the oldest of them 0, and as a lost frame where m is
+0. For each channel x starts as the number of the chunk's first frame, modulo 65536, and j as 0. For each frame of depth
+0 of which m is 2 or more, in order, x = (25173 * x + 13849) modulo 65536 and then j += 1 + (x >> 8) modulo (m - 1); the
+frame has the codes, and so the depth, of frame j modulo m. The weights of codes know nothing of it.
+
 Range coder. Integers: `offset`, `width`, `share`. The layer is followed by as many zero bytes as are read. At the
 start width = 2 ** 56, offset = the first 7 bytes, big-endian. For each code s in turn, with the weights w of its
 context and T = sum(w): share = width // T; target = offset // share (if T or more, the layer is invalid); s is the
@@ -163,6 +169,8 @@ TAG_LAST_BIT = 0x01
 TAG_TAGS = 0x81
 EQUAL_CHANNELS = "vqc.channels"
 MAX_CHANNELS = 255
+COMFORT_FRAMES = 4
+"""Frames, the last with codes, of which those without sound as one."""
 CODING_FIXED = 0
 CODING_ENTROPY = 1
 CODING_DEPTHS = 2

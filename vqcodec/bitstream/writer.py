@@ -79,6 +79,17 @@ class VqcWriter:
         # The last full chunk waits for more frames, since only `close` knows whether it is the last of all.
         self._append(codes, most_waiting=self._frames_per_chunk - 1 if self._live else self._frames_per_chunk)
 
+    def change(self, frames_per_chunk: int, entropy: EntropyModel | None) -> None:
+        """Let chunks have `frames_per_chunk` frames, or as many as fit, from here on; what waits leaves as one.
+
+        `entropy`: the model's, for these chunks.
+        """
+        if self._waiting.shape[2]:
+            self._write_chunk(self._waiting)
+            self._waiting = self._waiting[:, :, :0]
+        self._frames_per_chunk = min(frames_per_chunk, max_frames_per_chunk(self._header))
+        self._entropy = entropy
+
     def close(self, samples: int | None = None, *, tail: NDArray[Any] | None = None) -> None:
         """Write what waits and end the audio; a second call does nothing.
 

@@ -35,7 +35,7 @@ from vqcodec.files.request import (
     repeated,
     usable_tags,
 )
-from vqcodec.files.transcode import block_frames, decode_stream, encode_blocks
+from vqcodec.files.transcode import block_frames, decode_stream, encode_blocks, encode_pausing
 from vqcodec.frames import ceil_div
 from vqcodec.models import zoo
 from vqcodec.output import Target, output_errors
@@ -51,6 +51,8 @@ from vqcodec.system.pipes import (
 
 DEFAULT_CHUNK_MS = 80
 """Four frames at 50 Hz: the shortest chunk whose 10-bit codes end on whole bytes."""
+LEAST_VBR_MS = 400
+"""In shorter chunks what layers and depths take beside the codes is more than frames of few codes save (measured)."""
 OnReady = Callable[[], None]
 """Called when the model is loaded and warm, before the first byte is read."""
 
@@ -61,6 +63,7 @@ def encode_live(
     *,
     raw: SampleFormat | None = None,
     chunk_ms: int = DEFAULT_CHUNK_MS,
+    dtx: bool = False,
     stop: Stop | None = None,
     on_ready: OnReady | None = None,
     on_remark: OnRemark | None = None,
@@ -69,18 +72,21 @@ def encode_live(
     """Encode a stream of samples to a .vqc of unknown length; each chunk of at most `chunk_ms` leaves when it is full.
 
     `source` is a path or a binary file object that gives WAV (integers of 8 to 32 bits, floats) or, with `raw`,
-    bare samples. The stream ends with its source, with the data that a WAV header announces, or when `stop` is set,
-    and then is a complete file. `on_remark` hears of channels that each cost the rate. `options` as in
-    `EncodeOptions`. Raises AudioError, OutputError, ModelError and ConfigError; what was written before stays. So
-    does the complete file of a WAV that ends before its header says, or goes on with another one, which is an
-    AudioError at the end unless `on_truncated` is "take".
+    bare samples. With `dtx` pauses, in which nobody speaks, are chunks of noise like the room's, which take 0.2 to 0.4
+    kbps and leave when speech begins, or after 0.8 s. `vbr` asks for chunks of `LEAST_VBR_MS` or more. The stream ends
+    with its source, with the data that a WAV header announces, or when `stop` is set, and then is a complete file.
+    `on_remark` hears of channels that each cost the rate. `options` as in `EncodeOptions`. Raises AudioError,
+    OutputError, ModelError and ConfigError; what was written before stays. So does the complete file of a WAV that ends
+    before its header says, or goes on with another one, which is an AudioError at the end unless `on_truncated` is
+    "take".
     """
     request = EncodeRequest(**options)
-    if request.vbr is not None or request.abr:
-        raise ConfigError("vbr and abr save nothing in the short chunks of a live stream; leave them out")
+    _check_varied(request, chunk_ms, dtx=dtx)
     check_target(source, target, force=request.force, is_coded=True)
     kept = usable_tags(request.tags or {})
     codec = streaming(request.codec())
+    if dtx and not codec.has_depths:
+        raise ConfigError(f"{codec.model_name} has as many codebooks in all frames; leave dtx out")
     count = request.codebooks_of(codec)
     codec.encode_block(np.zeros((1, codec.hop_length), np.float32), count)
     _tell_ready(on_ready)
@@ -96,7 +102,13 @@ def encode_live(
         with opened_target(target, stop) as out:
             read = stream.blocks(most_samples)
             blocks = read if request.mono is None else to_mono(read, request.mono, _name(source))
-            samples = encode_blocks(blocks, codec, header, cast(BinaryIO, out), tags=kept, live_frames=frames)
+            binary_out = cast(BinaryIO, out)
+            if dtx:
+                samples = encode_pausing(blocks, codec, header, binary_out, tags=kept, live_frames=frames)
+            else:
+                samples = encode_blocks(
+                    blocks, codec, header, binary_out, tags=kept, live_frames=frames, vbr=request.vbr
+                )
             is_ended = stop is not None and stop.is_set
             if request.on_truncated == "refuse" and not is_ended and (fault := stream.find_fault()):
                 raise AudioError(f"{_name(source)}: {fault}; what came is coded, to a file that is complete")
@@ -147,6 +159,18 @@ def decode_live(
                 if out.is_own_file:
                     writer.fill_in_length()
     return Summary(writer.samples / rate, out.written_bytes)
+
+
+def _check_varied(request: EncodeRequest, chunk_ms: int, *, dtx: bool) -> None:
+    """Raise ConfigError for frames of varied depth where they do not fit a live stream."""
+    if request.abr:
+        raise ConfigError("abr looks a minute ahead, which no live stream can; leave it out")
+    if request.vbr is not None and dtx:
+        raise ConfigError("vbr and dtx are two ways to save in pauses of a live stream; give one of them")
+    if request.vbr is not None and chunk_ms < LEAST_VBR_MS:
+        raise ConfigError(
+            f"vbr saves nothing in a live stream in chunks of {chunk_ms} ms; give {LEAST_VBR_MS} ms or more"
+        )
 
 
 def _tell_ready(on_ready: OnReady | None) -> None:

@@ -17,6 +17,7 @@ from vqcodec.files.average import encode_average
 from vqcodec.frames import ceil_div, clock, resampled_length
 from vqcodec.models.engine import Engine
 from vqcodec.sessions.clip_session import SCALES_TAG
+from vqcodec.sessions.comfort import PausingEncoder, Run
 from vqcodec.sessions.new import Decoder, context_of, new_decoder, new_encoder, tags_of
 from vqcodec.sessions.stream import DecodeSession
 
@@ -56,18 +57,64 @@ def encode_blocks(
         return _encode_scaled(blocks, engine, header, file, tags or {})
     is_short = live_frames is not None and live_frames < _MIN_ENTROPY_FRAMES
     entropy = None if is_short else engine.entropy
-    live = live_frames is not None
     writer = VqcWriter(
-        file, header, frames_per_chunk=live_frames, entropy=entropy, tags=tags, live=live, varied=vbr is not None
+        file,
+        header,
+        frames_per_chunk=live_frames,
+        entropy=entropy,
+        tags=tags,
+        live=live_frames is not None,
+        varied=vbr is not None,
     )
     resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
-    session = new_encoder(engine, header.num_codebooks, batch=header.channels, live=live, vbr=vbr)
+    live, channels = live_frames is not None, header.channels
+    session = new_encoder(engine, header.num_codebooks, batch=channels, live=live, vbr=vbr, block_frames=live_frames)
     samples = 0
     for block in blocks:
         samples += block.shape[1]
         writer.write(session.push(resampler.push(block)))
     rest = session.push(resampler.flush())
     writer.close(samples, tail=np.concatenate((rest, session.flush()), axis=2))
+    return samples
+
+
+def encode_pausing(
+    blocks: Iterable[Wave],
+    engine: Engine,
+    header: Header,
+    file: BinaryIO,
+    *,
+    tags: Mapping[str, str] | None = None,
+    live_frames: int,
+) -> int:
+    """Do as `encode_blocks` for a live stream whose pauses, where nobody speaks, are chunks of noise, of 0.8 s each.
+
+    What follows a pause ends its chunk, and waits no longer than elsewhere.
+    """
+    entropy = None if live_frames < _MIN_ENTROPY_FRAMES else engine.entropy
+    writer = VqcWriter(file, header, frames_per_chunk=live_frames, entropy=entropy, tags=tags, live=True, varied=True)
+    encoder = PausingEncoder(engine, num_codebooks=header.num_codebooks, batch=header.channels)
+    resampler = Resampler(header.original_rate_hz, engine.sample_rate_hz, header.channels)
+    samples, is_pause = 0, False
+
+    def follow(run: Run) -> None:
+        nonlocal is_pause
+        if run.is_pause != is_pause:
+            is_pause = run.is_pause
+            writer.change(*((encoder.pause_frames, engine.entropy) if is_pause else (live_frames, entropy)))
+
+    for block in blocks:
+        samples += block.shape[1]
+        for run in encoder.push(resampler.push(block)):
+            follow(run)
+            writer.write(run.codes)
+    last = [*encoder.push(resampler.flush()), *encoder.flush()]
+    for run in last[:-1]:
+        follow(run)
+        writer.write(run.codes)
+    for run in last[-1:]:
+        follow(run)
+    writer.close(samples, tail=last[-1].codes if last else None)
     return samples
 
 
@@ -130,7 +177,9 @@ def decode_span(
     last = ceil_div(span.end * engine.sample_rate_hz, span.rate_hz * hop) + _RESAMPLER_FRAMES + context.after
     resampler = Resampler(engine.sample_rate_hz, span.rate_hz, header.channels)
     position = first * hop * span.rate_hz // engine.sample_rate_hz
-    chunks = reader.chunks(first, last, num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    chunks = reader.chunks(
+        first, last, num_codebooks=num_codebooks, entropy=engine.entropy, fill=True, on_damage=on_damage
+    )
     session = new_decoder(
         engine,
         batch=header.channels,
@@ -164,7 +213,7 @@ def decode_stream(
     header = reader.header
     failures: list[BitstreamError] = []
     resampler = Resampler(engine.sample_rate_hz, rate_hz, header.channels)
-    read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, on_damage=on_damage)
+    read = reader.chunks(num_codebooks=num_codebooks, entropy=engine.entropy, fill=True, on_damage=on_damage)
     chunks = _joined(_before(_decodable(read, engine), failures), is_more_at_hand, block_frames(header.channels))
     position = 0
     session = DecodeSession(engine, batch=header.channels)
@@ -188,11 +237,17 @@ def _before(chunks: Iterable[Chunk], failures: list[BitstreamError]) -> Iterator
 
 
 def _decodable(chunks: Iterable[Chunk], engine: Engine) -> Iterator[Chunk]:
-    """`chunks`, with an error where their frames have depths, and the model has none."""
+    """`chunks`, with an error where their frames have depths, and the model has none; frames of no code are lost."""
     for chunk in chunks:
-        if not engine.has_depths and chunk.codes.min(initial=0) < 0:
+        if chunk.codes.min(initial=0) >= 0:
+            yield chunk
+            continue
+        if not engine.has_depths:
             raise BitstreamError(f"the .vqc has frames of fewer codebooks, which {engine.model_name} does not decode")
-        yield chunk
+        are_lost: NDArray[np.bool_] = np.any(chunk.codes[:, 0] < 0, axis=0)
+        places = np.flatnonzero(np.diff(are_lost)) + 1
+        for start, codes in zip([0, *places], np.split(chunk.codes, places, axis=2), strict=True):
+            yield Chunk(chunk.start_frame + start, codes[:, :0] if are_lost[start] else codes)
 
 
 @dataclass(frozen=True, eq=False)

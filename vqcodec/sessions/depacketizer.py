@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.arrays import StoredCodes
+from vqcodec.bitstream.payload import Comfort
+from vqcodec.bitstream.spec import COMFORT_FRAMES
 from vqcodec.errors import BitstreamError
 from vqcodec.frames import whole_number
 from vqcodec.sessions.packets import MAX_CODEBOOKS, NUMBERS, Packet, bits_of, depths_of, from_bytes
@@ -21,6 +23,8 @@ class Depacketizer:
 
     Frames of varied depth come with as many codebooks as they have, those of a packet apart where that changes. Only
     where channels of a frame have different depths, K is the most of them, and codes, int32, are -1 where one has none.
+
+    Frames of pauses, which are not sent, come with codes that sound like the last 4 that were.
 
     A lost packet is waited for until more than `reorder_packets` behind it have come: nothing waits without a loss.
     Then what these repeat of its frames is given in their place, with fewer codebooks, and None where they do not.
@@ -54,6 +58,7 @@ class Depacketizer:
         self._next = None if first_frame is None else whole_number(first_frame, "first_frame")
         self._restart: int | None = None
         self._waiting: dict[int, Packet] = {}
+        self._begin()
         self.damaged_packets = self.recovered_frames = self.lost_frames = 0
 
     def push(self, packet: bytes) -> list[StoredCodes | None]:
@@ -92,7 +97,14 @@ class Depacketizer:
         """Return what still waits, and what stands in for frames missing in between. The next push starts anew."""
         rest = self._ready(0)
         self._next = self._restart = None
+        self._begin()
         return rest
+
+    def _begin(self) -> None:
+        """Forget what pauses sound like, and whether there is one."""
+        self._comfort = Comfort(0)
+        self._is_pause = False
+        self._newest: int | None = None
 
     def _checked(self, data: bytes) -> Packet:
         """A packet that belongs to the stream."""
@@ -104,7 +116,7 @@ class Depacketizer:
                 f"a packet has {channels} channels and {most_codebooks} codebooks, "
                 f"the stream {self.channels} and at most {self.total_codebooks}"
             )
-        largest = max(int(packet.codes.max()), int(packet.before.max(initial=0)))
+        largest = max(int(packet.codes.max(initial=0)), int(packet.before.max(initial=0)))
         if largest >= self.codebook_size:
             raise BitstreamError(f"a packet has code {largest}, the codebooks {self.codebook_size}")
         return packet
@@ -115,8 +127,8 @@ class Depacketizer:
         if before != packet.number:
             return []
         rest = self.flush()
-        self._next = packet.number + packet.codes.shape[2]
-        return [*rest, *_runs(packet.codes)]
+        self._next = packet.number
+        return [*rest, *self._played(packet, packet.number)]
 
     def _ready(self, reorder_packets: int) -> list[StoredCodes | None]:
         """What follows directly, and the first packets as long as more than `reorder_packets` wait; none twice."""
@@ -126,18 +138,36 @@ class Depacketizer:
             if start > self._next and len(self._waiting) <= reorder_packets:
                 break
             ready += map(self._missing, range(self._next, start))
-            codes = self._waiting.pop(start).codes[:, :, max(0, self._next - start) :]
-            self._next = max(self._next, start) + codes.shape[2]
-            ready += _runs(codes)
+            ready += self._played(self._waiting.pop(start), start)
         return ready
 
+    def _played(self, packet: Packet, start: int) -> list[StoredCodes | None]:
+        """What is left to play of a packet that comes next, or late; its first frame is `start`."""
+        assert self._next is not None
+        num_codebooks, frames = packet.codes.shape[1:]
+        if is_new := self._newest is None or start > self._newest:
+            self._newest, self._is_pause = start, num_codebooks == 0
+        first = self._next = max(self._next, start)
+        self._next = max(first, start + frames)
+        if num_codebooks == 0:
+            return [self._missing(frame) for frame in range(first, self._next)]
+        for frame in range(max(0, frames - COMFORT_FRAMES) if is_new else frames, frames):
+            self._comfort.add(_runs(packet.codes[:, :, frame : frame + 1])[0])
+        return [*_runs(packet.codes[:, :, first - start :])]
+
     def _missing(self, frame: int) -> StoredCodes | None:
-        """What the packets that wait repeat of a frame whose own has not come, with most codebooks; else None."""
+        """What the packets that wait repeat of a frame whose own has not come, with most codebooks; else None.
+
+        In a pause what sounds like it, unless they repeat it: then it was none any more.
+        """
         copies = []
         for start, packet in self._waiting.items():
             index = frame - start + packet.before.shape[2]
             if 0 <= index < packet.before.shape[2]:
                 copies += _runs(packet.before[:, :, index : index + 1])
+        if not copies and self._is_pause and (comfort := self._comfort.draw()) is not None:
+            return comfort
+        self._is_pause = self._is_pause and not copies
         self.recovered_frames += bool(copies)
         self.lost_frames += not copies
         return max(copies, key=lambda copy: copy.shape[1], default=None)

@@ -43,15 +43,17 @@ class Weighed:
 class WeighingEncoder:
     """Codes of one wave of some channels, piece by piece, each with the errors of leaving it out.
 
-    Give the arguments as of `EncodeSession`. Raises ConfigError for an engine without depths.
+    A frame waits for `ahead_frames` behind it, which are looked at; with 0 those of the same push are. Give the other
+    arguments as of `EncodeSession`. Raises ConfigError for an engine without depths.
     """
 
-    def __init__(self, engine: Engine, *, num_codebooks: int, batch: int) -> None:
+    def __init__(self, engine: Engine, *, num_codebooks: int, batch: int, ahead_frames: int = _AHEAD_FRAMES) -> None:
         if not engine.has_depths:
             raise ConfigError(f"{engine.model_name} has as many codebooks in all frames; leave vbr and abr out")
         self._session = EncodeSession(engine, num_codebooks=num_codebooks, batch=batch)
         self.vectors = self._session.engine.code_vectors()
         self._decay_db = _DECAY_DB_PER_SECOND * engine.hop_length / engine.sample_rate_hz
+        self._ahead_frames = ahead_frames
         self._waiting: Wave = np.zeros((batch, 0), np.float32)
         self._codes: Codes = np.zeros((batch, num_codebooks, 0), np.int64)
         self._levels = [_Levels() for _ in range(batch)]
@@ -76,7 +78,7 @@ class WeighingEncoder:
         self._waiting = waiting[:, frames * hop :]
         levels_db = 10 * np.log10(np.square(blocks).mean(axis=2) + _LEAST_POWER)
         known = np.concatenate((self._codes, codes), axis=2)
-        ready = known.shape[2] if is_end else max(0, known.shape[2] - _AHEAD_FRAMES)
+        ready = known.shape[2] if is_end else max(0, known.shape[2] - self._ahead_frames)
         self._codes = known[:, :, ready:]
         errors = np.zeros((channels, known.shape[1], ready))
         for index, (its, more_db) in enumerate(zip(self._levels, levels_db, strict=True)):
@@ -90,12 +92,19 @@ class WeighingEncoder:
 class VariedEncoder:
     """Codes of one wave of some channels, piece by piece, where each frame has only as many as `quality` asks for.
 
-    `quality` 0 to 10. Give the other arguments as of `EncodeSession`. Raises ConfigError for an engine without depths.
+    `quality` 0 to 10. Of `block_frames`, where they are given, all are decided by what is known at their end: a stream
+    whose chunks have as many waits for nothing else. Give the other arguments as of `EncodeSession`. Raises ConfigError
+    for an engine without depths.
     """
 
-    def __init__(self, engine: Engine, quality: float, *, num_codebooks: int, batch: int) -> None:
-        self._encoder = WeighingEncoder(engine, num_codebooks=num_codebooks, batch=batch)
+    def __init__(
+        self, engine: Engine, quality: float, *, num_codebooks: int, batch: int, block_frames: int | None = None
+    ) -> None:
+        self._block_samples = block_frames and block_frames * engine.hop_length
+        ahead = _AHEAD_FRAMES if block_frames is None else 0
+        self._encoder = WeighingEncoder(engine, num_codebooks=num_codebooks, batch=batch, ahead_frames=ahead)
         check_quality(quality)
+        self._block: Wave = np.zeros((batch, 0), np.float32)
         self._price = price_of(quality, self._encoder.vectors)
         self._codes: Codes = np.zeros((batch, num_codebooks, 0), np.int64)
         self._depths = np.zeros((batch, 0), np.int64)
@@ -106,13 +115,22 @@ class VariedEncoder:
 
         They are -1 above the depth of a frame. Any split of the wave gives the same.
         """
-        return self._chosen(self._encoder.push(wave), is_end=False)
+        if self._block_samples is None:
+            return self._chosen(self._encoder.push(wave), is_end=False)
+        self._block = np.concatenate((self._block, wave), axis=1)
+        codes = [self._codes]
+        while self._block.shape[1] >= self._block_samples:
+            block, self._block = np.split(self._block, [self._block_samples], axis=1)
+            codes.append(self._chosen(self._encoder.push(block), is_end=True))
+        return np.concatenate(codes, axis=2)
 
     def flush(self) -> Codes:
         """Return the codes of the rest. The next push starts anew."""
+        rest = self._chosen(self._encoder.push(self._block), is_end=self._block_samples is not None)
         codes = self._chosen(self._encoder.flush(), is_end=True)
+        self._block = self._block[:, :0]
         self._before = None
-        return codes
+        return np.concatenate((rest, codes), axis=2)
 
     def _chosen(self, weighed: Weighed, *, is_end: bool) -> Codes:
         codes = np.concatenate((self._codes, weighed.codes), axis=2)

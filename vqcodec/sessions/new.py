@@ -51,14 +51,21 @@ class Context:
 
 
 def new_encoder(
-    engine: Engine, num_codebooks: int, *, batch: int, live: bool = False, vbr: float | None = None
+    engine: Engine,
+    num_codebooks: int,
+    *,
+    batch: int,
+    live: bool = False,
+    vbr: float | None = None,
+    block_frames: int | None = None,
 ) -> Encoder:
     """Start encoding a wave of `batch` channels by `engine`, with `vbr` of a quality by frames of varied depth.
 
-    Raises ConfigError for `live` where it cannot stream, and for `vbr` where it has no depths, or that is none.
+    `block_frames`: whose depths wait for no frame behind them. Raises ConfigError for `live` where the model cannot
+    stream, and for `vbr` where it has no depths, or that is none.
     """
     if vbr is not None:
-        return VariedEncoder(engine, vbr, num_codebooks=num_codebooks, batch=batch)
+        return VariedEncoder(engine, vbr, num_codebooks=num_codebooks, batch=batch, block_frames=block_frames)
     if isinstance(engine, ClipEngine) and not live:
         return ClipEncoder(engine, num_codebooks, batch)
     return EncodeSession(engine, num_codebooks=num_codebooks, batch=batch)

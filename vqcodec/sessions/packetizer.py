@@ -27,10 +27,12 @@ def packetize(
     codebook_size: int = 1024,
     redundancy: int = 0,
     layers: int = 1,
+    dtx: bool = False,
 ) -> list[bytes]:
     """Make the packets of codes [C, K, n] of one stream: integers below `codebook_size`, 1 to 16 channels, any n.
 
-    Frames may have fewer codes, 1 or more: -1 from a codebook on, as encoders of varied depth give them.
+    Frames may have fewer codes, 1 or more: -1 from a codebook on, as encoders of varied depth give them. With `dtx`
+    they may have none, as a `PausingEncoder` has them in pauses; how long a pause at the end is, no packet says.
     The last packet has the frames that are left. `first_frame` is the number of the first of them in the stream; a
     caller who pushes and sends takes a `Packetizer`, which counts, and says what `redundancy` and `layers` are.
     Raises ValueError for other shapes and codes, and for values out of range.
@@ -41,6 +43,7 @@ def packetize(
         codebook_size=codebook_size,
         redundancy=redundancy,
         layers=layers,
+        dtx=dtx,
     )
     return [*packetizer.push(codes), *packetizer.flush()]
 
@@ -51,7 +54,8 @@ class Packetizer:
     `frames_per_packet` frames, 1 to 16, share 6 bytes and are lost together; 3 more, and the depths, where frames or
     channels of a packet have different depths. Each packet repeats the lowest `layers` codebooks, 1 to 16 (all where a
     frame has no more), of the `redundancy` frames before it, 0 to 16: at least `frames_per_packet` of them bring back a
-    lost packet, and twice as many two in a row. See the module for the bytes.
+    lost packet, and twice as many two in a row. With `dtx` frames without codes are pauses, of which a packet says that
+    they begin. See `vqcodec.sessions.packets` for the bytes.
     Raises ValueError for values out of range.
     """
 
@@ -63,13 +67,16 @@ class Packetizer:
         codebook_size: int = 1024,
         redundancy: int = 0,
         layers: int = 1,
+        dtx: bool = False,
     ) -> None:
         self._bits = bits_of(codebook_size)
         self.frames_per_packet = _in_range("frames_per_packet", frames_per_packet, 1, MAX_FRAMES_PER_PACKET)
         self.codebook_size = codebook_size
         self.redundancy = _in_range("redundancy", redundancy, 0, MAX_REDUNDANCY)
         self.layers = _in_range("layers", layers, 1, MAX_REDUNDANCY)
+        self.dtx = dtx
         self._number = whole_number(first_frame, "first_frame")
+        self._is_pause = False
         self._waiting: NDArray[np.int32] | None = None
         self._before = np.zeros((0, self.layers, 0), np.int32)
 
@@ -80,6 +87,16 @@ class Packetizer:
         from push to push, which ends a packet. Raises ValueError for other shapes and codes.
         """
         self._check(codes)
+        if not self.dtx or not codes.size:
+            return self._push(codes)
+        are_pauses = codes[:, 0].max(axis=0) < 0
+        packets = []
+        for run in np.split(codes, np.flatnonzero(np.diff(are_pauses)) + 1, axis=2):
+            packets += self._pause(*run.shape[::2]) if run[0, 0, 0] < 0 else self._push(run)
+        return packets
+
+    def _push(self, codes: NDArray[Any]) -> list[bytes]:
+        """The packets that are full with codes of which every frame has one."""
         packets = []
         if self._waiting is not None and self._waiting.shape[:2] != codes.shape[:2]:
             packets += self.flush()
@@ -108,10 +125,22 @@ class Packetizer:
             codes.size and not NO_CODE <= codes.min() <= codes.max() < self.codebook_size
         ):
             raise ValueError(f"codes are not integers in 0..{self.codebook_size - 1}, or {NO_CODE} above a depth")
-        if codes.size and codes[:, 0].min() < 0:
+        are_none = codes[:, 0] < 0
+        if are_none.any() and not (self.dtx and (are_none.all(axis=0) == are_none.any(axis=0)).all()):
             raise ValueError("a frame has no code, expected one or more")
         if not are_depths(codes):
             raise ValueError(f"a frame has a code above one that is {NO_CODE}, which is not a depth")
+
+    def _pause(self, channels: int, frames: int) -> list[bytes]:
+        """The packets of frames without codes: one where a pause begins with them, after that of the frames before."""
+        packets = self.flush()
+        if not self._is_pause:
+            none = np.zeros((channels, 0, 1), np.int32)
+            packets.append(to_bytes(Packet(self._number, none, none), self._bits))
+        self._is_pause = True
+        self._before = self._before[:, :, :0]
+        self._number += frames
+        return packets
 
     def _packet(self, codes: NDArray[np.int32]) -> bytes:
         """The bytes of the next frames; they then are among those before."""
@@ -128,6 +157,7 @@ class Packetizer:
         joined = np.concatenate((self._before, lowest), axis=2)
         self._before = joined[:, :, max(0, joined.shape[2] - self.redundancy) :].copy()
         self._number += codes.shape[2]
+        self._is_pause = False
         return data
 
 

@@ -35,6 +35,15 @@ that know nothing of it take such packets for damaged.
     ..      ..     the codes as above, first of the n frames and then of the r, each in its lowest codebooks only; then
                    zero bits up to a whole byte
 
+In a pause few frames are sent at all (discontinuous transmission). A packet of 8 bytes says that its frame has no
+codes, nor any behind it up to that of the next packet. Until then a receiver plays the last 4 frames that had some, as
+`vqcodec.bitstream.spec` has it under "Pauses". Receivers that know nothing of it take such packets for damaged.
+
+    2       1      0
+    3       1      high four bits: channels C - 1; low four bits: 0
+    4       1      0
+    5       1      0
+
 What stays the same in a stream is signalled once, outside the packets (in SDP, say): the model, by its fingerprint,
 with its codebook_size (bits = ceil(log2(codebook_size))), and the channels. K, L and r may change with every packet.
 
@@ -74,7 +83,8 @@ OVERHEAD_BYTES = _HEAD_BYTES + _CRC_BYTES
 class Packet:
     """Codes [C, K, n] from frame `number` on, and the lowest codebooks of the frames `before` it, [C, L, r], r >= 0.
 
-    -1 from the depth of a frame on, which is 1 or more; K and L are the most of the depths.
+    -1 from the depth of a frame on, which is 1 or more; K and L are the most of the depths. K is 0 where a pause begins
+    with the frame, n being 1 and r 0.
     """
 
     number: int
@@ -101,6 +111,9 @@ def to_bytes(packet: Packet, bits: int) -> bytes:
     channels, num_codebooks, frames = packet.codes.shape
     _, layers, repeated = packet.before.shape
     frame_number, shape = uint_to_bytes(packet.number % NUMBERS, 2), (channels - 1) << 4 | (frames - 1)
+    if num_codebooks == 0:
+        body = frame_number + bytes([0, shape, 0, 0])
+        return body + _checksum(body, bits)
     # By codebook, channel, frame.
     codes = np.concatenate([part.transpose(1, 0, 2).ravel() for part in (packet.codes, packet.before)])
     if codes.min() < 0:
@@ -126,6 +139,8 @@ def from_bytes(data: bytes, bits: int) -> Packet:
     num_codebooks, channels, frames = body[2], (body[3] >> 4) + 1, (body[3] & 0xF) + 1
     head_bytes, layers, repeated = _HEAD_BYTES, 1, 0
     if num_codebooks == 0 and len(body) >= _REDUNDANT_HEAD_BYTES:
+        if body[4:] == bytes(2) and frames == 1:
+            return Packet(bytes_to_uint(body[:2]), np.zeros((channels, 0, 1), int), np.zeros((channels, 1, 0), int))
         if body[4] == 0:
             return _varied_from_bytes(body, bits, channels, frames)
         head_bytes, num_codebooks = _REDUNDANT_HEAD_BYTES, body[4]

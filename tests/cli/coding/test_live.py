@@ -180,6 +180,7 @@ def test_garbage_is_one_error_line():
     ("arguments", "message"),
     [
         (["encode", "--chunk-ms", "20", "a", "b"], "--chunk-ms goes with --live"),
+        (["encode", "--dtx", "a", "b"], "--dtx goes with --live"),
         (["encode", "--raw-rate", "8000", "a", "b"], "--raw-rate goes with --live"),
         (["encode", "--live", "--raw-channels", "2", "a", "b"], "--raw-channels goes with --raw-rate"),
         (["encode", "--live", "--out-dir", "c", "a"], "one stream"),

@@ -145,10 +145,8 @@ def _check_rates(rates: tuple[float | None, ...], vbr: float | None, abr: bool, 
         raise click.UsageError("--vbr nan is no quality; give 0 to 10")
     if abr and ((kbps is None and total_kbps is None) or vbr is not None):
         raise click.UsageError("--abr meets a rate: give it --kbps or --total-kbps, and no --vbr")
-    if is_live and (vbr is not None or abr):
-        raise click.UsageError(
-            f"{'--abr' if abr else '--vbr'} saves nothing in the short chunks of --live; leave one of them out"
-        )
+    if is_live and abr:
+        raise click.UsageError("--abr saves nothing in the short chunks of --live; leave one of them out")
 
 
 def _check_stream(live: LiveEncodeOptions, skip_existing: bool, force: bool, *, is_batch: bool) -> None:

@@ -30,6 +30,7 @@ class LiveEncodeOptions(TypedDict):
 
     live: bool
     chunk_ms: int | None
+    dtx: bool
     raw_rate: int | None
     raw_channels: int | None
     quiet: bool
@@ -63,6 +64,7 @@ def encode_stream(source: str, target: str, live: LiveEncodeOptions, **options: 
             target_of(target),
             raw=None if live["raw_rate"] is None else SampleFormat(live["raw_rate"], live["raw_channels"] or 1),
             chunk_ms=live["chunk_ms"] or DEFAULT_CHUNK_MS,
+            dtx=live["dtx"],
             stop=stop,
             on_ready=_teller("ready", quiet=live["quiet"]),
             on_remark=lambda kind, text: _teller(text, quiet=live["quiet"])(),
@@ -103,6 +105,9 @@ def live_encode_options(command: Command) -> Command:
         _QUIET,
         click.option("--raw-channels", type=_POSITIVE, help="Channels of --raw-rate, interleaved; default 1."),
         click.option("--raw-rate", type=_POSITIVE, help="Live input is 16-bit little-endian samples at so many Hz."),
+        click.option(
+            "--dtx", is_flag=True, help="Live pauses, when nobody speaks, are noise like the room's: 0.3 kbps."
+        ),
         click.option("--chunk-ms", type=_POSITIVE, help="Milliseconds per chunk of a live stream; default 80."),
         _LIVE,
     ):

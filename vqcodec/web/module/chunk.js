@@ -1,6 +1,6 @@
 /** The codes of a chunk, as far as they are asked for. */
 
-import { splitLayers, unpackInTurns } from "./payload.js";
+import { fillPauses, splitLayers, unpackInTurns } from "./payload.js";
 import { CODING_DEPTHS, SAMPLES_BYTES } from "./records.js";
 
 /**
@@ -14,6 +14,7 @@ import { CODING_DEPTHS, SAMPLES_BYTES } from "./records.js";
  * @typedef {object} Asked From `startFrame` to before `end` (null: all), the first `depth` layers.
  * @property {number} startFrame @property {number | null} end @property {number} depth
  * @property {import("./entropy.js").EntropyModel | null} entropy @property {import("./header.js").Header} header
+ * @property {boolean} fill Whether frames of pauses have the codes that they sound as.
  */
 
 /**
@@ -21,7 +22,7 @@ import { CODING_DEPTHS, SAMPLES_BYTES } from "./records.js";
  * and `unpackInTurns`.
  * @param {import("./reader.js").VqcRecord} record @param {Asked} asked @returns {Generator<Chunk | null>}
  */
-export function* cutInTurns({ position, frames, head, body }, { startFrame, end, depth, entropy, header }) {
+export function* cutInTurns({ position, frames, head, body }, { startFrame, end, depth, entropy, fill, header }) {
   const last = end === null ? frames : Math.min(frames, end - position);
   const first = Math.max(0, startFrame - position);
   const about = { startFrame: position + first, frames: last - first };
@@ -30,6 +31,7 @@ export function* cutInTurns({ position, frames, head, body }, { startFrame, end,
   const layers = splitLayers(payload, head.coding, frames, header).slice(0, depth);
   const isVaried = head.coding === CODING_DEPTHS;
   const codes = yield* unpackInTurns(layers, { header, frames, until: last, isVaried, entropy });
+  if (fill && isVaried) fillPauses(codes, { channels: header.channels, layers: depth, frames, startFrame: position });
   yield { ...about, layers: depth, codes: columns(codes, frames, first, about.frames) };
 }
 

@@ -203,18 +203,32 @@ export async function* decodeFile(reader, model, { startFrame = 0, numCodebooks,
   });
   const soon = startFrame + FIRST_FRAMES;
   for (const [from, endFrame] of [[first, soon], [soon, null]])
-    for (const chunk of reader.chunksInTurns({ startFrame: Number(from), endFrame, numCodebooks, entropy: model.entropy, onDamage: once })) {
+    for (const chunk of reader.chunksInTurns({ startFrame: Number(from), endFrame, numCodebooks, entropy: model.entropy, fill: true, onDamage: once })) {
       if (!chunk) await reader.rest();
       if (signal?.aborted) return;
-      for (let start = 0; chunk && start < chunk.frames; start += blockFrames) {
-        const count = Math.min(blockFrames, chunk.frames - start);
-        const codes = chunk.layers ? columns(chunk.codes, chunk.frames, start, count) : chunk.codes;
-        const waves = kept(await decoder.push({ codes, layers: chunk.layers, frames: count }));
+      for (const block of chunk ? blocksOf(chunk, header.channels, blockFrames) : []) {
+        const waves = kept(await decoder.push(block));
         if (waves[0].length) yield waves;
       }
     }
   const rest = kept(await decoder.flush());
   if (rest[0].length) yield rest;
+}
+
+/**
+ * A block in blocks of at most `most` frames; frames of which a channel has no code are lost, and have no layers.
+ * @param {Block} block @param {number} channels @param {number} most @returns {Generator<Block>}
+ */
+function* blocksOf({ codes, layers, frames }, channels, most) {
+  const isLost = (/** @type {number} */ frame) =>
+    !layers || Array.from({ length: channels }, (_, channel) => codes[channel * layers * frames + frame]).some((code) => code < 0);
+  for (let start = 0; start < frames; ) {
+    const lost = isLost(start);
+    let count = 1;
+    while (count < most && start + count < frames && isLost(start + count) === lost) count++;
+    yield lost ? { codes: new Int32Array(), layers: 0, frames: count } : { codes: columns(codes, frames, start, count), layers, frames: count };
+    start += count;
+  }
 }
 
 /** @param {Float32Array[]} parts */

@@ -2,11 +2,12 @@
 
 import { crc16, fromLittleEndian, littleEndian } from "./checksums.js";
 import { VqcError } from "./errors.js";
-import { unpackFixed } from "./payload.js";
+import { COMFORT_FRAMES, Comfort, unpackFixed } from "./payload.js";
 import { packFixed } from "./writer.js";
 
 /** @typedef {import("./codec.js").Block} Block Of one frame here; without layers where it is lost. */
 /** @typedef {{number: number, frames: Block[], before: Block[]}} Packet `before`: the lowest codes of earlier frames. */
+// Where a pause begins with its one frame, that has no layers.
 // A frame has as many layers as the deepest of its channels; codes are -1 above the depth of another.
 
 const NUMBERS = 65536; // of frames; then they begin again
@@ -21,20 +22,22 @@ const LOST = { codes: new Int32Array(), layers: 0, frames: 1 };
 
 /**
  * Codes in, -1 above the depth of a frame, a packet a frame out, which repeats the lowest `layers` codebooks of the
- * `redundancy` frames before, 0 to 16.
+ * `redundancy` frames before, 0 to 16. With `dtx` frames may have no codes, of which a packet says that they begin.
  */
 export class Packetizer {
-  /** @param {{channels?: number, codebookSize?: number, redundancy?: number, layers?: number, firstFrame?: number}} [options] */
-  constructor({ channels = 1, codebookSize = 1024, redundancy = 0, layers = 1, firstFrame = 0 } = {}) {
+  /** @param {{channels?: number, codebookSize?: number, redundancy?: number, layers?: number, firstFrame?: number, dtx?: boolean}} [options] */
+  constructor({ channels = 1, codebookSize = 1024, redundancy = 0, layers = 1, firstFrame = 0, dtx = false } = {}) {
     this.channels = channels;
     this.redundancy = redundancy;
     this.layers = layers;
+    this.dtx = dtx;
     this.#bits = Math.ceil(Math.log2(codebookSize));
     this.#number = firstFrame;
   }
 
   #bits;
   #number;
+  #isPause = false;
   /** @type {Block[]} */
   #before = [];
 
@@ -43,7 +46,19 @@ export class Packetizer {
    * -1 and no depths. @param {Block} block
    */
   push(block, numCodebooks = block.layers) {
-    return framesOf(block, this.channels, numCodebooks).map((frame) => this.#packet(frame));
+    return framesOf(block, this.channels, numCodebooks).flatMap((frame) =>
+      this.dtx && codesIn(frame) === 0 ? this.#pause() : [this.#packet(frame)],
+    );
+  }
+
+  /** The packet of a frame without codes, if a pause begins with it. */
+  #pause() {
+    const body = Uint8Array.from([...littleEndian(this.#number % NUMBERS, 2), 0, (this.channels - 1) << 4, 0, 0]);
+    const packets = this.#isPause ? [] : [Uint8Array.from([...body, ...checksum(body, this.#bits)])];
+    this.#isPause = true;
+    this.#before = [];
+    this.#number++;
+    return packets;
   }
 
   /** @param {Block} frame */
@@ -68,12 +83,14 @@ export class Packetizer {
     const all = [...this.#before, ...framesOf(frame, channels, this.layers)];
     this.#before = all.slice(Math.max(0, all.length - this.redundancy));
     this.#number++;
+    this.#isPause = false;
     return Uint8Array.from([...body, ...checksum(body, this.#bits)]);
   }
 }
 
 /**
- * Packets as they come in, what `Decoder.push` takes out, in order, frame by frame. A lost packet is waited for until more
+ * Packets as they come in, what `Decoder.push` takes out, in order, frame by frame. Frames of pauses, which are not sent,
+ * come with codes that sound like the last 4 that were. A lost packet is waited for until more
  * than `reorderPackets` behind it have come; then what these repeat stands in, or a block without layers. Far from the
  * stream one packet is passed over, and two in sequence are where it goes on. Damaged packets count as lost.
  */
@@ -98,6 +115,10 @@ export class Depacketizer {
   #restart = null;
   /** @type {Map<number, Packet>} */
   #waiting = new Map();
+  /** @type {Comfort<Block>} */
+  #comfort = new Comfort(0);
+  #isPause = false;
+  #newest = -Infinity; // first frame of the packets that were played
 
   /** Return what can be played now that a packet has come. @param {Uint8Array} data @returns {Block[]} */
   push(data) {
@@ -128,6 +149,9 @@ export class Depacketizer {
   flush() {
     const rest = this.#ready(0);
     this.#next = this.#restart = null;
+    this.#comfort = new Comfort(0);
+    this.#isPause = false;
+    this.#newest = -Infinity;
     return rest;
   }
 
@@ -142,13 +166,14 @@ export class Depacketizer {
   }
 
   /** @param {Packet} packet */
-  #stray({ number, frames }) {
+  #stray(packet) {
+    const { number, frames } = packet;
     const before = this.#restart;
     this.#restart = (number + frames.length) % NUMBERS;
     if (before !== number) return [];
     const rest = this.flush();
-    this.#next = number + frames.length;
-    return [...rest, ...frames];
+    this.#next = number;
+    return [...rest, ...this.#played(packet, number)];
   }
 
   /** @param {number} reorderPackets */
@@ -159,22 +184,36 @@ export class Depacketizer {
       const start = Math.min(...this.#waiting.keys());
       if (start > this.#next && this.#waiting.size <= reorderPackets) break;
       for (let frame = this.#next; frame < start; frame++) ready.push(this.#missing(frame));
-      const { frames } = /** @type {Packet} */ (this.#waiting.get(start));
+      const packet = /** @type {Packet} */ (this.#waiting.get(start));
       this.#waiting.delete(start);
-      const rest = frames.slice(Math.max(0, this.#next - start));
-      this.#next = Math.max(this.#next, start) + rest.length;
-      ready.push(...rest);
+      ready.push(...this.#played(packet, start));
     }
     return ready;
   }
 
-  /** What the packets that wait repeat of a frame, with most codebooks. @param {number} frame */
+  /** What is left to play of a packet that comes next, or late. @param {Packet} packet @param {number} start its first frame */
+  #played({ frames }, start) {
+    const isPause = frames[0].layers === 0;
+    const isNew = start > this.#newest;
+    if (isNew) [this.#newest, this.#isPause] = [start, isPause];
+    const first = Math.max(/** @type {number} */ (this.#next), start);
+    this.#next = Math.max(first, start + frames.length);
+    const rest = frames.slice(first - start);
+    if (isPause) return rest.map(() => this.#missing(start));
+    if (isNew) frames.slice(-COMFORT_FRAMES).forEach((frame) => this.#comfort.add(frame));
+    return rest;
+  }
+
+  /** What the packets that wait repeat of a frame, with most codebooks; else in a pause its sound. @param {number} frame */
   #missing(frame) {
     let best = LOST;
     for (const [start, { before }] of this.#waiting) {
       const copy = before[frame - start + before.length];
       if (copy && copy.layers > best.layers) best = copy;
     }
+    const comfort = this.#isPause && !best.layers ? this.#comfort.draw() : null;
+    if (comfort) return comfort;
+    this.#isPause &&= !best.layers;
     if (best.layers) this.recoveredFrames++;
     else this.lostFrames++;
     return best;
@@ -188,6 +227,8 @@ function fromBytes(data, bits, channels) {
     throw new VqcError("the checksum of a packet does not match: it is damaged or of another kind");
   const count = (body[3] & 15) + 1;
   const isRedundant = body[2] === 0 && body.length >= REDUNDANT_HEAD_BYTES;
+  if (isRedundant && !body[4] && !body[5] && body.length === REDUNDANT_HEAD_BYTES && count === 1 && (body[3] >> 4) + 1 === channels)
+    return { number: fromLittleEndian(body.subarray(0, 2)), frames: [LOST], before: [] };
   if (isRedundant && !body[4]) return variedFromBytes(body, bits, channels);
   const layers = isRedundant ? body[4] : body[2];
   const [lowest, repeated] = isRedundant ? [(body[5] >> 4) + 1, (body[5] & 15) + 1] : [1, 0];

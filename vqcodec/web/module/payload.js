@@ -9,6 +9,7 @@ import { CODING_DEPTHS, CODING_ENTROPY } from "./records.js";
 /** @typedef {{data: Uint8Array, coding: "fixed" | "model" | "equal"}} Layer `coding`: whence the weights of its codes */
 
 const MAX_VARINT_BYTES = 3;
+export const COMFORT_FRAMES = 4; // the last with codes, of which those without sound as one
 export const NO_CODE = -1;
 export const FLAG_WEIGHTS = [1024, 1024, 512, 512, 3584, 3584];
 export const FLAG_TOTAL = 4096;
@@ -88,6 +89,51 @@ export function* unpackInTurns(layers, { header, frames, until, isVaried, entrop
     }
   }
   return codes;
+}
+
+/** What stands in for frames without codes: one of the last with some, at random, and never twice in a row. @template T */
+export class Comfort {
+  /** @param {number} start number of the frame at which it begins */
+  constructor(start) {
+    this.#state = start % 65536;
+  }
+
+  #state;
+  #place = 0;
+  /** @type {T[]} */
+  #frames = [];
+
+  /** @param {T} frame that has codes */
+  add(frame) {
+    this.#frames = [...this.#frames, frame].slice(-COMFORT_FRAMES);
+  }
+
+  /** Return what the next frame without codes sounds as; null where none before it has any. @returns {T | null} */
+  draw() {
+    const count = this.#frames.length;
+    if (count > 1) {
+      this.#state = (25173 * this.#state + 13849) % 65536;
+      this.#place += 1 + ((this.#state >> 8) % (count - 1));
+    }
+    return count ? this.#frames[this.#place % count] : null;
+  }
+}
+
+/**
+ * Give frames of a whole chunk that have no codes [C, layers, F] those that they sound as; -1 stays where there are none.
+ * @param {Int32Array} codes @param {{channels: number, layers: number, frames: number, startFrame: number}} about
+ */
+export function fillPauses(codes, { channels, layers, frames, startFrame }) {
+  for (let channel = 0; channel < channels; channel++) {
+    const own = codes.subarray(channel * layers * frames, (channel + 1) * layers * frames);
+    /** @type {Comfort<number>} */
+    const comfort = new Comfort(startFrame);
+    for (let frame = 0; frame < frames; frame++) {
+      const from = own[frame] < 0 ? comfort.draw() : comfort.add(frame);
+      for (let layer = 0; typeof from === "number" && layer < layers; layer++)
+        own[layer * frames + frame] = own[layer * frames + from];
+    }
+  }
 }
 
 /** How many frames of each layer the last channel needs. @param {Layer[]} layers @param {EntropyModel | null} entropy */

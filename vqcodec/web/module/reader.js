@@ -86,13 +86,14 @@ export class VqcReader {
   /**
    * Yield the frames from `startFrame` to before `endFrame` (null: all) in one Chunk per chunk of the file.
    *
-   * `numCodebooks` unpacks the first layers only; `entropy` is the model's, for entropy-coded chunks. A damaged chunk
-   * throws DamagedError with its seconds. With `onDamage` that error goes there, the lost frames come without layers,
-   * and reading goes on at the next whole chunk, wherever inserted or missing bytes have moved it. Also throws
-   * TruncatedError, VersionError, VqcError, and ModelError (`entropy` is missing or another).
+   * `numCodebooks` unpacks the first layers only; `entropy` is the model's, for entropy-coded chunks. With `fill` frames
+   * of pauses have the codes that they sound as. A damaged chunk throws DamagedError with its seconds. With `onDamage`
+   * that error goes there, the lost frames come without layers, and reading goes on at the next whole chunk, wherever
+   * inserted or missing bytes have moved it. Also throws TruncatedError, VersionError, VqcError, and ModelError (`entropy` is missing or another).
    * @param {object} [options]
    * @param {number} [options.startFrame] @param {number | null} [options.endFrame] @param {number} [options.numCodebooks]
    * @param {import("./entropy.js").EntropyModel | null} [options.entropy] @param {OnDamage | null} [options.onDamage]
+   * @param {boolean} [options.fill]
    * @returns {Generator<Chunk>}
    */
   *chunks(options = {}) {
@@ -105,7 +106,7 @@ export class VqcReader {
    * go on. What is damaged waits for the whole file.
    * @param {Parameters<VqcReader["chunks"]>[0]} options @returns {Generator<Chunk | null>}
    */
-  *chunksInTurns({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, onDamage = null } = {}) {
+  *chunksInTurns({ startFrame = 0, endFrame = null, numCodebooks, entropy = null, fill = false, onDamage = null } = {}) {
     const depth = numCodebooks ?? this.header.numCodebooks;
     if (!(depth >= 1 && depth <= this.header.numCodebooks))
       throw new RangeError(`numCodebooks ${depth} is outside 1 to ${this.header.numCodebooks}`);
@@ -114,7 +115,7 @@ export class VqcReader {
     for (const record of this.recordsInTurns(onDamage, startFrame, end))
       if (!record) yield null;
       else if (record.frames && record.position + record.frames > startFrame)
-        yield* cutInTurns(record, { startFrame, end, depth, entropy, header: this.header });
+        yield* cutInTurns(record, { startFrame, end, depth, entropy, fill, header: this.header });
   }
 
   /** Read the length of a stream, whose last chunk tells it; with `onDamage` that of what is left. */
