@@ -85,7 +85,8 @@ class Depacketizer:
     def skip(self) -> list[StoredCodes | None]:
         """Wait no longer for the next frame, which must be played now: what stands in for it, and what waits behind.
 
-        A packet that has come may repeat it; None otherwise. Nothing where the stream has not begun.
+        A packet that has come may repeat it, and in a pause there is what sounds like it; None otherwise. Nothing where
+        the stream has not begun.
         """
         if self._next is None:
             return []

@@ -145,6 +145,20 @@ def test_a_cut_stream_is_written_as_far_as_it_goes_and_one_error(tmp_path, speec
     assert np.abs(got - expected).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("options", "most_bytes"), [(["--dtx"], 360), (["--vbr", "4", "--chunk-ms", "500"], 130), ([], 1000)]
+)
+def test_silence_takes_few_bytes_where_the_rate_follows_the_sound(tmp_path, options, most_bytes):
+    """Two seconds at 3 kbps; pauses are known to be such after half of one."""
+    (tmp_path / "a.wav").write_bytes(wav_header(RATE_HZ, 1) + bytes(4 * RATE_HZ))
+    arguments = ["encode", "--live", *QUICK, "--kbps", "3", *options, str(tmp_path / "a.wav"), str(tmp_path / "a.vqc")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    data = (tmp_path / "a.vqc").read_bytes()
+    assert most_bytes / 2 < len(data) <= most_bytes
+    assert VqcReader(io.BytesIO(data)).scan().samples == 2 * RATE_HZ
+
+
 def test_a_named_pipe_and_raw_samples(tmp_path, speech):
     os.mkfifo(tmp_path / "sound")
     samples = speech_samples(speech, 1)
