@@ -162,7 +162,8 @@ def test_a_model_without_speakers_is_refused_in_a_line(toy_weights, speech_path,
 
 
 @pytest.mark.parametrize(
-    "speakers", ["anna", ["anna", "anna"], ["a\nb"], [""], [1], {"anna": 1}, ["x" * 65], ["a"] * 65537, [" a"]]
+    "speakers",
+    ["anna", ["anna", "anna"], ["a\nb"], ["\ud800"], [""], [1], {"anna": 1}, ["x" * 65], ["a"] * 65537, [" a"]],
 )
 def test_names_that_are_none_are_refused_in_a_line(speakers):
     with pytest.raises(ConfigError, match="speakers") as caught:

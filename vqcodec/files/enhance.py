@@ -7,7 +7,6 @@ from vqcodec.bitstream import VqcReader
 from vqcodec.errors import ConfigError
 from vqcodec.files.convert import Summary, decode_file, encode_file
 from vqcodec.files.request import EncodeOptions, EncodeRequest, Engines, Source, check_target
-from vqcodec.models import zoo
 from vqcodec.models.effort import DEFAULT_EFFORT
 from vqcodec.models.engine import Engine
 from vqcodec.output import Target
@@ -39,7 +38,6 @@ def convert_file(
     request = EncodeRequest(**options)
     if isinstance(request.model, Engine):
         raise ConfigError("convert: this model is loaded; give its name or its file, or load it with the speaker")
-    zoo.check_speaker(zoo.open_model(request.model), speaker)
     effort = DEFAULT_EFFORT if request.effort is None else request.effort
     options["engines"] = Engines(request.engine, request.device, effort, request.enhance, speaker)
     return _through_codes(source, target, rate_hz, options)

@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
@@ -37,7 +38,7 @@ _MOST_SOURCE_WINDOW = 4096
 """With `source_hz` the transforms are matrices, as large as the square of the window."""
 
 _MOST_SPEAKERS = 1 << 16
-_NAME = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,64}(?<! )")
+_NAME = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,64}(?<! )")
 TOLD_NO_SPEAKER = "is not told who speaks; give the model of a training with model.speakers (recipes/speakers.yaml)"
 """Why a model cannot convert, after its name."""
 NEEDS_SPEAKER = "is told who shall speak; give --speaker NAME (speaker= in Python) of vqcodec convert --list-speakers"
@@ -168,9 +169,8 @@ class ModelConfig:
                 f"speakers {str(speakers)[:40]} are not names of 1 to 64 characters without controls, at most "
                 f"{_MOST_SPEAKERS}"
             )
-        if len(set(speakers)) < len(speakers):
-            twice = next(name for index, name in enumerate(speakers) if name in speakers[:index])
-            raise ValueError(f"speakers name {twice!r} twice")
+        if twice := [name for name, count in Counter(speakers).items() if count > 1]:
+            raise ValueError(f"speakers name {twice[0]!r} twice")
         object.__setattr__(self, "speakers", tuple(speakers))
 
     def _check_arrangement(self) -> None:
