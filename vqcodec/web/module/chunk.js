@@ -32,12 +32,11 @@ export function* cutInTurns({ position, frames, head, body }, { startFrame, end,
   const isVaried = head.coding === CODING_DEPTHS;
   const codes = yield* unpackInTurns(layers, { header, frames, until: last, isVaried, entropy });
   if (fill && isVaried) fillPauses(codes, { channels: header.channels, layers: depth, frames, startFrame: position });
-  yield { ...about, layers: depth, codes: columns(codes, frames, first, about.frames) };
+  yield { ...about, layers: depth, codes: about.frames === frames ? codes : columns(codes, frames, first, about.frames) };
 }
 
 /** Columns of codes [rows, frames]. @param {Int32Array} codes @param {number} frames @param {number} start @param {number} count */
 export function columns(codes, frames, start, count) {
-  if (count === frames) return codes;
   const rows = codes.length / frames;
   const part = new Int32Array(rows * count);
   for (let row = 0; row < rows; row++)

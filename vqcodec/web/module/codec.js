@@ -2,7 +2,7 @@
 
 import { columns } from "./chunk.js";
 import { ModelError } from "./errors.js";
-import { Graph } from "./model.js";
+import { Graph, release } from "./model.js";
 
 /** @typedef {import("./model.js").Model} Model */
 /** @typedef {{codes: Int32Array, layers: number, frames: number}} Block Codes [B, layers, frames]; no layers: lost. */
@@ -102,6 +102,7 @@ export class Decoder {
       if (gain) for (let at = 0; at < samples; at++) part[at] *= gain(at);
       wave.set(part, start * this.model.hopLength);
     });
+    release(out);
   }
 
   /** A stream that begins at frame f has its place in the noise as the first element of the last past. */

@@ -235,16 +235,16 @@ export class VqcPlayer extends HTMLElement {
     const { player, header } = this;
     if (!player || !header) return;
     const { play, seek, time, rate, kbps, original } = this.parts;
-    play.textContent = player.isPlaying ? "Pause" : "Play";
-    seek.value = String(player.position);
+    // What is as it was is left alone: sixty times a second, it would be laid out anew.
+    setText(play, player.isPlaying ? "Pause" : "Play");
+    const position = player.position.toFixed(1);
+    if (seek.value !== position) seek.value = position;
     const of = Number.isFinite(player.durationSeconds) ? ` / ${clock(player.durationSeconds, 0)}` : "";
-    time.textContent = `${clock(player.position, 0)}${of}`;
-    seek.setAttribute("aria-valuetext", time.textContent);
+    if (setText(time, `${clock(player.position, 0)}${of}`)) seek.setAttribute("aria-valuetext", String(time.textContent));
     const each = (header.bitsPerCode * header.sampleRateHz) / header.hopLength / 1000;
-    const text = `${(this.codebooks * each).toFixed(1)} kbps, ${this.codebooks} of ${header.numCodebooks} codebooks`;
-    if (kbps.textContent !== text) kbps.textContent = text;
+    const rates = `${(this.codebooks * each).toFixed(1)} kbps, ${this.codebooks} of ${header.numCodebooks} codebooks`;
+    if (setText(kbps, rates)) rate.setAttribute("aria-valuetext", rates);
     original.setAttribute("aria-pressed", String(this.isOriginal));
-    rate.setAttribute("aria-valuetext", text);
     this.dispatchEvent(new Event("time"));
     cancelAnimationFrame(this.#drawn);
     if (player.isPlaying) this.#drawn = requestAnimationFrame(() => this.#show());
@@ -282,6 +282,13 @@ export class VqcPlayer extends HTMLElement {
   #say(text) {
     this.parts.status.textContent = text;
   }
+}
+
+/** Tell whether the text is another than before. @param {HTMLElement} element @param {string} text */
+function setText(element, text) {
+  if (element.textContent === text) return false;
+  element.textContent = text;
+  return true;
 }
 
 /** @param {string} name @param {string} text */

@@ -9,7 +9,7 @@ import { FOLDER } from "./remote.js";
 import { writeVqc } from "./writer.js";
 
 const CACHE = "vqcodec-model";
-const WARM_FRAMES = 8;
+const WARM_FRAMES = 8; // as many as a file is unpacked for first
 /** @type {Map<string, Promise<Model>>} */
 const DECODERS = new Map();
 /** @type {Map<string, Promise<Model>>} */
@@ -82,8 +82,7 @@ async function cached(address, version) {
   const key = `${address}?${version}`;
   const cache = globalThis.caches ? await caches.open(CACHE).catch(() => null) : null;
   const known = (await cache?.match(key)) ?? (cache && (await put(cache, key, address)));
-  const blob = await (known ?? (await answered(address))).blob(); // unlike arrayBuffer, it leaves no copy behind
-  return new Uint8Array(await blob.arrayBuffer());
+  return new Uint8Array(await (known ?? (await answered(address))).arrayBuffer());
 }
 
 /**

@@ -68,7 +68,7 @@ class Heap {
   /** @param {number} start @param {number} end @param {number} crcOfStart */
   push(start, end, crcOfStart) {
     const [keys, crcs] = [this.#keys, this.#crcs];
-    const key = end * MOST_BYTES + (MOST_BYTES - 1 - (end - start)); // below 2 ** 53: a file has at most 2 ** 28 bytes
+    const key = end * MOST_BYTES + (MOST_BYTES - 1 - (end - start)); // below 2 ** 53, of up to 4 GB
     let index = keys.push(key) - 1;
     crcs.push(crcOfStart);
     while (index > 0) {

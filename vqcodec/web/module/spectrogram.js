@@ -77,7 +77,7 @@ export class Spectrogram {
   setPosition(seconds) {
     const share = (seconds - this.#start) / this.#seconds;
     this.#head.hidden = !(share >= 0 && share <= 1);
-    this.#head.style.left = `${100 * share}%`;
+    this.#head.style.left = `${(100 * share).toFixed(1)}%`; // nothing is laid out anew before it moves
   }
 }
 

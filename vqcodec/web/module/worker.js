@@ -63,7 +63,8 @@ const services = {
   async next(/** @type {Tell} */ _tell, /** @type {number} */ stream) {
     const next = await streams.get(stream)?.waves.next();
     if (!next || next.done) return services.end(_tell, stream);
-    return next.value.map((wave) => wave.slice()); // what is sent is of its own length
+    // What is sent is all of its buffer, which moves.
+    return next.value.map((wave) => (wave.byteLength === wave.buffer.byteLength ? wave : wave.slice()));
   },
 
   /** End a stream, also one that waits for bytes or unpacks a long chunk. */
