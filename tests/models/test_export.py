@@ -40,9 +40,9 @@ def test_any_onnx_runtime_can_run_the_graphs(exported, toy_codec, noise):
     wave = noise(2, 480)
     graph = onnxruntime.InferenceSession(exported / "toy.encoder.onnx")
     names = [value.name for value in graph.get_inputs()]
-    assert names == ["wave", *(f"past.{number}" for number in range(len(names) - 1))]
-    pasts = {v.name: np.zeros((2, *v.shape[1:]), np.float32) for v in graph.get_inputs()[1:]}
-    codes, *new = graph.run(None, {"wave": wave, **pasts})
+    assert names == ["wave", "num_codebooks", *(f"past.{number}" for number in range(len(names) - 2))]
+    pasts = {v.name: np.zeros((2, *v.shape[1:]), np.float32) for v in graph.get_inputs()[2:]}
+    codes, *new = graph.run(None, {"wave": wave, "num_codebooks": np.array(toy_codec.total_codebooks), **pasts})
     assert np.array_equal(codes, EncodeSession(toy_codec, batch=2).push(wave))
     assert [value.shape for value in new] == [value.shape for value in pasts.values()]
 
