@@ -153,6 +153,9 @@ class LossConfig(Section):
         0.0, ge=0, description="entropy of each assignment minus that of their mean: sparse, all used"
     )
     sparsity: float = Field(0.0, ge=0, description="L1 of the latent")
+    idempotence: float = Field(
+        0.0, ge=0, description="of decoded sound that is coded again: distance from the latent that it was decoded of"
+    )
     clean_latent: float = Field(
         3.0, ge=0, description="of an enhancer: squared distance from the latent of the clean sound, over its variance"
     )
@@ -232,6 +235,12 @@ class RunConfig(Section):
             raise ValueError("data.disguise_share needs a decoder that is told the speaker; set data.speaker_seconds")
         if is_told and self.enhancer.channels:
             raise ValueError("enhancer.channels and speakers: train one at a time, the enhancer without speakers")
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_learns_idempotence(self) -> "RunConfig":
+        if self.loss.idempotence and ("encoder" in self.freeze or self.enhancer.channels):
+            raise ValueError("loss.idempotence is learned by the encoder; leave it out, or train that encoder")
         return self
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from vqcodec.models import zoo
 from vqcodec.models.codec import Codec, Reconstruction
 from vqcodec.models.weights import save_weights
 from vqcodec.nn.quantizers.codebook import Learning
-from vqcodec.nn.quantizers.quantizer import Draw
+from vqcodec.nn.quantizers.quantizer import Draw, Quantized
 from vqcodec.output import check_length
 from vqcodec.training.checkpoint import (
     begin_run,
@@ -280,11 +280,23 @@ class Trainer:
                 losses["entropy"] = weights.entropy * difference
         if weights.sparsity > 0:
             losses["sparsity"] = weights.sparsity * output.latent.float().abs().mean()
+            if weights.idempotence > 0:
+                losses["idempotence"] = weights.idempotence * self._idempotence(output, output.quantized)
         if self.enhancement is not None:
             losses["clean_latent"] = weights.clean_latent * self.enhancement.loss(wave, output)
         if self.adversary is not None:
             losses |= self.adversary.losses(wave, wave_hat, self.step)
         return losses
+
+    def _idempotence(self, output: Reconstruction, quantized: Quantized) -> Tensor:
+        """Compare the latent of the decoded sound with what that was decoded of: squared error over its variance.
+
+        The encoder alone learns by it, to find again what is there (O'Reilly et al. 2024, Code Drift).
+        """
+        again, _ = self.codec.encoder(self.codec.padded(output.wave_hat.detach().squeeze(1)))
+        target = quantized.latent.detach()
+        variance = target.float().var((0, 1), correction=0).sum() + 1.0
+        return (again - target).float().square().sum(-1).mean() / variance
 
     def _check(self, loss: float, batch: Batch) -> None:
         """Stop a run whose loss is NaN, infinite or exploding. Raises TrainingError."""
