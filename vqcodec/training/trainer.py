@@ -278,10 +278,10 @@ class Trainer:
             if weights.entropy > 0:
                 difference = output.quantized.assignment_entropy - output.quantized.usage_entropy
                 losses["entropy"] = weights.entropy * difference
-        if weights.sparsity > 0:
-            losses["sparsity"] = weights.sparsity * output.latent.float().abs().mean()
             if weights.idempotence > 0:
                 losses["idempotence"] = weights.idempotence * self._idempotence(output, output.quantized)
+        if weights.sparsity > 0:
+            losses["sparsity"] = weights.sparsity * output.latent.float().abs().mean()
         if self.enhancement is not None:
             losses["clean_latent"] = weights.clean_latent * self.enhancement.loss(wave, output)
         if self.adversary is not None:
