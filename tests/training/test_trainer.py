@@ -16,7 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from vqcodec.errors import ConfigError, OutputError, TrainingError
+from vqcodec.errors import OutputError, TrainingError
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights
 from vqcodec.training.config import LOSS_WEIGHTS
@@ -129,11 +129,12 @@ def test_frozen_parts_stay_and_a_new_source_learns(tmp_path, toy_run, toy_weight
     assert weights.keys() - former.keys() == {f"decoder.head.to_controls.{name}" for name in ("weight", "bias")}
 
 
-def test_decoded_sound_is_found_again_by_the_encoder_alone(tmp_path, toy_run, toy_weights):
-    nothing_else = dict.fromkeys(LOSS_WEIGHTS, 0.0) | {"idempotence": 1.0}
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_decoded_sound_is_found_again(tmp_path, toy_run, toy_weights, part):
+    """Each of both learns it, also where the other stays as it is."""
     config = toy_run(
         init=str(toy_weights),
-        loss=nothing_else,
+        loss=dict.fromkeys(LOSS_WEIGHTS, 0.0) | {"idempotence": 1.0},
         quantizer={"decay": 0.9999, "revive_below": 0.0},
         data={"gain_db": [0.0, 0.0]},
         optimizer={"weight_decay": 0.0, "warmup_steps": 1, "learning_rate": 2e-3},
@@ -141,14 +142,10 @@ def test_decoded_sound_is_found_again_by_the_encoder_alone(tmp_path, toy_run, to
         validate_every=99,
     )
     trainer = Trainer(config, tmp_path)
-    former = {name: value.clone() for name, value in trainer.codec.decoder.state_dict().items()}
+    trainer.codec.get_submodule(part).requires_grad_(False)
     trainer.fit()
     losses = [line["idempotence"] for line in records(tmp_path)]
-    assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:8])
-    assert all(torch.equal(value, former[name]) for name, value in trainer.codec.decoder.state_dict().items())
-    for wrong in ({"freeze": ["encoder"]}, {"enhancer": {"channels": 8}}):
-        with pytest.raises(ConfigError, match="idempotence is learned by the encoder"):
-            toy_run(init=str(toy_weights), loss={"idempotence": 1.0}, **wrong)
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
 
 
 def test_freezing_what_was_never_trained_is_refused(tmp_path, toy_run):

@@ -238,12 +238,6 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _encoder_learns_idempotence(self) -> "RunConfig":
-        if self.loss.idempotence and ("encoder" in self.freeze or self.enhancer.channels):
-            raise ValueError("loss.idempotence is learned by the encoder; leave it out, or train that encoder")
-        return self
-
-    @model_validator(mode="after")
     def _short_runs_begin_sooner(self) -> "RunConfig":
         """Let what a recipe does not say of the beginning take at most a part of a short run."""
         short: dict[str, dict[str, float]] = {

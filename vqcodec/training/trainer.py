@@ -291,9 +291,10 @@ class Trainer:
     def _idempotence(self, output: Reconstruction, quantized: Quantized) -> Tensor:
         """Compare the latent of the decoded sound with what that was decoded of: squared error over its variance.
 
-        The encoder alone learns by it, to find again what is there (O'Reilly et al. 2024, Code Drift).
+        The encoder learns by it to find again what is there, the decoder to make it plain (O'Reilly et al. 2024, Code
+        Drift).
         """
-        again, _ = self.codec.encoder(self.codec.padded(output.wave_hat.detach().squeeze(1)))
+        again, _ = self.codec.encoder(self.codec.padded(output.wave_hat.squeeze(1)))
         target = quantized.latent.detach()
         variance = target.float().var((0, 1), correction=0).sum() + 1.0
         return (again - target).float().square().sum(-1).mean() / variance
