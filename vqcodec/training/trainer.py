@@ -297,7 +297,8 @@ class Trainer:
         again, _ = self.codec.encoder(self.codec.padded(output.wave_hat.squeeze(1)))
         target = quantized.latent.detach()
         variance = target.float().var((0, 1), correction=0).sum() + 1.0
-        return (again - target).float().square().sum(-1).mean() / variance
+        error: Tensor = (again - target).float().square().sum(-1).mean() / variance
+        return error
 
     def _check(self, loss: float, batch: Batch) -> None:
         """Stop a run whose loss is NaN, infinite or exploding. Raises TrainingError."""
