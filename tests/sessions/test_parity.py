@@ -36,6 +36,33 @@ def test_the_layout_is_the_documented_one():
     assert wide == sealed(b"\x02\x00" + bytes([2, 0x11, 0x01, 0x10]) + payload)
 
 
+GOLDEN_CODES = (np.arange(30).reshape(2, 3, 5) * 37) % 1024
+
+
+@pytest.mark.parametrize(
+    ("codes", "options", "packets"),
+    [
+        (
+            GOLDEN_CODES[:1],
+            {"first_frame": 65534, "parity": (1, 3), "layers": 2},
+            ["feff0300000b95c84c00", "ffff03000110094de65c002e40eecb", "000003000110129036f025378076ea",
+             "0100030005101bd287844a6e80f0f6", "0200030005102514d8184a7d80c7ce"],
+        ),
+        (
+            GOLDEN_CODES,
+            {"first_frame": 7, "parity": (1,), "frames_per_packet": 2},
+            ["07000311000258ae502e4deb93095c997e77c2ac7f",
+             "0900031101001286f9d69a40d28cbb536f1e1f9c0c000258ae5053cc", "0b000310252bf53778818310386d"],
+        ),
+    ],
+)  # fmt: skip
+def test_packets_with_parity_are_written_and_read_as_they_were(codes, options, packets):
+    packets = [bytes.fromhex(packet) for packet in packets]
+    assert packetize(codes, **options) == packets
+    items = depacketize(packets, Depacketizer(channels=len(codes), first_frame=options["first_frame"]))
+    assert np.array_equal(np.concatenate(list(items), axis=2), codes)
+
+
 @pytest.mark.parametrize(("layers", "repeated"), [(1, 1), (2, 2), (3, 3)])
 def test_parity_of_any_number_of_frames_costs_what_one_layer_of_as_many_frames_does(layers, repeated):
     codes = make_codes(30)

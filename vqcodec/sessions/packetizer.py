@@ -61,7 +61,12 @@ class Packetizer:
     channels of a packet have different depths. Each packet repeats the lowest `layers` codebooks, 1 to 16 (all where a
     frame has no more), of the `redundancy` frames before it, 0 to 16: at least `frames_per_packet` of them bring back a
     lost packet, and twice as many two in a row. With `dtx` frames without codes are pauses, of which a packet says that
-    they begin. See `vqcodec.sessions.packets` for the bytes.
+    they begin.
+
+    `parity` names packets before each, by distances of 1 to 12, instead of `redundancy`: it carries the sum of the
+    lowest `layers` codebooks of them, in the bytes of those of one, and a lost one comes back where the others of a sum
+    have come or follow from further sums. A packet whose frames or channels differ in depth carries none, and frames
+    with fewer than `layers` codebooks are in none. See `vqcodec.sessions.packets` for the bytes.
     Raises ValueError for values out of range.
     """
 

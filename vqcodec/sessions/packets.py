@@ -195,8 +195,8 @@ def _parity_from_bytes(body: bytes, bits: int) -> Packet:
         raise BitstreamError(f"a packet of {len(body) + _CRC_BYTES} bytes cannot hold {count} codes and parity of them")
     codes = unpack_codes([body[_REDUNDANT_HEAD_BYTES:]], bits, channels=1, frames=count)
     codes = codes.reshape(num_codebooks + layers, channels, frames).transpose(1, 0, 2)
-    own, parity = codes[:, :num_codebooks], codes[:, num_codebooks:]
-    return Packet(bytes_to_uint(body[:2]), own, np.zeros((channels, 1, 0), int), parity, distances)
+    nothing = np.zeros((channels, 1, 0), int)
+    return Packet(bytes_to_uint(body[:2]), codes[:, :num_codebooks], nothing, codes[:, num_codebooks:], distances)
 
 
 def _varied_from_bytes(body: bytes, bits: int, channels: int, frames: int) -> Packet:

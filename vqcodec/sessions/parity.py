@@ -73,7 +73,7 @@ class ParityReceiver:
             self._sums.pop(first, None)
 
     def codes_of(self, frame: int) -> NDArray[Any] | None:
-        """Work out the lowest codes [C, L, 1] of a frame whose packet has not come; None where they do not follow."""
+        """Find the lowest codes [C, L, 1] of a frame whose packet has not come; None where they do not follow."""
         summed = {other: its.parity.shape[2] for start, its in self._sums.items() for other in _others(start, its)}
         starts = [start for start, frames in summed.items() if start <= frame < start + frames]
         if not starts or max(starts) in self._came:
