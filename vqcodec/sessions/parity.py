@@ -25,8 +25,8 @@ class ParitySender:
         self.distances = distances
         self._sent: dict[int, NDArray[Any]] = {}
 
-    def next(self, number: int, codes: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
-        """Return the parity [C, L, n] that goes with codes [C, K, n] from frame `number` on, and its distances.
+    def next(self, start: int, codes: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
+        """Return the parity [C, L, n] that goes with codes [C, K, n] from frame `start` on, and its distances.
 
         None of them where `codes` are of varied depth; only those of packets of this shape, L codebooks deep.
         """
@@ -37,12 +37,12 @@ class ParitySender:
         found = {
             distance: its[:, :layers]
             for distance in self.distances
-            if (its := self._sent.get(number - distance * frames)) is not None
+            if (its := self._sent.get(start - distance * frames)) is not None
             and (its.shape[0], its.shape[2]) == (channels, frames)
             and its.shape[1] >= layers
             and its[:, :layers].min() >= 0
         }
-        self._sent[number] = codes[:, : self.layers].copy()
+        self._sent[start] = codes[:, : self.layers].copy()
         if len(self._sent) > MAX_DISTANCE:
             del self._sent[min(self._sent)]
         if not found or codes.min() < 0:
