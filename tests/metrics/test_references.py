@@ -48,7 +48,7 @@ def test_stoi_is_the_package(speech, coded):
 @pytest.mark.slow
 def test_visqol_is_the_package(speech, coded):
     for metric, mode, rate_hz in ((visqol, "speech", 16000), (visqol_audio, "audio", 48000)):
-        wave, wave_hat = (soxr.resample(x, 16000, rate_hz) for x in (speech, coded))
+        wave, wave_hat = (soxr.resample(x[:32000], 16000, rate_hz) for x in (speech, coded))
         api = VisqolApi()
         api.create(mode=mode)
         expected = api.measure_from_arrays(wave.astype(np.float64), wave_hat.astype(np.float64), rate_hz).moslqo

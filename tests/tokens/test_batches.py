@@ -36,8 +36,8 @@ def test_codes_and_order_do_not_depend_on_batches(tmp_path, make_clips, toy_code
 
 @pytest.mark.slow
 def test_codes_of_500_clips_are_those_of_each_by_itself(tmp_path, make_clips, codec):
-    utterances = utterances_in(make_clips(tmp_path, 500, least=100, most=9000))
-    outcomes = tokenize(utterances, codec, 12, batch_seconds=30)
+    utterances = utterances_in(make_clips(tmp_path, 500, least=100, most=4000))
+    outcomes = tokenize(utterances, codec, 12, batch_seconds=10)
     for utterance, outcome in zip(utterances, outcomes, strict=True):
         np.testing.assert_array_equal(outcome.codes, alone(utterance, codec))
 

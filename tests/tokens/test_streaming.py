@@ -69,6 +69,7 @@ def test_a_loader_with_workers_reads_everything(dataset):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["shar"], indirect=True)  # test_reader.py has spawned workers that read each format
 def test_a_loader_with_spawned_workers_reads_everything(dataset):
     loader = torch.utils.data.DataLoader(
         dataset.stream(shuffle_seed=1), batch_size=8, num_workers=2, collate_fn=list, multiprocessing_context="spawn"

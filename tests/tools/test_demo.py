@@ -1,7 +1,6 @@
 """tools/demo on the bundled clip and on a user's, in an environment that is there already."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def tree(tmp_path):
-    """A copy of the tree whose .venv is the environment of the tests."""
+def tree(tmp_path, launcher):
+    """A copy of the tree whose .venv is there already, with the programs of the tests."""
     for name in ("tools", "tests", "pyproject.toml", "lock.txt"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / ".venv" / "bin").symlink_to(launcher)
     script = ". tools/environment; environment_stamp . lock.txt"
     stamp = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, check=True)
     (tmp_path / ".venv" / "stamp").write_bytes(stamp.stdout)

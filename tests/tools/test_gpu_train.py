@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -31,9 +30,9 @@ TOY = [
 
 
 @pytest.mark.slow
-def test_a_carried_run_trains_goes_on_and_brings_its_results_back(tmp_path, speech_path):
+def test_a_carried_run_trains_goes_on_and_brings_its_results_back(tmp_path, speech_path, python):
     for split in ("train", "valid"):
-        command = [sys.executable, TOOLS / "pack_clips.py", speech_path.parent, tmp_path / "carried" / split]
+        command = [python, TOOLS / "pack_clips.py", speech_path.parent, tmp_path / "carried" / split]
         subprocess.run(command, check=True, capture_output=True)
     packed = soundfile.info(tmp_path / "carried" / "train" / "ljspeech.opus")
     assert (packed.format, packed.subtype, packed.samplerate) == ("OGG", "OPUS", 16000)
@@ -45,7 +44,7 @@ def test_a_carried_run_trains_goes_on_and_brings_its_results_back(tmp_path, spee
     for name in ("vqcodec", "recipes", "tools"):
         (tree / name).symlink_to(TOOLS.parent / name)
     (tree / "runs").mkdir()
-    environment = {**os.environ, "PYTHON": sys.executable}
+    environment = {**os.environ, "PYTHON": str(python)}
 
     def run(steps):
         command = ["bash", tree / "tools" / "gpu_train", tmp_path / "carried", tmp_path / "out", "5"]

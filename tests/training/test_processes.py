@@ -4,7 +4,6 @@ import json
 import os
 import runpy
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -63,13 +62,14 @@ def configs(toy_run, toy_config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(configs, made_once):
+def trained(configs, made_once, launcher):
     """The folder in which two processes have trained all of `configs`."""
 
     def train(folder):
         for name, config in configs.items():
             (folder / f"{name}.json").write_text(config.model_dump_json())
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", PROGRAM, folder]
+        together = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone")
+        command = [launcher / "python", *together, PROGRAM, folder]
         variables = {**os.environ, "OMP_NUM_THREADS": "1"}
         result = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
         assert result.returncode == 0, f"{result.stdout[-500:]}\n{result.stderr[-5000:]}"

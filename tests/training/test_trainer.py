@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import asdict, replace
 
@@ -56,7 +55,7 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "muon"])
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path, toy_run, kind):
     whole = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "whole").fit()
     first = Trainer(toy_run(optimizer={"kind": kind}), tmp_path / "cut")
@@ -203,8 +202,12 @@ def write_recipe(path, config):
     return path
 
 
-def train_command(recipe, run, *more):
-    return [sys.executable, "-m", "vqcodec", "train", str(recipe), "--run", str(run), *more]
+TRAIN = "import os, vqcodec.cli; print(os.getpid(), flush=True); vqcodec.cli.main()"
+"""First prints which process is to be killed: what `python` names may be another, which waits for it."""
+
+
+def train_command(python, recipe, run, *more):
+    return [str(python), "-c", TRAIN, "train", str(recipe), "--run", str(run), *more]
 
 
 def wait_for_step(run, step, process):
@@ -214,6 +217,7 @@ def wait_for_step(run, step, process):
         ):
             return
         time.sleep(0.01)
+    raise AssertionError(f"the run ended before step {step}")
 
 
 def _whole_lines(path):
@@ -221,20 +225,20 @@ def _whole_lines(path):
 
 
 @pytest.mark.slow
-def test_kill_9_at_three_moments_then_resume_is_the_uninterrupted_run(tmp_path, toy_run):
+def test_kill_9_at_three_moments_then_resume_is_the_uninterrupted_run(tmp_path, toy_run, python):
     config = toy_run(steps=80, validate_every=40, checkpoint_every=7)
     recipe = write_recipe(tmp_path / "toy.yaml", config)
     Trainer(config, tmp_path / "whole").fit()
     resume = []
     for step in np.sort(np.random.default_rng().integers(8, 75, 3)):
-        process = subprocess.Popen(
-            train_command(recipe, tmp_path / "killed", *resume), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for_step(tmp_path / "killed", step, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        command = train_command(python, recipe, tmp_path / "killed", *resume)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            pid = int(process.stdout.readline())
+            wait_for_step(tmp_path / "killed", step, process)
+            os.kill(pid, signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
         resume = ["--resume"]
-    subprocess.run(train_command(recipe, tmp_path / "killed", "--resume"), check=True, capture_output=True)
+    subprocess.run(train_command(python, recipe, tmp_path / "killed", "--resume"), check=True, capture_output=True)
     for kind in ("train", "validation"):
         whole, killed = records(tmp_path / "whole", kind), records(tmp_path / "killed", kind)
         assert [line["step"] for line in whole] == [line["step"] for line in killed]
@@ -243,9 +247,9 @@ def test_kill_9_at_three_moments_then_resume_is_the_uninterrupted_run(tmp_path, 
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_exits_cleanly(tmp_path, toy_run):
+def test_ctrl_c_saves_and_exits_cleanly(tmp_path, toy_run, python):
     recipe = write_recipe(tmp_path / "toy.yaml", toy_run(steps=100_000, validate_every=100_000))
-    with subprocess.Popen(train_command(recipe, tmp_path / "run"), stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(train_command(python, recipe, tmp_path / "run"), stderr=subprocess.PIPE) as process:
         wait_for_step(tmp_path / "run", 5, process)
         process.send_signal(signal.SIGINT)
         error = process.stderr.read().decode()
@@ -253,16 +257,16 @@ def test_ctrl_c_saves_and_exits_cleanly(tmp_path, toy_run):
     assert "--resume goes on" in error
     assert "Traceback" not in error
     assert load_weights(tmp_path / "run" / "model.safetensors").config.name == "toy"
-    again = subprocess.run(train_command(recipe, tmp_path / "run"), capture_output=True, check=False)
+    again = subprocess.run(train_command(python, recipe, tmp_path / "run"), capture_output=True, check=False)
     assert again.returncode == 1
     assert b"give --resume" in again.stderr
 
 
 @pytest.mark.slow
-def test_two_processes_train_together(tmp_path, toy_run):
+def test_two_processes_train_together(tmp_path, toy_run, python):
     """Through torchrun on the CPU, with codebooks that rest until they start; see test_processes.py for all kinds."""
     recipe = write_recipe(tmp_path / "toy.yaml", toy_run(devices=2, model={"codebook_kind": "gradient"}))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "vqcodec"]
+    command = [python, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "vqcodec"]
     command += ["train", str(recipe), "--run-dir", str(tmp_path / "run")]
     result = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr.decode()

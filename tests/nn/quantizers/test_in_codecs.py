@@ -32,11 +32,10 @@ MODELS = {
 }
 
 
-# Kinds that look codes up in different ways, and every arrangement, in three: an export takes 15 s.
+# Kinds that look codes up in different ways, and every arrangement, in two: an export takes 15 s.
 EXPORTED = {
-    "gumbel": MODELS["gumbel"],
     "grouped-fsq-attention": MODELS["grouped-fsq"] | MODELS["attention"],
-    "multi-scale-simvq": MODELS["multi-scale"] | MODELS["simvq"],
+    "multi-scale-gumbel": MODELS["multi-scale"] | MODELS["gumbel"],
 }
 
 
@@ -121,14 +120,14 @@ def test_onnx_graphs_code_alike(weights, model, noise, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - {"single", "grouped-fsq"}))  # which add nothing to train
-def test_150_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech, speech_path, tmp_path):
+def test_120_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech, speech_path, tmp_path):
     soundfile.write(tmp_path / "valid.wav", speech[:16000], 16000)
     model = asdict(replace(toy_config, name=name, latent_dim=16, stft_channels=16, channels=32, **MODELS[name]))
     config = validate(
         RunConfig,
         {
             "model": model,
-            "quantizer": {"start_step": 25, "kmeans_batches": 16},
+            "quantizer": {"start_step": 20, "kmeans_batches": 16},
             "data": {
                 "train": [str(speech_path.parent)],
                 "valid": [str(tmp_path / "valid.wav")],
@@ -137,10 +136,10 @@ def test_150_steps_on_speech_keep_every_codebook_in_use(name, toy_config, speech
                 "valid_clips": 1,
             },
             "loss": {"entropy": 0.1 if name == "lookup_free" else 0.0},
-            "optimizer": {"warmup_steps": 20, "learning_rate": 2e-3, "ema_decay": 0.9},
-            "steps": 150,
+            "optimizer": {"warmup_steps": 15, "learning_rate": 3e-3, "ema_decay": 0.9},
+            "steps": 120,
             "log_every": 5,
-            "validate_every": 150,
+            "validate_every": 120,
             "validate_codebooks": [1],
             "accelerator": "cpu",
         },
