@@ -294,6 +294,8 @@ def test_the_python_of_its_page_runs(speech, tmp_path, monkeypatch):
     assert (len(names["packets"]), {len(packet) for packet in names["packets"][2:]}) == (48, {21})
     receiver = names["receiver"]
     assert (receiver.recovered_frames, receiver.lost_frames, receiver.damaged_packets) == (2, 0, 0)
+    assert {len(packet) for packet in names["sums"][1:]} == {18}
+    assert [item.shape[1] for item in names["solved"][19:24]] == [6, 2, 2, 2, 6]
     assert len({len(packet) for packet in names["program"]}) > 3
     assert (names["radio"].recovered_frames, names["radio"].lost_frames) == (1, 0)
     assert sum(part.shape[1] for part in names["played"]) == 32000 - names["codec"].delay_samples

@@ -66,6 +66,9 @@ def test_commands_take_the_engine_that_is_there(without_torch, tmp_path):
         ["fit-entropy", "a.flac", "--out", "out.safetensors"],
         ["evaluate", "a.flac", "--out", "out"],
         ["compare", "a.flac"],
+        ["prior", "train", "tokens", "--out", "out"],
+        ["generate", "out.wav", "--prior", "prior"],
+        ["tokens", "judge", "a.flac"],
     ],
     ids=lambda arguments: arguments[0],
 )

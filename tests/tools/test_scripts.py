@@ -127,7 +127,7 @@ def test_bench_measures_every_part():
     assert [float(row[3]) > 0 for row in tables["streams"]] == [True] * 8
     (whole, *_), *rows = tables["loss"][0][3:], *tables["loss"][1:]
     scores = {(row[0], row[1]): [float(cell) for cell in row[3:]] for row in rows}
-    assert len(scores) == 2 * (1 + 9 + 1)
+    assert len(scores) == 2 * (1 + 9 + 9 + 1)
     for kind in ("at random", "in bursts"):
         repeated, concealed, zeros = (scores[kind, name] for name in ("3 x 3", "none", "zeros, not concealed"))
         assert float(whole) >= max(repeated)

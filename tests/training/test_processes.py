@@ -41,7 +41,7 @@ def configs(toy_run, toy_config, tmp_path_factory):
             quantizer={"start_step": 2, "kmeans_batches": 2, "decay": 0.5, "revive_below": 0.8},
             discriminator=STAGE | {"start_step": 3, "warmup_steps": 1},
             optimizer={"kind": ("adamw", "muon")[number % 2]},
-            loss={"entropy": 0.1},
+            loss={"entropy": 0.1, "idempotence": 0.1},
             steps=6,
             devices=2,
         )

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from vqcodec.errors import OutputError, TrainingError
 from vqcodec.models.codec import Codec
 from vqcodec.models.weights import load_weights
+from vqcodec.training.config import LOSS_WEIGHTS
 from vqcodec.training.data.segments import Batch
 from vqcodec.training.trainer import Trainer
 
@@ -126,6 +127,25 @@ def test_frozen_parts_stay_and_a_new_source_learns(tmp_path, toy_run, toy_weight
     assert changed
     assert {name.split(".")[0] for name in changed} == {"decoder"}
     assert weights.keys() - former.keys() == {f"decoder.head.to_controls.{name}" for name in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_decoded_sound_is_found_again(tmp_path, toy_run, toy_weights, part):
+    """Each of both learns it, also where the other stays as it is."""
+    config = toy_run(
+        init=str(toy_weights),
+        loss=dict.fromkeys(LOSS_WEIGHTS, 0.0) | {"idempotence": 1.0},
+        quantizer={"decay": 0.9999, "revive_below": 0.0},
+        data={"gain_db": [0.0, 0.0]},
+        optimizer={"weight_decay": 0.0, "warmup_steps": 1, "learning_rate": 2e-3},
+        steps=40,
+        validate_every=99,
+    )
+    trainer = Trainer(config, tmp_path)
+    trainer.codec.get_submodule(part).requires_grad_(False)
+    trainer.fit()
+    losses = [line["idempotence"] for line in records(tmp_path)]
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
 
 
 def test_freezing_what_was_never_trained_is_refused(tmp_path, toy_run):

@@ -47,7 +47,8 @@ def resealed(packets, random):
     for packet in packets:
         body = bytearray(packet[:-2])
         body[random.integers(0, min(len(body), 12))] = random.choice([0, 1, 2, 3, 6, 16, 255])
-        yield bytes(body) + crc16(bytes([10, *body])).to_bytes(2, "little")
+        bits = 10 if crc16(bytes([10]) + packet[:-2]) == int.from_bytes(packet[-2:], "little") else 10 + 128
+        yield bytes(body) + crc16(bytes([bits, *body])).to_bytes(2, "little")
 
 
 def with_depths(codes, random):
@@ -71,15 +72,17 @@ def with_pauses(codes, random):
 def test_packets_in_javascript_are_those_of_the_package(tmp_path, node, depths):
     random = np.random.default_rng(0)
     cases = {"sent": [], "received": []}
-    for channels, frames_per_packet, redundancy, layers in ((1, 1, 0, 1), (1, 1, 2, 2), (2, 1, 3, 12), (1, 4, 5, 1)):
+    ways = ((1, 1, 0, 1, ()), (1, 1, 2, 2, ()), (2, 1, 3, 12, ()), (1, 4, 5, 1, ()))
+    ways += ((1, 1, 0, 2, (1, 3)), (2, 1, 0, 3, (1, 2, 4)), (1, 3, 0, 1, (1, 2)))
+    for channels, frames_per_packet, redundancy, layers, parity in ways:
         codes = random.integers(0, 1024, (channels, 6, 400))
         if depths:
             codes = depths(codes, random)
         dtx = depths == with_pauses
-        options = {"redundancy": redundancy, "layers": layers, "first_frame": 65500, "dtx": dtx}
+        options = {"redundancy": redundancy, "layers": layers, "parity": parity, "first_frame": 65500, "dtx": dtx}
         packets = vqcodec.Packetizer(frames_per_packet=frames_per_packet, **options).push(codes)
         if frames_per_packet == 1:
-            about = {"redundancy": redundancy, "layers": layers, "firstFrame": 65500, "dtx": dtx}
+            about = {name: its for name, its in options.items() if name != "first_frame"} | {"firstFrame": 65500}
             sent = {"options": about, "codes": codes.tolist(), "packets": [packet.hex() for packet in packets]}
             cases["sent"].append(sent)
         far = packets[:50] + packets[340:] + packets[60:80]  # a jump of 290 frames ahead, and back

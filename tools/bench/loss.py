@@ -1,8 +1,9 @@
-"""What packets that repeat their forerunners are worth where packets of 20 ms are lost, against concealment alone."""
+"""What packets that repeat others or carry their parity are worth where some of 20 ms are lost, beside concealment."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,8 +18,17 @@ _LEAST_SECONDS = 1.0
 """What ESTOI needs, with something to lose."""
 _KBPS = 3
 _SHARES = (0.05, 0.1, 0.2, 0.3)
-_SCHEMES = ((0, 1), *((frames, layers) for layers in (1, 2, 3) for frames in (1, 2, 3)))
-"""Frames and layers that packets repeat."""
+_REPEATED = [(frames, layers) for layers in (1, 2, 3) for frames in (1, 2, 3)]
+_PARITY = [(distances, layers) for layers in (1, 2, 3) for distances in ((1, 3), (1, 3, 4, 5), (1, 2, 6, 8))]
+_SCHEMES: dict[str, dict[str, Any]] = {
+    "none": {},
+    **{f"{frames} x {layers}": {"redundancy": frames, "layers": layers} for frames, layers in _REPEATED},
+    **{
+        f"parity {' '.join(map(str, distances))}, {layers}": {"parity": distances, "layers": layers}
+        for distances, layers in _PARITY
+    },
+}
+"""What packets carry of others, by its name in the table."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +57,14 @@ def loss(draws: int, seconds: float) -> str:
     for kind, burst_packets in (("at random", None), ("in bursts", BURST_PACKETS)):
         lost = [_lost(share, draws, burst_packets) for share in _SHARES]
         repeated = np.mean([_of_schemes(codec, clip, lost) for clip in clips], axis=0)
-        for (redundancy, layers), scores in zip(_SCHEMES, repeated, strict=True):
-            kbps = np.mean([_packet_kbps(codec, clip, redundancy, layers) for clip in clips])
-            scheme = f"{redundancy} x {layers}" if redundancy else "none"
+        for (scheme, options), scores in zip(_SCHEMES.items(), repeated, strict=True):
+            kbps = np.mean([_packet_kbps(codec, clip, options) for clip in clips])
             rows.append([kind, scheme, f"{kbps:.1f}", *(f"{score:.3f}" for score in scores)])
         zeros = np.mean([[_zeroed(codec, clip, gone) for gone in lost] for clip in clips], axis=0)
         rows.append([kind, "zeros, not concealed", "", *(f"{score:.3f}" for score in zeros)])
-    return table(["lost", "frames x codebooks repeated", "kbps", *(f"{share:.0%}" for share in _SHARES)], rows)
+    return table(
+        ["lost", "frames x codebooks repeated, or parity", "kbps", *(f"{share:.0%}" for share in _SHARES)], rows
+    )
 
 
 def _lost(share: float, draws: int, burst_packets: float | None) -> list[np.ndarray]:
@@ -64,17 +75,20 @@ def _lost(share: float, draws: int, burst_packets: float | None) -> list[np.ndar
 def _of_schemes(codec: Engine, clip: _Clip, lost: list[list[np.ndarray]]) -> np.ndarray:
     """ESTOI [schemes, shares], means over draws."""
     receivers = []
-    for redundancy, layers in _SCHEMES:
-        packets = vqcodec.packetize(clip.codes, redundancy=redundancy, layers=layers)
-        receivers += [_heard(packets, pattern[: len(packets)]) for patterns in lost for pattern in patterns]
+    for options in _SCHEMES.values():
+        packets = vqcodec.packetize(clip.codes, **options)
+        reorder_packets = max(options.get("parity", (3,))) - 1
+        receivers += [
+            _heard(packets, pattern[: len(packets)], reorder_packets) for patterns in lost for pattern in patterns
+        ]
     scores = np.array(_scores(codec, clip, receivers))
     return np.asarray(scores.reshape(len(_SCHEMES), len(lost), -1).mean(axis=2))
 
 
-def _heard(packets: list[bytes], lost: np.ndarray) -> list[np.ndarray | None]:
+def _heard(packets: list[bytes], lost: np.ndarray, reorder_packets: int) -> list[np.ndarray | None]:
     """What a receiver plays, frame by frame."""
     came = [packet for packet, gone in zip(packets, lost, strict=True) if not gone]
-    items = list(vqcodec.depacketize(came, vqcodec.Depacketizer(first_frame=0)))
+    items = list(vqcodec.depacketize(came, vqcodec.Depacketizer(first_frame=0, reorder_packets=reorder_packets)))
     return items + [None] * (len(packets) - len(items))
 
 
@@ -102,6 +116,6 @@ def _zeroed(codec: Engine, clip: _Clip, lost: list[np.ndarray]) -> float:
     return float(np.mean(scores))
 
 
-def _packet_kbps(codec: Engine, clip: _Clip, redundancy: int, layers: int) -> float:
-    sizes = [len(packet) for packet in vqcodec.packetize(clip.codes, redundancy=redundancy, layers=layers)]
+def _packet_kbps(codec: Engine, clip: _Clip, options: dict[str, Any]) -> float:
+    sizes = [len(packet) for packet in vqcodec.packetize(clip.codes, **options)]
     return 8 * sum(sizes) / len(sizes) * codec.frame_rate / 1000

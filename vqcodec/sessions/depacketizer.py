@@ -13,6 +13,7 @@ from vqcodec.bitstream.spec import COMFORT_FRAMES
 from vqcodec.errors import BitstreamError
 from vqcodec.frames import whole_number
 from vqcodec.sessions.packets import MAX_CODEBOOKS, NUMBERS, Packet, bits_of, depths_of, from_bytes
+from vqcodec.sessions.parity import ParityReceiver
 
 MAX_GAP_FRAMES = 250
 """Frames that one packet may lie ahead of the stream (5 s at 50 frames/s), or behind it, and still belong to it."""
@@ -27,16 +28,18 @@ class Depacketizer:
     Frames of pauses, which are not sent, come with codes that sound like the last 4 that were.
 
     A lost packet is waited for until more than `reorder_packets` behind it have come: nothing waits without a loss.
-    Then what these repeat of its frames is given in their place, with fewer codebooks, and None where they do not.
+    Then what these repeat of its frames, or parity says of them, is given in their place, with fewer codebooks, and
+    None where there is neither. Parity of distance d is waited for where `reorder_packets` is d - 1 or more.
     Repeated and late packets are passed over. One push gives at most 250 lost frames.
     Packets more than 250 frames away are passed over until two follow each other: then the sender has started anew,
-    or the network was away for longer, and the stream goes on there. Memory: at most `reorder_packets` packets.
+    or the network was away for longer, and the stream goes on there. Memory: at most `reorder_packets` packets,
+    and 16 codebooks of 12 more, of 48 where there is parity.
 
     The first packet that comes begins the stream, or `first_frame` does where it is known. Packets that are damaged,
     of another number of `channels` or of more than `total_codebooks` codebooks count as lost, and raise BitstreamError
     unless `on_damage` takes it; either way the next push goes on.
 
-    `damaged_packets`, `recovered_frames` (with fewer codebooks, from later packets) and `lost_frames` are counted.
+    `damaged_packets`, `recovered_frames` (with fewer codebooks, from other packets) and `lost_frames` are counted.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Depacketizer:
             return self._stray(arrived)
         self._restart = None
         self._waiting[self._next + ahead] = arrived
+        self._parity.add(self._next + ahead, arrived)
         return self._ready(self.reorder_packets)
 
     def skip(self) -> list[StoredCodes | None]:
@@ -102,7 +106,8 @@ class Depacketizer:
         return rest
 
     def _begin(self) -> None:
-        """Forget what pauses sound like, and whether there is one."""
+        """Forget what pauses sound like, whether there is one, and what came."""
+        self._parity = ParityReceiver(self.codebook_size)
         self._comfort = Comfort(0)
         self._is_pause = False
         self._newest: int | None = None
@@ -129,6 +134,7 @@ class Depacketizer:
             return []
         rest = self.flush()
         self._next = packet.number
+        self._parity.add(packet.number, packet)
         return [*rest, *self._played(packet, packet.number)]
 
     def _ready(self, reorder_packets: int) -> list[StoredCodes | None]:
@@ -157,15 +163,17 @@ class Depacketizer:
         return [*_runs(packet.codes[:, :, first - start :])]
 
     def _missing(self, frame: int) -> StoredCodes | None:
-        """What the packets that wait repeat of a frame whose own has not come, with most codebooks; else None.
+        """What packets repeat of a frame whose own has not come, or parity says, with most codebooks; else None.
 
-        In a pause what sounds like it, unless they repeat it: then it was none any more.
+        In a pause what sounds like it, unless there is any of that: then it was none any more.
         """
         copies = []
         for start, packet in self._waiting.items():
             index = frame - start + packet.before.shape[2]
             if 0 <= index < packet.before.shape[2]:
                 copies += _runs(packet.before[:, :, index : index + 1])
+        if (codes := self._parity.codes_of(frame)) is not None:
+            copies += _runs(codes)
         if not copies and self._is_pause and (comfort := self._comfort.draw()) is not None:
             return comfort
         self._is_pause = self._is_pause and not copies

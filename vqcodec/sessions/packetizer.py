@@ -1,5 +1,6 @@
 """Packetizer: codes into packets as they are encoded, with redundancy where asked for; `packets` has the bytes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from vqcodec.frames import whole_number
 from vqcodec.sessions.packets import (
     MAX_CHANNELS,
     MAX_CODEBOOKS,
+    MAX_DISTANCE,
     MAX_FRAMES_PER_PACKET,
     MAX_REDUNDANCY,
     Packet,
@@ -17,6 +19,7 @@ from vqcodec.sessions.packets import (
     depths_of,
     to_bytes,
 )
+from vqcodec.sessions.parity import ParitySender
 
 
 def packetize(
@@ -27,6 +30,7 @@ def packetize(
     codebook_size: int = 1024,
     redundancy: int = 0,
     layers: int = 1,
+    parity: Sequence[int] = (),
     dtx: bool = False,
 ) -> list[bytes]:
     """Make the packets of codes [C, K, n] of one stream: integers below `codebook_size`, 1 to 16 channels, any n.
@@ -34,7 +38,8 @@ def packetize(
     Frames may have fewer codes, 1 or more: -1 from a codebook on, as encoders of varied depth give them. With `dtx`
     they may have none, as a `PausingEncoder` has them in pauses; how long a pause at the end is, no packet says.
     The last packet has the frames that are left. `first_frame` is the number of the first of them in the stream; a
-    caller who pushes and sends takes a `Packetizer`, which counts, and says what `redundancy` and `layers` are.
+    caller who pushes and sends takes a `Packetizer`, which counts, and says what `redundancy`, `layers` and
+    `parity` are.
     Raises ValueError for other shapes and codes, and for values out of range.
     """
     packetizer = Packetizer(
@@ -43,6 +48,7 @@ def packetize(
         codebook_size=codebook_size,
         redundancy=redundancy,
         layers=layers,
+        parity=parity,
         dtx=dtx,
     )
     return [*packetizer.push(codes), *packetizer.flush()]
@@ -55,7 +61,12 @@ class Packetizer:
     channels of a packet have different depths. Each packet repeats the lowest `layers` codebooks, 1 to 16 (all where a
     frame has no more), of the `redundancy` frames before it, 0 to 16: at least `frames_per_packet` of them bring back a
     lost packet, and twice as many two in a row. With `dtx` frames without codes are pauses, of which a packet says that
-    they begin. See `vqcodec.sessions.packets` for the bytes.
+    they begin.
+
+    `parity` names packets before each, by distances of 1 to 12, instead of `redundancy`: it carries the sum of the
+    lowest `layers` codebooks of them, in the bytes of those of one, and a lost one comes back where the others of a sum
+    have come or follow from further sums. A packet whose frames or channels differ in depth carries none, and frames
+    with fewer than `layers` codebooks are in none. See `vqcodec.sessions.packets` for the bytes.
     Raises ValueError for values out of range.
     """
 
@@ -67,6 +78,7 @@ class Packetizer:
         codebook_size: int = 1024,
         redundancy: int = 0,
         layers: int = 1,
+        parity: Sequence[int] = (),
         dtx: bool = False,
     ) -> None:
         self._bits = bits_of(codebook_size)
@@ -74,6 +86,10 @@ class Packetizer:
         self.codebook_size = codebook_size
         self.redundancy = _in_range("redundancy", redundancy, 0, MAX_REDUNDANCY)
         self.layers = _in_range("layers", layers, 1, MAX_REDUNDANCY)
+        self.parity = tuple(sorted({_in_range("parity", each, 1, MAX_DISTANCE) for each in parity}))
+        if self.parity and self.redundancy:
+            raise ValueError(f"redundancy {redundancy} and parity {self.parity} exclude each other")
+        self._sent = ParitySender(self.layers, self.parity)
         self.dtx = dtx
         self._number = whole_number(first_frame, "first_frame")
         self._is_pause = False
@@ -151,7 +167,7 @@ class Packetizer:
         if its.size:
             # Where the frames have one depth, it costs more to say how much of each is repeated than to repeat less.
             before = before[:, : its.max() if codes.min() < 0 else its.min()]
-        data = to_bytes(Packet(self._number, codes, before), self._bits)
+        data = to_bytes(Packet(self._number, codes, before, *self._sent.next(self._number, codes)), self._bits)
         lowest = np.full((len(codes), self.layers, codes.shape[2]), NO_CODE, np.int32)
         lowest[:, : codes.shape[1]] = codes[:, : self.layers]
         joined = np.concatenate((self._before, lowest), axis=2)

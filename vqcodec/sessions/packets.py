@@ -35,6 +35,17 @@ that know nothing of it take such packets for damaged.
     ..      ..     the codes as above, first of the n frames and then of the r, each in its lowest codebooks only; then
                    zero bits up to a whole byte
 
+With parity (as RFC 8627 has it for RTP) a packet carries, of each of its lowest L codebooks, channels and frames, the
+bitwise exclusive or of the codes in this place in some of the packets before that hold as many frames: those that begin
+n * d frames before it, for up to 12 distances d of 1 to 12. Where all of them but one are known, that one is. It has 2
+bytes and L * C * n codes more, as one with L codebooks of r = n frames. A packet without parity is as above. For its
+checksum 128 is added to `bits`, so that receivers that know nothing of it take such packets for damaged.
+
+    2       1      num_codebooks K, 1 to 255
+    4       2      high four bits: L - 1, less than K; bit d - 1: whether distance d is among them, one or more
+    6       ..     the codes as above, then without a gap for codebook 0 .. L - 1, channel 0 .. C - 1, frame 0 .. n - 1
+                   the parity; then zero bits up to a whole byte: ceil((K + L) * C * n * bits / 8)
+
 In a pause few frames are sent at all (discontinuous transmission). A packet of 8 bytes says that its frame has no
 codes, nor any behind it up to that of the next packet. Until then a receiver plays the last 4 frames that had some, as
 `vqcodec.bitstream.spec` has it under "Pauses". Receivers that know nothing of it take such packets for damaged.
@@ -51,7 +62,7 @@ Inside RTP a packet is the payload and the RTP timestamp is frame * hop_length; 
 sequence number counts packets, not the frames that are lost with one. The checksum finds damage; forgery takes SRTP.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -72,9 +83,13 @@ MAX_REDUNDANCY = 16
 NUMBERS = 1 << 16
 """Numbers of frames; then they begin again."""
 _HEAD_BYTES = 4
+MAX_DISTANCE = 12
+"""Packets between one and those whose parity it carries."""
 _REDUNDANT_HEAD_BYTES = 6
 _VARIED_HEAD_BYTES = 7
 _CRC_BYTES = 2
+_PARITY = 0x80
+"""Added to the bits of a code in the checksum of a packet with parity."""
 OVERHEAD_BYTES = _HEAD_BYTES + _CRC_BYTES
 """Bytes beside its codes, of a packet that repeats nothing."""
 
@@ -85,11 +100,14 @@ class Packet:
 
     -1 from the depth of a frame on, which is 1 or more; K and L are the most of the depths. K is 0 where a pause begins
     with the frame, n being 1 and r 0.
+    Where there are `distances`, r is 0, no code is -1, and `parity` [C, L, n] is of the packets so far before it.
     """
 
     number: int
     codes: NDArray[Any]
     before: NDArray[Any]
+    parity: NDArray[Any] = field(default_factory=lambda: np.zeros((1, 1, 0), np.int32))
+    distances: tuple[int, ...] = ()
 
 
 def bits_of(codebook_size: int) -> int:
@@ -114,6 +132,13 @@ def to_bytes(packet: Packet, bits: int) -> bytes:
     if num_codebooks == 0:
         body = frame_number + bytes([0, shape, 0, 0])
         return body + _checksum(body, bits)
+    if packet.distances:
+        mask = sum(1 << (distance - 1) for distance in packet.distances)
+        about = (packet.parity.shape[1] - 1) << MAX_DISTANCE | mask
+        head = frame_number + bytes([num_codebooks, shape]) + uint_to_bytes(about, 2)
+        codes = np.concatenate((packet.codes, packet.parity), axis=1).transpose(1, 0, 2)
+        body = head + _packed(codes, bits)
+        return body + _checksum(body, bits | _PARITY)
     # By codebook, channel, frame.
     codes = np.concatenate([part.transpose(1, 0, 2).ravel() for part in (packet.codes, packet.before)])
     if codes.min() < 0:
@@ -134,6 +159,8 @@ def from_bytes(data: bytes, bits: int) -> Packet:
     if len(data) < _HEAD_BYTES + _CRC_BYTES:
         raise TruncatedError(f"a packet has {len(data)} bytes, fewer than its head and checksum")
     body, crc = data[:-_CRC_BYTES], data[-_CRC_BYTES:]
+    if crc == _checksum(body, bits | _PARITY):
+        return _parity_from_bytes(body, bits)
     if crc != _checksum(body, bits):
         raise DamagedError("the checksum of a packet does not match: it is damaged or of another kind")
     num_codebooks, channels, frames = body[2], (body[3] >> 4) + 1, (body[3] & 0xF) + 1
@@ -154,6 +181,22 @@ def from_bytes(data: bytes, bits: int) -> Packet:
         codes[:primary].reshape(num_codebooks, channels, frames).transpose(1, 0, 2),
         codes[primary:].reshape(layers, channels, repeated).transpose(1, 0, 2),
     )
+
+
+def _parity_from_bytes(body: bytes, bits: int) -> Packet:
+    """Read a packet with parity, without its checksum."""
+    num_codebooks, channels, frames = body[2], (body[3] >> 4) + 1, (body[3] & 0xF) + 1
+    about = bytes_to_uint(body[_HEAD_BYTES:_REDUNDANT_HEAD_BYTES])
+    layers = (about >> MAX_DISTANCE) + 1
+    distances = tuple(d for d in range(1, MAX_DISTANCE + 1) if about >> (d - 1) & 1)
+    count = (num_codebooks + layers) * channels * frames
+    is_whole = len(body) == _REDUNDANT_HEAD_BYTES + layer_bytes(count, bits)
+    if not distances or layers > num_codebooks or not is_whole:
+        raise BitstreamError(f"a packet of {len(body) + _CRC_BYTES} bytes cannot hold {count} codes and parity of them")
+    codes = unpack_codes([body[_REDUNDANT_HEAD_BYTES:]], bits, channels=1, frames=count)
+    codes = codes.reshape(num_codebooks + layers, channels, frames).transpose(1, 0, 2)
+    nothing = np.zeros((channels, 1, 0), int)
+    return Packet(bytes_to_uint(body[:2]), codes[:, :num_codebooks], nothing, codes[:, num_codebooks:], distances)
 
 
 def _varied_from_bytes(body: bytes, bits: int, channels: int, frames: int) -> Packet:

@@ -153,6 +153,9 @@ class LossConfig(Section):
         0.0, ge=0, description="entropy of each assignment minus that of their mean: sparse, all used"
     )
     sparsity: float = Field(0.0, ge=0, description="L1 of the latent")
+    idempotence: float = Field(
+        0.0, ge=0, description="of decoded sound that is coded again: distance from the latent that it was decoded of"
+    )
     clean_latent: float = Field(
         3.0, ge=0, description="of an enhancer: squared distance from the latent of the clean sound, over its variance"
     )

@@ -21,7 +21,7 @@ from vqcodec.models import zoo
 from vqcodec.models.codec import Codec, Reconstruction
 from vqcodec.models.weights import save_weights
 from vqcodec.nn.quantizers.codebook import Learning
-from vqcodec.nn.quantizers.quantizer import Draw
+from vqcodec.nn.quantizers.quantizer import Draw, Quantized
 from vqcodec.output import check_length
 from vqcodec.training.checkpoint import (
     begin_run,
@@ -278,6 +278,8 @@ class Trainer:
             if weights.entropy > 0:
                 difference = output.quantized.assignment_entropy - output.quantized.usage_entropy
                 losses["entropy"] = weights.entropy * difference
+            if weights.idempotence > 0:
+                losses["idempotence"] = weights.idempotence * self._idempotence(output, output.quantized)
         if weights.sparsity > 0:
             losses["sparsity"] = weights.sparsity * output.latent.float().abs().mean()
         if self.enhancement is not None:
@@ -285,6 +287,18 @@ class Trainer:
         if self.adversary is not None:
             losses |= self.adversary.losses(wave, wave_hat, self.step)
         return losses
+
+    def _idempotence(self, output: Reconstruction, quantized: Quantized) -> Tensor:
+        """Compare the latent of the decoded sound with what that was decoded of: squared error over its variance.
+
+        The encoder learns by it to find again what is there, the decoder to make it plain (O'Reilly et al. 2024, Code
+        Drift).
+        """
+        again, _ = self.codec.encoder(self.codec.padded(output.wave_hat.squeeze(1)))
+        target = quantized.latent.detach()
+        variance = target.float().var((0, 1), correction=0).sum() + 1.0
+        error: Tensor = (again - target).float().square().sum(-1).mean() / variance
+        return error
 
     def _check(self, loss: float, batch: Batch) -> None:
         """Stop a run whose loss is NaN, infinite or exploding. Raises TrainingError."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from vqcodec.training.config import LOSS_WEIGHTS
 
-_LATENT = ("latent", "commitment", "codebook", "entropy", "sparsity", "clean_latent")
+_LATENT = ("latent", "commitment", "codebook", "entropy", "sparsity", "idempotence", "clean_latent")
 _HALVES = {
     "reconstruction": tuple(name for name in LOSS_WEIGHTS if name not in _LATENT),
     "latent": _LATENT,

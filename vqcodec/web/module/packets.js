@@ -3,10 +3,12 @@
 import { crc16, fromLittleEndian, littleEndian } from "./checksums.js";
 import { VqcError } from "./errors.js";
 import { COMFORT_FRAMES, Comfort, unpackFixed } from "./payload.js";
+import { MAX_DISTANCE, ParityReceiver, ParitySender } from "./parity.js";
 import { packFixed } from "./writer.js";
 
 /** @typedef {import("./codec.js").Block} Block Of one frame here; without layers where it is lost. */
-/** @typedef {{number: number, frames: Block[], before: Block[]}} Packet `before`: the lowest codes of earlier frames. */
+/** @typedef {{number: number, frames: Block[], before: Block[], parity?: Parity}} Packet `before`: the lowest codes of earlier frames. */
+/** @typedef {import("./parity.js").Parity} Parity */
 // Where a pause begins with its one frame, that has no layers.
 // A frame has as many layers as the deepest of its channels; codes are -1 above the depth of another.
 
@@ -17,26 +19,30 @@ const REDUNDANT_HEAD_BYTES = 6;
 const VARIED_HEAD_BYTES = 7;
 const MAX_REDUNDANCY = 16;
 const CRC_BYTES = 2;
+const PARITY = 0x80; // added to the bits of a code in the checksum of a packet with parity
 /** @type {Block} */
 const LOST = { codes: new Int32Array(), layers: 0, frames: 1 };
 
 /**
  * Codes in, -1 above the depth of a frame, a packet a frame out, which repeats the lowest `layers` codebooks of the
- * `redundancy` frames before, 0 to 16. With `dtx` frames may have no codes, of which a packet says that they begin.
+ * `redundancy` frames before, 0 to 16, or carries the parity of them in the frames at distances `parity` before, 1 to 12. With `dtx` frames may have no codes, of which a packet says that they begin.
  */
 export class Packetizer {
-  /** @param {{channels?: number, codebookSize?: number, redundancy?: number, layers?: number, firstFrame?: number, dtx?: boolean}} [options] */
-  constructor({ channels = 1, codebookSize = 1024, redundancy = 0, layers = 1, firstFrame = 0, dtx = false } = {}) {
+  /** @param {{channels?: number, codebookSize?: number, redundancy?: number, layers?: number, parity?: number[], firstFrame?: number, dtx?: boolean}} [options] */
+  constructor({ channels = 1, codebookSize = 1024, redundancy = 0, layers = 1, parity = [], firstFrame = 0, dtx = false } = {}) {
+    if (parity.length && redundancy) throw new RangeError("redundancy and parity exclude each other");
     this.channels = channels;
     this.redundancy = redundancy;
     this.layers = layers;
     this.dtx = dtx;
     this.#bits = Math.ceil(Math.log2(codebookSize));
     this.#number = firstFrame;
+    this.#parity = new ParitySender(parity, layers, channels);
   }
 
   #bits;
   #number;
+  #parity;
   #isPause = false;
   /** @type {Block[]} */
   #before = [];
@@ -72,26 +78,31 @@ export class Packetizer {
     const before = isVaried ? this.#before : this.#before.flatMap((each) => framesOf(each, channels, least));
     const shape = (channels - 1) << 4;
     const head = [...littleEndian(this.#number % NUMBERS, 2)];
-    if (isVaried) {
+    const parity = this.#parity.next(this.#number, frame);
+    if (parity) {
+      const mask = parity.distances.reduce((sum, distance) => sum + (1 << (distance - 1)), 0);
+      head.push(frame.layers, shape, ...littleEndian(((parity.layers - 1) << MAX_DISTANCE) | mask, 2));
+    } else if (isVaried) {
       const depths = [...own, ...byChannel(before.map((each) => depthsOf(each, channels)), channels)];
       const most = Math.max(...depths);
       head.push(0, shape, 0, most, before.length, ...packFixed([Int32Array.from(depths)], bitLength(most)));
     } else if (before.length) head.push(0, shape, frame.layers, ((least - 1) << 4) | (before.length - 1));
     else head.push(frame.layers, shape);
-    const codes = [...byCodebook([frame], channels), ...byCodebook(before, channels)];
+    const others = parity ? parity.sums.map((codes) => ({ codes, layers: parity.layers, frames: 1 })) : before;
+    const codes = [...byCodebook([frame], channels), ...byCodebook(others, channels)];
     const body = Uint8Array.from([...head, ...packFixed([Int32Array.from(codes)], this.#bits)]);
     const all = [...this.#before, ...framesOf(frame, channels, this.layers)];
     this.#before = all.slice(Math.max(0, all.length - this.redundancy));
     this.#number++;
     this.#isPause = false;
-    return Uint8Array.from([...body, ...checksum(body, this.#bits)]);
+    return Uint8Array.from([...body, ...checksum(body, parity ? this.#bits | PARITY : this.#bits)]);
   }
 }
 
 /**
  * Packets as they come in, what `Decoder.push` takes out, in order, frame by frame. Frames of pauses, which are not sent,
  * come with codes that sound like the last 4 that were. A lost packet is waited for until more
- * than `reorderPackets` behind it have come; then what these repeat stands in, or a block without layers. Far from the
+ * than `reorderPackets` behind it have come; then what these repeat or parity says stands in, or a block without layers. Far from the
  * stream one packet is passed over, and two in sequence are where it goes on. Damaged packets count as lost.
  */
 export class Depacketizer {
@@ -103,12 +114,14 @@ export class Depacketizer {
     this.reorderPackets = reorderPackets;
     this.#bits = Math.ceil(Math.log2(codebookSize));
     this.#next = firstFrame;
+    this.#parity = new ParityReceiver(channels, codebookSize);
   }
 
   damagedPackets = 0;
   recoveredFrames = 0;
   lostFrames = 0;
   #bits;
+  #parity;
   /** @type {number | null} */
   #next;
   /** @type {number | null} */
@@ -135,6 +148,7 @@ export class Depacketizer {
     if (Math.abs(ahead) > MAX_GAP_FRAMES) return this.#stray(packet);
     this.#restart = null;
     this.#waiting.set(this.#next + ahead, packet);
+    this.#parity.add(this.#next + ahead, packet.frames, packet.parity ?? null);
     return this.#ready(this.reorderPackets);
   }
 
@@ -149,6 +163,7 @@ export class Depacketizer {
   flush() {
     const rest = this.#ready(0);
     this.#next = this.#restart = null;
+    this.#parity = new ParityReceiver(this.channels, this.codebookSize);
     this.#comfort = new Comfort(0);
     this.#isPause = false;
     this.#newest = -Infinity;
@@ -173,6 +188,7 @@ export class Depacketizer {
     if (before !== number) return [];
     const rest = this.flush();
     this.#next = number;
+    this.#parity.add(number, frames, packet.parity ?? null);
     return [...rest, ...this.#played(packet, number)];
   }
 
@@ -204,13 +220,15 @@ export class Depacketizer {
     return rest;
   }
 
-  /** What the packets that wait repeat of a frame, with most codebooks; else in a pause its sound. @param {number} frame */
+  /** What packets repeat of a frame, or parity says, with most codebooks; else in a pause its sound. @param {number} frame */
   #missing(frame) {
     let best = LOST;
     for (const [start, { before }] of this.#waiting) {
       const copy = before[frame - start + before.length];
       if (copy && copy.layers > best.layers) best = copy;
     }
+    const solved = this.#parity.codesOf(frame);
+    if (solved && solved.layers > best.layers) best = solved;
     const comfort = this.#isPause && !best.layers ? this.#comfort.draw() : null;
     if (comfort) return comfort;
     this.#isPause &&= !best.layers;
@@ -223,7 +241,9 @@ export class Depacketizer {
 /** Read a packet. Throws VqcError for what is none. @param {Uint8Array} data @param {number} bits @param {number} channels @returns {Packet} */
 function fromBytes(data, bits, channels) {
   const body = data.subarray(0, -CRC_BYTES);
-  if (body.length < HEAD_BYTES || checksum(body, bits).some((byte, index) => byte !== data[body.length + index]))
+  const isSealed = (/** @type {number} */ its) => checksum(body, its).every((byte, index) => byte === data[body.length + index]);
+  if (body.length >= HEAD_BYTES && isSealed(bits | PARITY)) return parityFromBytes(body, bits, channels);
+  if (body.length < HEAD_BYTES || !isSealed(bits))
     throw new VqcError("the checksum of a packet does not match: it is damaged or of another kind");
   const count = (body[3] & 15) + 1;
   const isRedundant = body[2] === 0 && body.length >= REDUNDANT_HEAD_BYTES;
@@ -241,6 +261,26 @@ function fromBytes(data, bits, channels) {
     number: fromLittleEndian(body.subarray(0, 2)),
     frames: fromCodebooks(codes.subarray(0, own), { channels, layers, count }),
     before: repeated ? fromCodebooks(codes.subarray(own), { channels, layers: lowest, count: repeated }) : [],
+  };
+}
+
+/** Read a packet with parity, without its checksum. @param {Uint8Array} body @param {number} bits @param {number} channels @returns {Packet} */
+function parityFromBytes(body, bits, channels) {
+  const [own, count] = [body[2], (body[3] & 15) + 1];
+  const about = body.length < REDUNDANT_HEAD_BYTES ? 0 : fromLittleEndian(body.subarray(HEAD_BYTES, REDUNDANT_HEAD_BYTES));
+  const layers = (about >> MAX_DISTANCE) + 1;
+  const distances = Array.from({ length: MAX_DISTANCE }, (_, at) => at + 1).filter((distance) => (about >> (distance - 1)) & 1);
+  const total = (own + layers) * channels * count;
+  const isWhole = body.length === REDUNDANT_HEAD_BYTES + Math.ceil((total * bits) / 8);
+  if ((body[3] >> 4) + 1 !== channels || !distances.length || layers > own || !isWhole)
+    throw new VqcError(`a packet of ${body.length + CRC_BYTES} bytes cannot hold ${total} codes and parity of them`);
+  const codes = unpackFixed(body.subarray(REDUNDANT_HEAD_BYTES), total, bits);
+  const sums = fromCodebooks(codes.subarray(own * channels * count), { channels, layers, count });
+  return {
+    number: fromLittleEndian(body.subarray(0, 2)),
+    frames: fromCodebooks(codes.subarray(0, own * channels * count), { channels, layers: own, count }),
+    before: [],
+    parity: { distances, layers, sums: sums.map((each) => each.codes) },
   };
 }
 
