@@ -49,10 +49,11 @@ def points():
 def exhibits(speech):
     """Two clips with three takes each, one of an awkward name."""
 
-    def take(codec, kbps, gain):
-        return Take(codec, kbps, kbps * 1.1, (gain * speech[:32000]).astype(np.float32), {"pesq_wb": 2.5})
+    def take(codec, kbps, gain, **more):
+        return Take(codec, kbps, kbps * 1.1, (gain * speech[:32000]).astype(np.float32), {"pesq_wb": 2.5}, **more)
 
-    takes = [take("speech-16k", 1.5, 0.9), take("opus", 6, 0.8), take(_NASTY, 3, 0.7)]
+    rates = tuple(1 + place % 5 / 4 for place in range(20))
+    takes = [take("speech-16k", 1.5, 0.9, kbps_over_time=rates), take("opus", 6, 0.8), take(_NASTY, 3, 0.7)]
     return [Exhibit(name, 16000, speech[:32000], takes, whole) for name, whole in (("first clip", 2.0), (_NASTY, 63.5))]
 
 

@@ -78,6 +78,12 @@ def test_the_spectrogram_and_scores_are_those_of_the_rendering_heard(page):
     page.click(".exhibit:nth-child(1) .takes button:nth-child(2)")
     assert page.get_attribute(".exhibit img", "src") != first
     assert "speech-16k" in page.get_attribute(".exhibit img", "alt")
+    said = page.get_attribute(".exhibit .rates", "aria-label")
+    assert said == "Rate of speech-16k 1.5 over time: mean 1.5, highest 2.0 kbps; the scale ends at 2.0"
+    assert page.get_attribute(".exhibit .rates path", "d").count("M") == 20
+    page.click(".exhibit:nth-child(1) .takes button:nth-child(3)")
+    assert page.get_attribute(".exhibit .rates", "aria-label") == "The rate of opus 6 over time is not known"
+    page.click(".exhibit:nth-child(1) .takes button:nth-child(2)")
     assert "1.65 kbps" in page.inner_text(".exhibit .scores")
 
 

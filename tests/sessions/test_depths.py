@@ -131,7 +131,7 @@ def test_any_split_gives_the_same_depths(toy_codec, speech, piece_samples):
     wave = np.stack((first, first[::-1]))
 
     def encoded(some, size):
-        encoder = VariedEncoder(toy_codec, 6, num_codebooks=3, batch=len(some))
+        encoder = VariedEncoder(toy_codec, 8, num_codebooks=3, batch=len(some))
         pieces = [encoder.push(some[:, start : start + size]) for start in range(0, some.shape[1], size)]
         return np.concatenate([*pieces, encoder.flush()], axis=2)
 

@@ -95,14 +95,14 @@ class EntropyModel:
                 coder.encode(last - weight, weight, total)
 
     def code_bits(self, codes: NDArray[Any]) -> NDArray[np.float32]:
-        """Tell about how many bits each of the codes [K, F] of one channel takes, K <= num_layers: [K, F]."""
+        """Tell about how many bits each of the codes [K, F] of one channel takes, K <= num_layers: [K, F]. -1: none."""
         bits = np.zeros(codes.shape, np.float32)
         for index, layer in enumerate(codes):
             contexts = self._contexts(index, codes[:index] if index else layer)
             for rows in self._blocks(len(layer)):
                 weights = self._weights(index, contexts[rows])
-                chosen = np.take_along_axis(weights, layer[rows].astype(np.intp)[:, None], axis=1)[:, 0]
-                bits[index, rows] = np.log2(weights.sum(axis=1, dtype=np.int64) / chosen)
+                chosen = np.take_along_axis(weights, layer[rows].astype(np.intp)[:, None].clip(0), axis=1)[:, 0]
+                bits[index, rows] = np.log2(weights.sum(axis=1, dtype=np.int64) / chosen) * (layer[rows] >= 0)
         return bits
 
     def decode_layer(self, data: bytes, lower: StoredCodes, *, until: int | None = None) -> StoredCodes:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -84,6 +85,11 @@ def take_path(out: Path, codec: str, kbps: float | None, clip: str, condition: C
     return audio_folder(out) / _point_name(codec, kbps, condition) / f"{_file_name(clip)}.flac"
 
 
+def rates_path(take: Path) -> Path:
+    """Tell where the rate over time of a rendering is kept, npy, beside its audio."""
+    return take.with_suffix(".rates.npy")
+
+
 def codes_path(out: Path, codec: str, kbps: float | None, clip: str, condition: Condition = PLAIN) -> Path:
     """Tell where the codes [K, F] of a neural codec are kept, npy: those of the last coding."""
     return out / "codes" / _point_name(codec, kbps, condition) / f"{_file_name(clip)}.npy"
@@ -108,22 +114,34 @@ def read_audio(path: Path) -> tuple[Wave, int]:
     return wave, int(rate_hz)
 
 
-def write_codes(path: Path, codes: NDArray[np.uint16]) -> None:
-    """Write codes with their folder. Raises OutputError."""
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write codes or rates with their folder. Raises OutputError."""
     file = io.BytesIO()
-    np.save(file, codes)
+    np.save(file, array)
     _write(path, file.getvalue())
 
 
 def read_codes(path: Path) -> NDArray[np.uint16]:
-    """Read what `write_codes` wrote: codes [K, F]. Raises ConfigError for anything else."""
+    """Read what `write_array` wrote of codes [K, F]. Raises ConfigError for anything else."""
+    return _read_array(path, 2, np.uint16, "codes")
+
+
+def read_rates(path: Path) -> NDArray[np.float32]:
+    """Read what `write_array` wrote of rates over time [n]. Raises ConfigError for anything else."""
+    rates = _read_array(path, 1, np.float32, "rates")
+    if not (np.isfinite(rates).all() and (rates >= 0).all()):
+        raise ConfigError(f"{path}: no array of rates; --resume makes it again once it is removed")
+    return rates
+
+
+def _read_array(path: Path, dimensions: int, dtype: type[np.generic], what: str) -> NDArray[Any]:
     try:
-        codes = np.load(io.BytesIO(read_limited(path)), allow_pickle=False)
+        array = np.load(io.BytesIO(read_limited(path)), allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise ConfigError(f"{path}: no array of codes ({error}); --resume makes it again once it is removed") from None
-    if getattr(codes, "ndim", 0) != 2 or codes.dtype != np.uint16:
-        raise ConfigError(f"{path}: no array of codes; --resume makes it again once it is removed")
-    return np.asarray(codes, np.uint16)
+        raise ConfigError(f"{path}: no array of {what} ({error}); --resume makes it again once it is removed") from None
+    if getattr(array, "ndim", 0) != dimensions or array.dtype != dtype:
+        raise ConfigError(f"{path}: no array of {what}; --resume makes it again once it is removed")
+    return np.asarray(array)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from vqcodec.evaluation.clips import EvaluationClip, clip_hash, read_clip
 from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, opened
 from vqcodec.evaluation.coding import Rendering, code, under
 from vqcodec.evaluation.conditions import PLAIN, Condition
-from vqcodec.evaluation.folder import codes_path, original_path, take_path, write_audio, write_codes
+from vqcodec.evaluation.folder import codes_path, original_path, rates_path, take_path, write_array, write_audio
 from vqcodec.evaluation.noise import Noise
 from vqcodec.evaluation.results import Result, said_of
 from vqcodec.metrics import METRICS, Measured, Metric, wer_by
@@ -135,9 +135,12 @@ def _keep(job: Job, codec: str, wave: Wave, rendering: Rendering, rate_hz: int) 
     what = job.clip.name, job.condition
     if job.keeps_audio:
         write_audio(original_path(job.out, *what), wave, rate_hz)
-        write_audio(take_path(job.out, codec, job.kbps, *what), rendering.wave_hat, rate_hz)
+        take = take_path(job.out, codec, job.kbps, *what)
+        write_audio(take, rendering.wave_hat, rate_hz)
+        if rendering.coded.kbps_over_time is not None:
+            write_array(rates_path(take), rendering.coded.kbps_over_time)
     if rendering.coded.codes is not None:
-        write_codes(codes_path(job.out, codec, job.kbps, *what), rendering.coded.codes)
+        write_array(codes_path(job.out, codec, job.kbps, *what), rendering.coded.codes)
 
 
 def _make() -> Work:

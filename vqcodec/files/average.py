@@ -19,7 +19,8 @@ from vqcodec.bitstream.spec import DEFAULT_FRAMES_PER_CHUNK
 from vqcodec.bitstream.writer import max_frames_per_chunk
 from vqcodec.frames import bits_per_code, ceil_div
 from vqcodec.models.engine import Engine
-from vqcodec.sessions.depths import Weighed, WeighingEncoder, cut, depths_at, price_of, without_single
+from vqcodec.sessions.depths import WeighingEncoder, codes_at, depths_at, price_of, without_single
+from vqcodec.sessions.search import CodedDepths, joined, no_frames
 
 _WINDOW_SECONDS = 60
 _LOWEST_QUALITY, _HIGHEST_QUALITY = -20.0, 14.0
@@ -82,8 +83,7 @@ class _Windows:
         self._writer, self._entropy, self._vectors = writer, entropy, vectors
         self._frame_bytes, self._chunk_frames = frame_bytes, chunk_frames
         self._bits = bits_per_code(header.codebook_size)
-        self._codes = np.zeros((header.channels, header.num_codebooks, 0), np.int32)
-        self._errors = np.zeros(self._codes.shape, np.float32)
+        self._waiting = no_frames(header.channels, header.num_codebooks)
         self._before: NDArray[np.int64] | None = None
         # Tags are what the user adds, no part of the rate.
         self._first_byte = writer.written_bytes - len(header.to_bytes())
@@ -93,24 +93,22 @@ class _Windows:
     @property
     def waiting_frames(self) -> int:
         """Frames that wait."""
-        return self._codes.shape[2]
+        return self._waiting.frames
 
-    def add(self, weighed: Weighed) -> None:
+    def add(self, weighed: CodedDepths) -> None:
         """Let frames wait."""
-        self._codes = np.concatenate((self._codes, weighed.codes.astype(np.int32)), axis=2)
-        self._errors = np.concatenate((self._errors, weighed.errors.astype(np.float32)), axis=2)
+        self._waiting = joined(self._waiting, weighed)
 
     def write(self, frames: int) -> None:
         """Write the first `frames` that wait, which are whole chunks unless they are the last."""
-        codes, errors = self._codes[:, :, :frames], self._errors[:, :, :frames]
-        self._codes, self._errors = self._codes[:, :, frames:].copy(), self._errors[:, :, frames:].copy()
+        (paths, errors), self._waiting = self._waiting.split(frames)
         budget = (self._writer.frames + frames) * self._frame_bytes
-        needs = self._bytes_of(codes)
+        needs = self._bytes_of(paths[:, -1])
         for start in range(0, frames, self._chunk_frames):
             spent = self._writer.written_bytes - self._first_byte + self._estimate * self._taken / self._estimated
             depths = self._depths(errors[:, :, start:], needs[:, :, start:], budget - spent)[:, : self._chunk_frames]
             chunk = slice(start, start + depths.shape[1])
-            self._send(cut(codes[:, :, chunk], depths), self._estimated_bytes(depths, needs[:, :, chunk]))
+            self._send(codes_at(paths[..., chunk], depths), self._estimated_bytes(depths, needs[:, :, chunk]))
             self._before = depths[:, -1]
 
     def _send(self, codes: NDArray[np.int32], estimate: float) -> None:
@@ -123,7 +121,7 @@ class _Windows:
             self._estimated = _FORGETTING * self._estimated + self._estimate
         self._estimate = estimate
 
-    def _depths(self, errors: NDArray[np.float32], needs: NDArray[np.float32], budget: float) -> NDArray[np.int64]:
+    def _depths(self, errors: NDArray[np.float64], needs: NDArray[np.float32], budget: float) -> NDArray[np.int64]:
         """The depths [C, n] of the best quality whose bytes are within `budget`, as far as can be told."""
         worst, best = _LOWEST_QUALITY, _HIGHEST_QUALITY
         found = self._at(errors, worst)
@@ -138,7 +136,7 @@ class _Windows:
                 break
         return found
 
-    def _at(self, errors: NDArray[np.float32], quality: float) -> NDArray[np.int64]:
+    def _at(self, errors: NDArray[np.float64], quality: float) -> NDArray[np.int64]:
         return without_single(depths_at(errors, price_of(quality, self._vectors)), self._before)
 
     def _bytes_of(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:

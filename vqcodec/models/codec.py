@@ -163,6 +163,22 @@ class Codec(nn.Module, StreamEngine):
         return self.quantizer.encode(latent, num_codebooks, beams=BEAMS[self.effort]).cpu().numpy(), state
 
     @override
+    @property
+    def is_searched(self) -> bool:
+        return self.config.is_searched
+
+    @override
+    @property
+    def latent_dim(self) -> int:
+        return self.config.latent_dim
+
+    @override
+    @torch.inference_mode()
+    def latent_block(self, wave: Wave, state: Pasts | None = None) -> tuple[NDArray[np.float32], Pasts]:
+        latent, state = self.encoder(torch.from_numpy(wave).to(self.device), state)
+        return latent.float().cpu().numpy(), state
+
+    @override
     @torch.inference_mode()
     def decode_block(self, codes: NDArray[Any], state: Pasts | None = None) -> tuple[Wave, Pasts]:
         self._speaker_index(None)

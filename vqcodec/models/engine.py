@@ -124,6 +124,20 @@ class StreamEngine(Engine):
         """
         raise NotImplementedError
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether codes are searched for: those whose `code_vectors` add up to what is nearest to the latent."""
+        return False
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers in the latent of a frame."""
+        raise NotImplementedError
+
+    def latent_block(self, wave: Wave, state: State = None) -> tuple[NDArray[np.float32], State]:
+        """Do as `encode_block`, up to the latents [B, n, latent_dim]. Of models that are searched."""
+        raise NotImplementedError
+
     def code_vectors(self) -> NDArray[np.float32]:
         """Return what each code adds to the latent of its frame: [total_codebooks, codebook_size, dim].
 

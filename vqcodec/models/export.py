@@ -21,7 +21,7 @@ from vqcodec.errors import ConfigError, how_to_install
 from vqcodec.models import zoo
 from vqcodec.models.codec import Codec
 from vqcodec.models.effort import BEAMS, DEFAULT_EFFORT, EFFORTS, Effort
-from vqcodec.models.onnx_codec import GRAPH_METADATA, encoder_part, graph_path
+from vqcodec.models.onnx_codec import GRAPH_METADATA, LATENT, LATENT_EFFORT, encoder_part, graph_path
 from vqcodec.models.weights import load_weights
 from vqcodec.models.weightsfile import WeightsFile
 from vqcodec.nn.source_filter import NOISE_FRAMES
@@ -85,9 +85,9 @@ def _graphs(codec: Codec, efforts: Sequence[Effort]) -> Iterator[tuple[str, "onn
     # Tracing is what takes time, so the encoder is traced once, with an output of codes for each effort.
     program = _optimized(_encoder_program(codec, efforts))
     outputs = program.model.graph.outputs
-    codes, rest = outputs[: len(efforts)], outputs[len(efforts) :]
+    codes, state, latent = outputs[: len(efforts)], outputs[len(efforts) : -1], outputs[-1]
     for effort, chosen in zip(efforts, codes, strict=True):
-        outputs[:] = [chosen, *rest]
+        outputs[:] = [chosen, *state, *([latent] if effort == LATENT_EFFORT else [])]
         chosen.name = "codes"
         graph = program.model_proto
         chosen.name = f"codes.{effort}"
@@ -105,7 +105,7 @@ def _optimized(program: Any) -> Any:
 
 
 class _EncoderGraph(nn.Module):
-    """Codes of each effort, and the state, which is the same for all."""
+    """Codes of each effort, and the state and the latent, which are the same for all."""
 
     def __init__(self, codec: Codec, efforts: Sequence[Effort]) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class _EncoderGraph(nn.Module):
     def forward(self, wave: Tensor, num_codebooks: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         latent, new_state = self.codec.encoder(wave, list(state))
         encode = partial(self.codec.quantizer.encode_for, latent, num_codebooks)
-        return *(encode(beams=BEAMS[effort]) for effort in self.efforts), *new_state
+        return *(encode(beams=BEAMS[effort]) for effort in self.efforts), *new_state, latent
 
 
 class _DecoderGraph(nn.Module):
@@ -140,7 +140,7 @@ def _encoder_program(codec: Codec, efforts: Sequence[Effort]) -> Any:
     wave = torch.zeros(2, _EXAMPLE_FRAMES * codec.hop_length)
     inputs = {"wave": wave, "num_codebooks": torch.tensor(_EXAMPLE_CODEBOOKS)}
     outputs = [f"codes.{effort}" for effort in efforts]
-    return _program(_EncoderGraph(codec, efforts), inputs, codec.encoder_shapes, outputs)
+    return _program(_EncoderGraph(codec, efforts), inputs, codec.encoder_shapes, outputs, [LATENT])
 
 
 def _decoder_program(codec: Codec) -> Any:
@@ -149,7 +149,11 @@ def _decoder_program(codec: Codec) -> Any:
 
 
 def _program(
-    module: nn.Module, inputs: dict[str, Tensor], shapes: list[tuple[int, ...]], outputs: Sequence[str]
+    module: nn.Module,
+    inputs: dict[str, Tensor],
+    shapes: list[tuple[int, ...]],
+    outputs: Sequence[str],
+    last_outputs: Sequence[str] = (),
 ) -> Any:
     """torch's ONNXProgram of `module(*inputs, *state)`; the batch and all dimensions of `inputs` may vary."""
     state = [torch.zeros(2, *shape) for shape in shapes]
@@ -168,7 +172,7 @@ def _program(
                 tuple({0: dynamic} for _ in state),
             ),
             input_names=[*inputs, *(f"past.{index}" for index in range(len(state)))],
-            output_names=[*outputs, *(f"new_past.{index}" for index in range(len(state)))],
+            output_names=[*outputs, *(f"new_past.{index}" for index in range(len(state))), *last_outputs],
         )
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 GRAPH_METADATA = "vqcodec"
 """Key of the graphs' metadata whose value is the facts of the model, as JSON."""
 
+LATENT = "latent"
+LATENT_EFFORT: Effort = "fast"
+"""The effort whose encoder gives the latent too."""
+
 _Pasts = list[NDArray[np.float32]]
 
 
@@ -69,11 +73,23 @@ class OnnxCodec(StreamEngine):
 
     @cached_property
     def _encoder(self) -> "_Graph":
-        return _Graph(self._weights, encoder_part(self.effort), self._threads, self.fingerprint)
+        return self._graph(encoder_part(self.effort))
+
+    @cached_property
+    def _searchless_encoder(self) -> "_Graph":
+        """The graph that gives latents, and hardly searches."""
+        part = encoder_part(LATENT_EFFORT)
+        graph = self._encoder if self.effort == LATENT_EFFORT else self._graph(part)
+        if not graph.has_output(LATENT):
+            raise ModelError(f"{graph_path(self._weights, part)}: gives no {LATENT}; run vqcodec export again")
+        return graph
 
     @cached_property
     def _decoder(self) -> "_Graph":
-        return _Graph(self._weights, "decoder", self._threads, self.fingerprint)
+        return self._graph("decoder")
+
+    def _graph(self, part: str) -> "_Graph":
+        return _Graph(self._weights, part, self._threads, self.fingerprint)
 
     @override
     @property
@@ -101,6 +117,21 @@ class OnnxCodec(StreamEngine):
     def encode_block(self, wave: Wave, num_codebooks: int, state: _Pasts | None = None) -> tuple[Codes, _Pasts]:
         codes, *new_state = self._encoder.run(wave, state, num_codebooks=np.array(num_codebooks))
         return codes[:, :num_codebooks], new_state
+
+    @override
+    @property
+    def is_searched(self) -> bool:
+        return self._config.is_searched
+
+    @override
+    @property
+    def latent_dim(self) -> int:
+        return self._config.latent_dim
+
+    @override
+    def latent_block(self, wave: Wave, state: _Pasts | None = None) -> tuple[NDArray[np.float32], _Pasts]:
+        latent, *new_state = self._searchless_encoder.run(wave, state, LATENT, num_codebooks=np.array(1))
+        return latent, new_state
 
     @override
     def decode_block(self, codes: NDArray[Any], state: _Pasts | None = None) -> tuple[Wave, _Pasts]:
@@ -153,18 +184,26 @@ class _Graph:
             raise ModelError(f"{path}: knows no num_codebooks; run vqcodec export again")
         self._first = next(iter(inputs))
         self._past_shapes = {name: shape for name, shape in inputs.items() if name.startswith("past.")}
+        self._outputs = [each.name for each in self._session.get_outputs()]
 
     @property
     def past_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the arrays of the state, without the batch."""
         return list(self._past_shapes.values())
 
-    def run(self, first: NDArray[Any], state: _Pasts | None, **more: NDArray[Any]) -> list[NDArray[Any]]:
-        """Compute the outputs; no state is zeros; `more` are inputs by name."""
+    def has_output(self, name: str) -> bool:
+        """Tell whether one is called so."""
+        return name in self._outputs
+
+    def run(
+        self, first: NDArray[Any], state: _Pasts | None, output: str | None = None, **more: NDArray[Any]
+    ) -> list[NDArray[Any]]:
+        """Compute an output, the first without `output`, and the new state; no state is zeros; `more` are inputs."""
         if state is None:
             state = [np.zeros((len(first), *shape), np.float32) for shape in self.past_shapes]
         pasts = dict(zip(self._past_shapes, state, strict=True))
-        outputs: list[NDArray[Any]] = self._session.run(None, {self._first: first, **more, **pasts})
+        wanted = [output or self._outputs[0], *(f"new_{name}" for name in self._past_shapes)]
+        outputs: list[NDArray[Any]] = self._session.run(wanted, {self._first: first, **more, **pasts})
         return outputs
 
 

@@ -1,6 +1,5 @@
 """How many codebooks each frame gets, where the encoder may choose: more where they bring more to the sound."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ from numpy.typing import NDArray
 from vqcodec.arrays import NO_CODE, Codes, Wave
 from vqcodec.errors import ConfigError
 from vqcodec.models.engine import Engine
-from vqcodec.sessions.stream import EncodeSession
+from vqcodec.sessions.search import CodedDepths, Paths, cut_errors, joined, new_depth_coder, no_frames
+from vqcodec.sessions.stream import streaming
 
 MAX_QUALITY = 10.0
 _QUIET_EXPONENT = 0.1
@@ -24,69 +24,54 @@ _DECAY_DB_PER_SECOND = 2.5
 _LEAST_POWER = 1e-9
 _AHEAD_FRAMES = 64
 """Frames that come are looked at, 1.3 s at 50 Hz: a pause before speech is one."""
-_BLOCK_FRAMES = 256
-"""Frames that are computed at a time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Weighed:
-    """Frames of which all codes are known, and what it costs to leave the upper ones out.
-
-    codes:  int64 [C, K, n]
-    errors: [C, K, n], what is wrong with the sound of a frame that keeps 1, 2, .. K of its codes, as it is heard there
-    """
-
-    codes: Codes
-    errors: NDArray[np.float64]
 
 
 class WeighingEncoder:
-    """Codes of one wave of some channels, piece by piece, each with the errors of leaving it out.
+    """Codes of every depth of one wave of some channels, piece by piece, with how wrong each depth sounds there.
 
-    A frame waits for `ahead_frames` behind it, which are looked at; with 0 those of the same push are. Give the other
-    arguments as of `EncodeSession`. Raises ConfigError for an engine without depths.
+    A frame waits for those of more than a second behind it, which are looked at; with `block_frames` those of the same
+    block are. Give the other arguments as of `EncodeSession`. Raises ConfigError for an engine without depths.
     """
 
-    def __init__(self, engine: Engine, *, num_codebooks: int, batch: int, ahead_frames: int = _AHEAD_FRAMES) -> None:
+    def __init__(self, engine: Engine, *, num_codebooks: int, batch: int, block_frames: int | None = None) -> None:
         if not engine.has_depths:
             raise ConfigError(f"{engine.model_name} has as many codebooks in all frames; leave vbr and abr out")
-        self._session = EncodeSession(engine, num_codebooks=num_codebooks, batch=batch)
-        self.vectors = self._session.engine.code_vectors()
+        self.vectors = streaming(engine).code_vectors()
+        self._coder = new_depth_coder(
+            engine, self.vectors, num_codebooks=num_codebooks, batch=batch, block_frames=block_frames
+        )
+        self._hop = engine.hop_length
         self._decay_db = _DECAY_DB_PER_SECOND * engine.hop_length / engine.sample_rate_hz
-        self._ahead_frames = ahead_frames
+        self._ahead_frames = _AHEAD_FRAMES if block_frames is None else 0
         self._waiting: Wave = np.zeros((batch, 0), np.float32)
-        self._codes: Codes = np.zeros((batch, num_codebooks, 0), np.int64)
+        self._known = no_frames(batch, num_codebooks)
         self._levels = [_Levels() for _ in range(batch)]
 
-    def push(self, wave: Wave) -> Weighed:
+    def push(self, wave: Wave) -> CodedDepths:
         """Take the next samples [C, n]; return the frames that lie far enough back. Any split gives the same."""
-        return self._weighed(self._session.push(wave), wave, is_end=False)
+        return self._weighed(self._coder.push(wave), wave, is_end=False)
 
-    def flush(self) -> Weighed:
+    def flush(self) -> CodedDepths:
         """Return the rest of the frames. The next push starts anew."""
-        missing = -self._waiting.shape[1] % self._session.engine.hop_length
+        missing = -self._waiting.shape[1] % self._hop
         rest = np.zeros((len(self._waiting), missing), np.float32)
-        weighed = self._weighed(self._session.flush(), rest, is_end=True)
+        weighed = self._weighed(self._coder.flush(), rest, is_end=True)
         self._levels = [_Levels() for _ in self._levels]
         return weighed
 
-    def _weighed(self, codes: Codes, wave: Wave, *, is_end: bool) -> Weighed:
-        channels, _, frames = codes.shape
-        hop = self._session.engine.hop_length
+    def _weighed(self, coded: CodedDepths, wave: Wave, *, is_end: bool) -> CodedDepths:
+        """Frames [C, K, K, n] with their weighed errors."""
+        channels, _, frames = coded.errors.shape
         waiting = np.concatenate((self._waiting, wave), axis=1)
-        blocks = waiting[:, : frames * hop].astype(np.float64).reshape(channels, frames, hop)
-        self._waiting = waiting[:, frames * hop :]
+        blocks = waiting[:, : frames * self._hop].astype(np.float64).reshape(channels, frames, self._hop)
+        self._waiting = waiting[:, frames * self._hop :]
         levels_db = 10 * np.log10(np.square(blocks).mean(axis=2) + _LEAST_POWER)
-        known = np.concatenate((self._codes, codes), axis=2)
-        ready = known.shape[2] if is_end else max(0, known.shape[2] - self._ahead_frames)
-        self._codes = known[:, :, ready:]
-        errors = np.zeros((channels, known.shape[1], ready))
+        known = joined(self._known, coded)
+        ready = known.frames if is_end else max(0, known.frames - self._ahead_frames)
+        now, self._known = known.split(ready)
         for index, (its, more_db) in enumerate(zip(self._levels, levels_db, strict=True)):
-            weights = its.weights(more_db, ready, self._decay_db)
-            for start in range(0, ready, _BLOCK_FRAMES):
-                block = slice(start, min(ready, start + _BLOCK_FRAMES))
-                errors[index, :, block] = _errors(known[index, :, block], self.vectors, weights[block])
-        return Weighed(known[:, :, :ready], errors)
+            now.errors[index] *= its.weights(more_db, ready, self._decay_db)
+        return now
 
 
 class VariedEncoder:
@@ -101,12 +86,11 @@ class VariedEncoder:
         self, engine: Engine, quality: float, *, num_codebooks: int, batch: int, block_frames: int | None = None
     ) -> None:
         self._block_samples = block_frames and block_frames * engine.hop_length
-        ahead = _AHEAD_FRAMES if block_frames is None else 0
-        self._encoder = WeighingEncoder(engine, num_codebooks=num_codebooks, batch=batch, ahead_frames=ahead)
         check_quality(quality)
+        self._encoder = WeighingEncoder(engine, num_codebooks=num_codebooks, batch=batch, block_frames=block_frames)
         self._block: Wave = np.zeros((batch, 0), np.float32)
         self._price = price_of(quality, self._encoder.vectors)
-        self._codes: Codes = np.zeros((batch, num_codebooks, 0), np.int64)
+        self._paths: Paths = no_frames(batch, num_codebooks).paths
         self._depths = np.zeros((batch, 0), np.int64)
         self._before: NDArray[np.int64] | None = None
 
@@ -118,7 +102,7 @@ class VariedEncoder:
         if self._block_samples is None:
             return self._chosen(self._encoder.push(wave), is_end=False)
         self._block = np.concatenate((self._block, wave), axis=1)
-        codes = [self._codes]
+        codes = [self._chosen(no_frames(*self._paths.shape[:2]), is_end=False)]
         while self._block.shape[1] >= self._block_samples:
             block, self._block = np.split(self._block, [self._block_samples], axis=1)
             codes.append(self._chosen(self._encoder.push(block), is_end=True))
@@ -132,15 +116,15 @@ class VariedEncoder:
         self._before = None
         return np.concatenate((rest, codes), axis=2)
 
-    def _chosen(self, weighed: Weighed, *, is_end: bool) -> Codes:
-        codes = np.concatenate((self._codes, weighed.codes), axis=2)
+    def _chosen(self, weighed: CodedDepths, *, is_end: bool) -> Codes:
+        paths = np.concatenate((self._paths, weighed.paths), axis=3)
         depths = np.concatenate((self._depths, depths_at(weighed.errors, self._price)), axis=1)
         known = depths.shape[1]
         ready = known if is_end else max(0, known - 1)  # the next one's depth is looked at, so that none stands alone
-        kept = cut(codes[:, :, :ready], without_single(depths, self._before)[:, :ready])
+        kept = codes_at(paths[..., :ready], without_single(depths, self._before)[:, :ready])
         self._before = depths[:, ready - 1] if ready else self._before
-        self._codes, self._depths = codes[:, :, ready:], depths[:, ready:]
-        return kept
+        self._paths, self._depths = paths[..., ready:], depths[:, ready:]
+        return kept.astype(np.int64)
 
 
 class _Levels:
@@ -185,14 +169,7 @@ def choose_depths(
     many as make the squared distance to the latent of all, times its entry of `weights` [n], and `price` for each code
     least.
     """
-    return depths_at(_errors(codes, vectors, weights), price)
-
-
-def _errors(codes: NDArray[Any], vectors: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`weights` [n] times the squared distance to the latent of all codes [K, n] where 1, 2, .. K are kept: [K, n]."""
-    latents = np.stack([vectors[index][row] for index, row in enumerate(codes)]).cumsum(axis=0)
-    errors: NDArray[np.float64] = weights * np.square(latents - latents[-1]).sum(axis=2)
-    return errors
+    return depths_at(weights * cut_errors(codes, vectors), price)
 
 
 def depths_at(errors: NDArray[Any], price: float) -> NDArray[np.int64]:
@@ -215,6 +192,12 @@ def without_single(depths: NDArray[np.int64], before: NDArray[np.int64] | None) 
     return middle
 
 
+def codes_at(paths: Paths, depths: NDArray[np.int64]) -> Paths:
+    """Select from `paths` [C, K, K, n], the codes of every depth, those at the `depths` [C, n] of frames: [C, K, n]."""
+    chosen: Paths = np.take_along_axis(paths, depths[:, None, None] - 1, axis=1)[:, 0]
+    return chosen
+
+
 def cut(codes: NDArray[Any], depths: NDArray[np.int64]) -> NDArray[Any]:
     """Return `codes` [C, K, n] with `NO_CODE` from the depth [C, n] of each frame on."""
     return np.where(np.arange(codes.shape[1])[:, None] < depths[:, None], codes, NO_CODE)
@@ -232,4 +215,4 @@ def price_of(quality: float, vectors: NDArray[np.float32]) -> float:
     It is measured by the vectors of a codebook a third of the way up, so that it suits other models.
     """
     energy = float(np.square(vectors[len(vectors) // 3]).sum(axis=1).mean())
-    return 2 ** (1.8 - 0.6 * quality) * energy
+    return 2 ** (2.05 - 0.6 * quality) * energy

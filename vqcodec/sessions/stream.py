@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.arrays import Codes, Wave, find_peak_fault, flushed
+from vqcodec.arrays import Codes, State, Wave, find_peak_fault, flushed
 from vqcodec.errors import ConfigError
 from vqcodec.models.engine import Engine, StreamEngine
 from vqcodec.sessions.arrival import Frames, arrived, check_array
@@ -58,7 +58,7 @@ class EncodeSession:
         if fault := find_peak_fault(peak):
             raise ValueError(f"wave has {fault}; divide integers by 32768 or so")
         waiting = np.concatenate((self._waiting, flushed(wave.astype(np.float32, copy=False))), axis=1)
-        hop, codes = self.engine.hop_length, [np.zeros((self.batch, self.num_codebooks, 0), np.int64)]
+        hop, codes = self.engine.hop_length, [self._nothing(0)]
         full = waiting.shape[1] // hop * hop
         for start in range(0, full, MOST_FRAMES * hop):
             codes.append(self._encode(waiting[:, start : min(start + MOST_FRAMES * hop, full)]))
@@ -125,14 +125,22 @@ class EncodeSession:
     def _encode(self, block: Wave) -> Codes:
         """The codes of whole frames; streams that begin are computed by themselves."""
         frames = block.shape[1] // self.engine.hop_length
-        codes = np.zeros((self.batch, self.num_codebooks, frames), np.int64)
+        codes = self._nothing(frames)
         for has_begun in (True, False):
             chosen = [stream for stream in range(self.batch) if self._states.has(stream) == has_begun]
             if chosen:
                 wave = np.ascontiguousarray(block[chosen])
-                codes[chosen], state = self.engine.encode_block(wave, self.num_codebooks, self._states.take(chosen))
+                codes[chosen], state = self._code(wave, self._states.take(chosen))
                 self._states.put(chosen, state)
         return codes
+
+    def _nothing(self, frames: int) -> NDArray[Any]:
+        """Return what so many frames are filled into."""
+        return np.zeros((self.batch, self.num_codebooks, frames), np.int64)
+
+    def _code(self, wave: Wave, state: State) -> tuple[NDArray[Any], State]:
+        """Return what whole frames of some streams become, and the new state."""
+        return self.engine.encode_block(wave, self.num_codebooks, state)
 
 
 class DecodeSession:

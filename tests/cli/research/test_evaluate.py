@@ -1,3 +1,7 @@
+import json
+import math
+import re
+
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -128,6 +132,14 @@ def test_compare_makes_a_folder_and_refuses_to_replace_another(tmp_path, clips, 
     assert done.exit_code == 0, done.output
     assert "PESQ-WB" in done.stdout
     assert (tmp_path / "0-compare" / "report.html").exists()
+    assert '"rates": []' in (tmp_path / "0-compare" / "report.html").read_text()
+    assert run("compare", clips / "0.wav", "--codecs", "abr:speech-16k@2.2", "--out", "varied").exit_code == 0
+    page = (tmp_path / "varied" / "report.html").read_text()
+    rates = max((json.loads(its) for its in re.findall(r'"rates": (\[.*?\])', page)), key=len)
+    assert len(rates) == math.ceil(10 * soundfile.info(clips / "0.wav").duration)
+    assert max(rates) > 1.5 * min(rates)
+    next((tmp_path / "varied").glob("audio/*/*.rates.npy")).write_bytes(b"no array")
+    assert "--resume makes it again" in run("evaluate", "--summary", "varied").stderr
     assert run("compare", clips / "0.wav", "--codecs", "pcm").exit_code == 1
     assert run("compare", clips / "0.wav", "--codecs", "pcm", "--force").exit_code == 0
     refused = run("compare", clips / "0.wav", "--codecs", "pcm", "--force", "--out", clips)

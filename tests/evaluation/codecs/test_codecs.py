@@ -88,6 +88,27 @@ def test_our_model_is_its_file_and_its_codes(speech):
     assert fixed.payload_bytes > 1.1 * coded.payload_bytes
 
 
+def test_a_rate_that_follows_the_sound_is_met_and_told_over_time(speech):
+    """What the codes take in each tenth of a second is all but the container of the file."""
+    wave = np.concatenate((speech, np.zeros(32000, np.float32)))
+    codec = opened("abr:speech-16k")
+    assert codec.name == "abr:speech-16k"
+    assert codec.rates_kbps([0.1, 2.2, 100]) == [0.5, 2.2, 6]
+    assert not codec.has_packets
+    coded = codec.run(wave, 16000, 2.2)
+    assert coded.data == vqcodec.compress(wave, 16000, kbps=2.2, abr=True)
+    assert coded.codes is None
+    constant = opened("speech-16k").run(wave, 16000, 3)
+    for each in (coded, constant):
+        rates = each.kbps_over_time
+        assert len(rates) == -(-len(wave) // 1600)
+        assert 0.85 * each.payload_bytes < 1000 / 8 / 10 * rates.sum() < 1.02 * each.payload_bytes
+    assert coded.kbps_over_time[-18:].max() < 0.3
+    assert coded.kbps_over_time.max() > 2.2
+    fixed = opened("fixed:speech-16k").run(wave, 16000, 3)
+    np.testing.assert_allclose(fixed.kbps_over_time[:-1], 3, rtol=1e-5)
+
+
 def test_opus_by_library_and_by_program_agree(speech):
     """At equal measured rates: libopus 1.4 against 1.3.1, PESQ within 0.15."""
     curves = []

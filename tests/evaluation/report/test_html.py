@@ -36,6 +36,9 @@ def test_the_page_holds_every_number_and_wave(report, exhibits, nasty):
     np.testing.assert_allclose(wave, exhibits[0].takes[0].wave_hat, atol=1 / 32768)
     assert "1.65 kbps" in takes[1]["facts"]
     assert "PESQ-WB 2.5" in takes[1]["facts"]
+    assert takes[1]["rates"] == [1, 1.25, 1.5, 1.75, 2] * 4
+    assert takes[0]["rates"] == takes[2]["rates"] == []
+    assert data["exhibits"][0]["peak_kbps"] == 2
 
 
 def test_the_anchor_has_nothing_above_3500_hz(report):

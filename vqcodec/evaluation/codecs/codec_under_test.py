@@ -17,7 +17,8 @@ class Coded:
     wave_hat: float32 [T'] at the rate of the clip; not moved in time, not scaled
     data:     the coded file, container included
     payload_bytes: coded audio in it, without headers; None where the codec does not tell
-    codes:    integers [K, F] of a neural codec, below codebook_size
+    codes:    integers [K, F] of a neural codec, below codebook_size; None where frames have fewer than others
+    kbps_over_time: of the codes in each tenth of a second, where the codec tells
     """
 
     wave_hat: Wave
@@ -27,6 +28,7 @@ class Coded:
     payload_bytes: int | None = None
     codes: NDArray[np.uint16] | None = None
     codebook_size: int | None = None
+    kbps_over_time: NDArray[np.float32] | None = None
 
 
 class CodecUnderTest(Protocol):

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -13,6 +14,7 @@ from typing_extensions import override
 from vqcodec.arrays import Wave
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, UnavailableError
+from vqcodec.evaluation.codecs.bits import kbps_over_time
 from vqcodec.evaluation.codecs.codec_under_test import CodecUnderTest, Coded, PacketCodec
 from vqcodec.evaluation.codecs.over_packets import heard_over
 from vqcodec.evaluation.codecs.payloads import flac_payload_bytes, ogg_payload_bytes
@@ -29,13 +31,14 @@ from vqcodec.system.signals import signals_held
 class NeuralCodec(CodecUnderTest, PacketCodec):
     """A neural model: a bundled one by name, a weights file, a folder with a model.safetensors, one of a hub (`hf:`).
 
-    With `fixed_width`, files are written without entropy coding, which shows what it saves.
+    With `fixed_width`, files are written without entropy coding, which shows what it saves. With `average`, frames have
+    as many codebooks as they need for the bytes to meet the rate.
 
     Its rates are those of its codebooks; files are smaller where the model has an entropy coder. Resampling of clips
     at other rates than the model's is part of `compress` and `decompress`, and of their seconds.
     """
 
-    def __init__(self, model: str, *, fixed_width: bool = False) -> None:
+    def __init__(self, model: str, *, fixed_width: bool = False, average: bool = False) -> None:
         path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
         self.name = path.parent.name if path.name == "model.safetensors" and path.parent.name else path.stem
         if model.startswith(PREFIX):
@@ -46,12 +49,16 @@ class NeuralCodec(CodecUnderTest, PacketCodec):
         self.trained_on = trained_on(None if model.startswith(PREFIX) else path, sha256)
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None
+        self._average = average
+        if average:
+            self.name = f"abr:{self.name}"
 
     @override
     def rates_kbps(self, asked: list[float]) -> list[float | None]:
         engine = self._engine
         step_kbps = codebook_kbps(engine.sample_rate_hz, engine.hop_length, engine.codebook_size)
-        return nearest(asked, [round(count * step_kbps, 6) for count in range(1, engine.total_codebooks + 1)])
+        modes = [round(count * step_kbps, 6) for count in range(1, engine.total_codebooks + 1)]
+        return clamped(asked, modes[0], modes[-1]) if self._average else nearest(asked, modes)
 
     @override
     def run(self, wave: Wave, rate_hz: int, kbps: float | None) -> Coded:
@@ -59,19 +66,26 @@ class NeuralCodec(CodecUnderTest, PacketCodec):
         self._engine.prepare("encoder")
         self._engine.prepare("decoder")
         start = time.perf_counter()
-        data = compress(wave, rate_hz, model=self._engine, kbps=settled(self, kbps))
+        data = compress(wave, rate_hz, model=self._engine, kbps=settled(self, kbps), abr=self._average)
         encoded = time.perf_counter()
         wave_hat, _ = decompress(data, model=self._engine)
         decoded = time.perf_counter()
         payload_bytes, codes = self._contents(data)
         return Coded(
-            wave_hat[0], data, encoded - start, decoded - encoded, payload_bytes, codes, self._engine.codebook_size
+            wave_hat[0],
+            data,
+            encoded - start,
+            decoded - encoded,
+            payload_bytes,
+            None if codes.min(initial=0) < 0 else codes.astype(np.uint16),
+            self._engine.codebook_size,
+            kbps_over_time(codes, self._engine),
         )
 
     @property
     @override
     def has_packets(self) -> bool:
-        return self._engine.is_streaming
+        return self._engine.is_streaming and not self._average
 
     @override
     def run_over(self, wave: Wave, rate_hz: int, kbps: float | None, lost_slots: NDArray[np.bool_]) -> Coded:
@@ -91,8 +105,8 @@ class NeuralCodec(CodecUnderTest, PacketCodec):
             engine.codebook_size,
         )
 
-    def _contents(self, data: bytes) -> tuple[int, NDArray[np.uint16]]:
-        """Bytes of codes in a .vqc, and the codes [K, F]."""
+    def _contents(self, data: bytes) -> tuple[int, NDArray[Any]]:
+        """Bytes of codes in a .vqc, and the codes [K, F], -1 where a frame has none."""
         reader = VqcReader(io.BytesIO(data))
         payload_bytes = sum(len(record.body or b"") for record in reader.records() if record.frames)
         chunks = [chunk.codes[0] for chunk in reader.chunks(entropy=self._engine.entropy)]

@@ -1,7 +1,7 @@
 """Codecs by what a user calls them: a name of the table, a weights file, `hf:FOLDER`, or an external's name.
 
-`fixed:` before one of our models leaves entropy coding out; `opus-lace:` stands before a folder of npm, `lyra:` before
-one of its graphs.
+`fixed:` before one of our models leaves entropy coding out, `abr:` lets its rate follow the sound; `opus-lace:` stands
+before a folder of npm, `lyra:` before one of its graphs.
 """
 
 import math
@@ -43,7 +43,7 @@ _OF_FOLDERS: Mapping[str, Callable[[str], CodecUnderTest]] = {
 }
 """What opens NAME:FOLDER, by the name."""
 
-_FIXED_WIDTH = "fixed:"
+_FIXED_WIDTH, _AVERAGE = "fixed:", "abr:"
 
 
 def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUnderTest:
@@ -65,6 +65,8 @@ def open_codec(spec: str, externals: Mapping[str, str] | None = None) -> CodecUn
         return _of_a_hub(spec)
     if spec.startswith(_FIXED_WIDTH) and _is_ours(spec.removeprefix(_FIXED_WIDTH)):
         return NeuralCodec(spec.removeprefix(_FIXED_WIDTH), fixed_width=True)
+    if spec.startswith(_AVERAGE) and _is_ours(spec.removeprefix(_AVERAGE)):
+        return NeuralCodec(spec.removeprefix(_AVERAGE), average=True)
     if _is_ours(spec):
         return NeuralCodec(spec)
     names = ", ".join([*CODECS, *(f"{name}:FOLDER" for name in _OF_FOLDERS), *externals])

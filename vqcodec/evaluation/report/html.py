@@ -118,6 +118,7 @@ def _exhibit(exhibit: Exhibit) -> dict[str, Any]:
     )
     return {
         "clip": exhibit.clip,
+        "peak_kbps": max((kbps for take in exhibit.takes for kbps in take.kbps_over_time), default=0),
         "seconds": seconds,
         "part": f"the first {seconds:g} s of {clock(exhibit.whole_seconds)}" if is_cut else "",
         "takes": [original, *(_take(take, rate_hz, top_db, CODEC_ROLE) for take in exhibit.takes), *anchors],
@@ -137,6 +138,7 @@ def _take(take: Take, rate_hz: int, top_db: float, role: str) -> dict[str, Any]:
         "condition": take.condition.label,
         "kbps_asked": take.kbps_asked,
         "kbps": take.kbps if math.isfinite(take.kbps) else None,
+        "rates": [round(kbps, 2) for kbps in take.kbps_over_time],
         "facts": " · ".join(part for part in (rate, *scores) if part),
         "audio": _base64(_flac(take.wave_hat, rate_hz)),
         "picture": _base64(spectrogram_png(levels, top_db=top_db, **_PICTURE)),

@@ -49,7 +49,10 @@ def has_marks(points: Iterable[Point]) -> bool:
 
 @dataclass(frozen=True)
 class Take:
-    """One clip as a codec renders it at one rate: wave_hat float32 [T], aligned with the original."""
+    """One clip as a codec renders it at one rate: wave_hat float32 [T], aligned with the original.
+
+    kbps_over_time: of its codes in each tenth of a second, where the codec tells
+    """
 
     codec: str
     kbps_asked: float | None
@@ -57,6 +60,7 @@ class Take:
     wave_hat: Wave
     scores: dict[str, float] = field(default_factory=dict)
     condition: Condition = PLAIN
+    kbps_over_time: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import ConfigError
-from vqcodec.evaluation.folder import Settings, original_path, read_audio, read_settings, take_path
+from vqcodec.evaluation.codecs.bits import RATES_PER_SECOND
+from vqcodec.evaluation.folder import (
+    Settings,
+    original_path,
+    rates_path,
+    read_audio,
+    read_rates,
+    read_settings,
+    take_path,
+)
 from vqcodec.evaluation.listening.abx import Discrimination, discriminations
 from vqcodec.evaluation.listening.listeners import Listener, Opinion, opinions
 from vqcodec.evaluation.report.disagreement import disagreements_of, facts_of
@@ -117,20 +126,35 @@ def _exhibits(out: Path, settings: Settings, results: Sequence[Result]) -> list[
                 continue
             wave, rate_hz = read_audio(original_path(out, clip, level))
             length = _LISTEN_SECONDS * rate_hz
-            takes = _takes(out, [r for r in results if r.clip == clip and r.condition.of_clip == level], length)
+            its = [r for r in results if r.clip == clip and r.condition.of_clip == level]
+            takes = _takes(out, its, length, rate_hz)
             title = f"{clip}, {level.label}" if level.label else clip
             exhibits.append(Exhibit(title, rate_hz, wave[:length], takes, len(wave) / rate_hz))
     return exhibits
 
 
-def _takes(out: Path, results: Sequence[Result], length: int) -> list[Take]:
+def _takes(out: Path, results: Sequence[Result], length: int, rate_hz: int) -> list[Take]:
     """The first `length` samples of what is kept of results."""
     kept = [(r, take_path(out, r.codec, r.kbps_asked, r.clip, r.condition)) for r in results if r.kbps]
     return [
-        Take(r.codec, r.kbps_asked, r.kbps or math.nan, read_audio(path)[0][:length], dict(r.scores), r.condition)
+        Take(
+            r.codec,
+            r.kbps_asked,
+            r.kbps or math.nan,
+            read_audio(path)[0][:length],
+            dict(r.scores),
+            r.condition,
+            _rates(path, length / rate_hz),
+        )
         for r, path in kept
         if path.exists()
     ]
+
+
+def _rates(take: Path, seconds: float) -> tuple[float, ...]:
+    """The rate over time of the first `seconds` of a rendering, if it is known."""
+    path = rates_path(take)
+    return tuple(read_rates(path)[: round(seconds * RATES_PER_SECOND)].tolist()) if path.exists() else ()
 
 
 def _notes(settings: Settings, results: Sequence[Result], points: Sequence[Point]) -> list[str]:

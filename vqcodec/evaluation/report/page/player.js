@@ -151,7 +151,10 @@ class Player {
     const title = element("h3", {}, [isBlind ? `Clip ${this.number + 1}` : this.exhibit.clip, this.exhibit.part].filter(Boolean).join(", "));
     this.picture = element("img", { alt: "", draggable: "false" });
     this.cursor = element("div", { class: "cursor" });
-    const frame = element("div", { class: "picture" }, this.picture, this.cursor);
+    const drawing = document.createElement("template"); // parsed, an svg and what is in it need no namespaces
+    drawing.innerHTML = '<svg class="rates" role="img" preserveAspectRatio="none"><title></title><path></path></svg>';
+    this.rates = drawing.content.firstChild;
+    const frame = element("div", { class: "picture" }, this.picture, this.rates, this.cursor);
     frame.hidden = isBlind;
     frame.addEventListener("pointerdown", (event) => {
       const box = frame.getBoundingClientRect();
@@ -213,8 +216,26 @@ class Player {
       this.picture.src = `data:image/png;base64,${take.picture}`;
       this.picture.alt = `Spectrogram of ${take.label}`;
       this.facts.textContent = take.facts;
+      this.drawRates(take);
     }
     this.drawPosition();
+  }
+
+  // Under the spectrogram, on its scale of time: the rate in each tenth of a second, up to the highest of all renderings.
+  drawRates({ rates, label }) {
+    const peak = this.exhibit.peak_kbps;
+    this.rates.toggleAttribute("hidden", !peak);
+    if (!peak) return;
+    const [title, path] = this.rates.children;
+    path.setAttribute("d", rates.map((kbps, at) => `M${at / 10} ${peak}V${peak - kbps}H${Math.min((at + 1) / 10, this.seconds)}V${peak}Z`).join(""));
+    this.rates.setAttribute("viewBox", `0 0 ${this.seconds} ${peak}`);
+    const mean = rates.reduce((sum, kbps) => sum + kbps, 0) / Math.max(1, rates.length);
+    const [highest, scale] = [Math.max(0, ...rates), peak.toFixed(1)];
+    const said = rates.length
+      ? `Rate of ${label} over time: mean ${mean.toFixed(1)}, highest ${highest.toFixed(1)} kbps; the scale ends at ${scale}`
+      : `The rate of ${label} over time is not known`;
+    this.rates.setAttribute("aria-label", said);
+    title.textContent = said;
   }
 
   // In training: for how long the rendering that is audible has been heard.
