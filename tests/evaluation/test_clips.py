@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from vqcodec.errors import AudioError
-from vqcodec.evaluation.clips import find_clips, read_clip
+from vqcodec.evaluation.clips import find_clips, longest_first, read_clip
 
 
 @pytest.fixture
@@ -33,6 +33,19 @@ def test_two_clips_of_one_name_are_refused_and_the_same_twice_is_one(folder):
     with pytest.raises(AudioError, match="both named one"):
         find_clips([folder / "a" / "one.wav", folder / "b" / "one.wav"])
     assert len(find_clips([folder / "a" / "one.wav", folder / "a" / "one.wav"])) == 1
+
+
+def test_long_clips_come_first_by_their_files_or_by_what_a_manifest_says(folder, speech):
+    soundfile.write(folder / "b" / "two.flac", speech[:32000], 16000)
+    soundfile.write(folder / "long.wav", speech[:80000], 16000)
+    rows = [{"path": "a/one.wav"}, {"path": "b/two.flac"}, {"path": "long.wav", "id": "cut", "duration": 0.01}]
+    rows += [{"path": "long.wav", "id": "whole"}]
+    (folder / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    clips = find_clips([folder / "clips.jsonl"])
+    assert [clip.name for clip in longest_first(clips)] == ["whole", "two", "one", "cut"]
+    (folder / "b" / "two.flac").unlink()
+    assert [clip.name for clip in longest_first(clips)] == ["whole", "one", "cut", "two"]
+    assert longest_first(clips[:1] * 2) == clips[:1] * 2
 
 
 def test_channels_are_averaged_at_the_rate_of_the_file(tmp_path):

@@ -260,6 +260,13 @@ def test_unknown_metrics_and_sources_without_audio_are_refused(tmp_path, clips):
         evaluate([tmp_path / "absent"], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6]))
 
 
+def test_a_long_clip_is_begun_first_and_the_report_keeps_the_order_of_names(tmp_path, clips, speech):
+    soundfile.write(clips / "2.wav", speech[:40000], 16000)
+    settings = evaluate([clips], tmp_path / "out", Comparison(codecs=["pcm"], kbps=[6], metrics=["si_sdr"], listen=3))
+    assert [result.clip for result in read_results(tmp_path / "out")] == ["2", "0", "1"]
+    assert settings.listen == ["0", "1", "2"]
+
+
 def test_a_label_lets_a_codec_stand_twice(tmp_path, clips):
     evaluate(
         [clips / "0.wav"],

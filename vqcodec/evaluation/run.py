@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vqcodec.audio.discover import Clip, find_audio
 from vqcodec.errors import ConfigError, OutputError
-from vqcodec.evaluation.clips import EvaluationClip, find_clips
+from vqcodec.evaluation.clips import EvaluationClip, find_clips, longest_first
 from vqcodec.evaluation.codecs.codec_spec import Entry, name_of, open_all, opened, parse_entry
 from vqcodec.evaluation.coding import packets_of
 from vqcodec.evaluation.conditions import PLAIN, Condition
@@ -124,9 +124,9 @@ def _jobs(
     noises: Mapping[str, Sequence[Clip]],
     settings: Settings,
 ) -> Iterator[Job]:
-    """Every clip under every condition through every codec at each of its rates."""
+    """Every clip, the longest first, under every condition through every codec at each of its rates."""
     metrics, recogniser = tuple(settings.metrics), comparison.recogniser
-    for clip in clips:
+    for clip in longest_first(clips):
         keeps_audio = clip.name in settings.listen
         for condition in dict.fromkeys(comparison.conditions):
             noise = _noise_of(clip, condition, noises)

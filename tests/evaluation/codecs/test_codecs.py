@@ -264,3 +264,11 @@ def test_a_run_folder_has_its_name_and_the_version_of_its_weights(tmp_path):
     mine, bundled = open_codec(str(copied.parent)), open_codec("speech-16k")
     assert (mine.name, mine.version) == ("mine", bundled.version)
     assert soundfile.__libsndfile_version__ in open_codec("pcm").version
+
+
+def test_results_of_an_earlier_release_are_not_those_of_the_same_weights_now(monkeypatch):
+    before = open_codec("speech-16k").version
+    monkeypatch.setattr("vqcodec.evaluation.codecs.library.__version__", "9.9")
+    after = open_codec("speech-16k").version
+    assert before != after
+    assert before.split()[0] == after.split()[0]

@@ -3,6 +3,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import soundfile
@@ -89,6 +90,15 @@ def test_equal_input_gives_equal_bytes(tmp_path, report, exhibits, points, nasty
     curves = {"pesq_wb": svg_of(rate_quality_curve(points, "pesq_wb"))}
     write_report(tmp_path / "again.html", title=f"opus · {nasty}", points=points, curves=curves, exhibits=exhibits)
     assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_the_page_says_how_many_clips_the_protocol_asks_for_until_it_has_them(tmp_path, points, exhibits):
+    asked = "asks for 100 clips"
+    for count, said in ((1, "here is 1,"), (2, "here are 2,"), (100, None)):
+        few = [replace(exhibits[0], takes=[], wave=exhibits[0].wave[:1600])] * count
+        write_report(tmp_path / f"{count}.html", title="x", points=points, curves={}, exhibits=few)
+        page = " ".join((tmp_path / f"{count}.html").read_text(encoding="utf-8").split())
+        assert (asked in page, said is None or said in page) == (said is not None, True)
 
 
 def test_without_clips_there_is_no_player(tmp_path, points):

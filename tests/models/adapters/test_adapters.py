@@ -341,6 +341,21 @@ def test_an_impossible_config_is_one_line(saved, tmp_path):
             vqcodec.load(f"hf:{tmp_path / 'encodec'}")
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"normalize": True}, "normalizes without chunks"),
+        ({"chunk_length_s": 0.1, "sampling_rate": 24001}, "no whole frames of"),
+    ],
+)
+def test_levels_and_chunks_that_no_vqc_could_hold_are_refused(saved, tmp_path, change, named):
+    shutil.copytree(saved("encodec"), tmp_path / "encodec")
+    config = json.loads((tmp_path / "encodec" / "config.json").read_text())
+    (tmp_path / "encodec" / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match=named):
+        vqcodec.load(f"hf:{tmp_path / 'encodec'}")
+
+
 def test_codes_alone_are_no_file_of_a_model_that_takes_levels_out(saved, tmp_path):
     np.save(tmp_path / "codes.npy", np.zeros((2, 2, 9), np.int64))
     model = f"hf:{saved('encodec-stereo')}"

@@ -11,6 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from vqcodec import __version__
 from vqcodec.arrays import Wave
 from vqcodec.bitstream import VqcReader
 from vqcodec.errors import AudioError, UnavailableError
@@ -45,7 +46,7 @@ class NeuralCodec(CodecUnderTest, PacketCodec):
             self.name = Path(model.removeprefix(PREFIX)).resolve().name
         self._engine = zoo.load_engine(model if model in zoo.MODELS or model.startswith(PREFIX) else path)
         sha256 = (self._engine.fingerprint or b"").hex()
-        self.version = sha256[:16]
+        self.version = f"{sha256[:16]} vqcodec {__version__}"  # how codes are searched for changes with releases
         self.trained_on = trained_on(None if model.startswith(PREFIX) else path, sha256)
         if fixed_width:
             self.name, self._engine.entropy = f"fixed:{self.name}", None

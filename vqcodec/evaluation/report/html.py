@@ -34,6 +34,8 @@ _SCRIPTS = ("player.js", "blind.js", "abx.js", "page.js")
 _ANCHORS_HZ = {ANCHOR_ROLE: (3500, 0), MID_ANCHOR_ROLE: (7000, 22050)}
 """The low-pass anchors of ITU-R BS.1534-3, and the rate from which on clips have them. The second would take an eighth
 of the band of a clip at 16 kHz, which hardly anyone would tell from the reference."""
+_PROTOCOL_CLIPS = 100
+"""Of as many speakers, in a test by draft-lechler-mlcodec-test-battery-00."""
 
 
 def write_report(
@@ -67,7 +69,8 @@ def write_report(
         tables=tables or {},
         disagreements=disagreement_tables(disagreements),
         notes=[*([TRAINED_LEGEND] if has_marks(points) else []), *notes],
-        has_exhibits=bool(exhibits),
+        exhibits=len(exhibits),
+        protocol_clips=_PROTOCOL_CLIPS,
         data=_json({"title": title, "exhibits": [_exhibit(exhibit) for exhibit in exhibits]}),
     )
     with atomic_output(path, force=True) as temporary:

@@ -22,7 +22,9 @@ class EncodecAdapter(Adapter):
         chunk = config.chunk_length or 0
         self.is_scaled = bool(config.normalize)
         self.chunk_frames = chunk // self.hop_length or 1
-        if chunk % self.hop_length or (self.is_scaled and not chunk):
+        if self.is_scaled and not chunk:
+            raise ModelError(f"{folder.name}: normalizes without chunks; a .vqc has a level for each chunk")
+        if chunk % self.hop_length:
             raise ModelError(f"{folder.name}: chunks of {chunk} samples are no whole frames of {self.hop_length}")
 
     @override
