@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import unicodedata
 
@@ -33,6 +34,12 @@ def test_what_is_hidden_is_left_out_and_links_are_followed(tree, tmp_path_factor
     shutil.copy(tree / "a.flac", tree / ".cache/e.flac")
     shutil.copy(tree / "a.flac", tree / "._a.flac")
     assert names(find_audio([tree])) == ["a.flac", "c.flac", "d.flac"]
+
+
+def test_what_is_no_file_is_left_out_and_links_to_nowhere_are_found(tree):
+    os.mkfifo(tree / "never_ends.wav")
+    (tree / "lost.wav").symlink_to("nowhere")
+    assert names(find_audio([tree])) == ["a.flac", "b.flac", "c.flac", "lost.wav"]
 
 
 def test_globs_and_files(tree):

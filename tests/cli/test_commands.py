@@ -219,6 +219,7 @@ def test_two_inputs_of_one_name_are_refused(tmp_path, run, speech_path):
         shutil.copy(speech_path, tmp_path / name)
     result = run("encode", tmp_path / "a.flac", tmp_path / "a.ogg", "--out-dir", tmp_path / "out", code=1)
     assert "would both become" in result.output
+    assert result.output.endswith("; rename one\n")
 
 
 def test_start_and_duration_cut_and_codebooks_thin(tmp_path, run, coded):

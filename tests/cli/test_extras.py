@@ -86,6 +86,8 @@ def test_commands_that_need_torch_say_so_in_one_line(without_torch, arguments, t
     [
         ("lightning_fabric", ["train", str(ROOT / "recipes" / "vqvae.yaml")], "train"),
         ("rich", ["train", str(ROOT / "recipes" / "vqvae.yaml")], "train"),
+        ("matplotlib", ["train", str(ROOT / "recipes" / "vqvae.yaml")], "train"),
+        ("ray", ["tokenize", "a.flac", "tokens", "--runner", "ray"], "ray"),
         ("onnxscript", ["export", "--onnx", "out"], "export"),
         ("onnx", ["export", "--onnx", "out"], "export"),
         ("matplotlib", ["evaluate", "a.flac", "--out", "out"], "eval"),
@@ -161,6 +163,13 @@ def test_a_folder_of_export_is_a_model(tmp_path, toy_weights, exported, without_
     for name in ("mine", "empty"):
         with pytest.raises(ModelError, match=f"{name}.* weights"):
             vqcodec.load(tmp_path / name)
+
+
+def test_what_only_torch_does_names_it_where_it_is_not_installed(monkeypatch):
+    for installed, remedy in ((True, "use the torch engine"), (None, "that needs torch; pip install")):
+        monkeypatch.setattr("vqcodec.models.zoo.find_spec", lambda name: installed if name == "torch" else True)  # noqa: B023
+        with pytest.raises(ConfigError, match=f"on cpu, not on cuda; {remedy}"):
+            vqcodec.load(engine="onnx", device="cuda")
 
 
 def test_every_option_for_a_model_says_what_it_takes():

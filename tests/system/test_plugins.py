@@ -89,6 +89,7 @@ def test_a_kind_of_codebook_trains_and_codes(run, folder, speech_path):
     unknown = run("encode", speech_path, "b.vqc", *model)
     assert unknown.returncode == 1
     assert "codebook_kind 'own-kind' is none of ema" in unknown.stderr
+    assert unknown.stderr.endswith("; one of your own wants vqcodec --import MODULE\n")
     assert not (folder / "b.vqc").exists()
 
 

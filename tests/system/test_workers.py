@@ -104,6 +104,24 @@ def test_processes_that_die_while_they_start_end_it():
         list(some.run(deque([1, 2])))
 
 
+def test_ctrl_c_while_processes_begin_prints_nothing_of_theirs(tmp_path):
+    (tmp_path / "slow_import.py").write_text("import os, time\nos.write(1, b'begun\\n')\ntime.sleep(1)\n")
+    (tmp_path / "main.py").write_text(
+        "from collections import deque\nfrom vqcodec.system import workers\n"
+        "def make():\n    return lambda task, say: task\n"
+        "if __name__ == '__main__':\n"
+        "    with workers.Pool(make, (), size=1, name='test', imports=['slow_import']) as pool:\n"
+        "        list(pool.run(deque([1])))\n"
+    )
+    command, streams = [sys.executable, "main.py"], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **streams) as process:
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert told.count("Traceback") == 1, "that of the program itself, which catches nothing"
+
+
 def test_processes_end_with_their_parent_even_if_it_is_killed(tmp_path):
     """The parent writes the ids of its workers, which then wait for ever; it is killed without a chance to end them."""
     (tmp_path / "parent.py").write_text(

@@ -36,6 +36,8 @@ def test_a_run_learns_logs_and_exports(tmp_path, toy_run):
     assert [line["step"] for line in log] == list(range(1, 61))
     mel = [line["mel"] for line in log]
     assert np.mean(mel[-10:]) < 0.9 * np.mean(mel[:5])
+    assert log[0]["mean_loss"] == log[0]["loss"]
+    assert log[-1]["mean_loss"] == pytest.approx(0.98 * log[-2]["mean_loss"] + 0.02 * log[-1]["loss"])
     assert all(len(log[-1][name]) == 3 for name in ("perplexity", "residual_energy", "revived"))
     assert log[-1]["residual_energy"] == sorted(log[-1]["residual_energy"], reverse=True)
     assert "perplexity" not in log[0], "the codebooks start at step 4"

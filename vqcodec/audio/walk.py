@@ -11,7 +11,8 @@ def walk_files(root: Path, is_wanted: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield the wanted files below a folder, each folder's entries by name; what is hidden is left out.
 
     Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
-    Raises AudioError for a folder that cannot be listed.
+    Pipes, sockets and devices are no files; a link that leads nowhere is yielded, so that it is told of. Raises
+    AudioError for a folder that cannot be listed.
     """
     real_root = os.path.realpath(root)
     return _walk(root, is_wanted, real_root, {real_root})
@@ -21,7 +22,7 @@ def _walk(folder: Path, is_wanted: Callable[[Path], bool], real_root: str, seen:
     for entry in _entries(folder):
         path, real = Path(entry.path), os.path.realpath(entry.path)
         if not path.is_dir():
-            if is_wanted(path):
+            if is_wanted(path) and (path.is_file() or not path.exists()):
                 yield path
         elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
             seen.add(real)

@@ -117,6 +117,16 @@ def imports_of(engine: str | None) -> Sequence[str]:
 
 
 @contextlib.contextmanager
+def told_how_to_go_on(remedy: str) -> Iterator[None]:
+    """Say the remedy where Ctrl-C or a signal ends what can go on later."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        echo(f"interrupted; {remedy}", err=True)
+        raise
+
+
+@contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[[float, float], None] | None]:
     """Yield a callback for what is done and in all (seconds, clips ...) that draws a bar, or None if nobody sees it."""
     if not sys.stderr.isatty():

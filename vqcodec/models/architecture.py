@@ -113,7 +113,9 @@ class ModelConfig:
         if isinstance(self.codebook_kind, str):
             object.__setattr__(self, "codebook_kind", SHORT_NAMES.get(self.codebook_kind, self.codebook_kind))
         if not isinstance(self.codebook_kind, str) or self.codebook_kind not in CODEBOOKS:
-            raise ValueError(f"codebook_kind {str(self.codebook_kind)[:40]!r} is none of {', '.join(CODEBOOKS)}")
+            kind, known = str(self.codebook_kind)[:40], ", ".join(CODEBOOKS)
+            remedy = "one of your own wants vqcodec --import MODULE"
+            raise ValueError(f"codebook_kind {kind!r} is none of {known}; {remedy}")
         self._check_speakers()
         self._check_arrangement()
         if self.hop_length % (self.stft_hop * self.steps):

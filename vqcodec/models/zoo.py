@@ -259,14 +259,14 @@ def engine_for(
         check_speaker(found, speaker)
     if (engine or installed_engine()) == "onnx" and isinstance(found, WeightsFile):
         if enhancer is not None:
-            raise ConfigError("the onnx engine does not enhance; use the torch engine")
+            raise ConfigError(f"the onnx engine does not enhance; {_torch_instead()}")
         if found.config.speakers:
             raise ConfigError(
-                f"the onnx engine does not run {found.config.name}, whose decoder is told who speaks; use torch, or "
-                "export it with one voice (vqcodec export --speaker NAME)"
+                f"the onnx engine does not run {found.config.name}, whose decoder is told who speaks; "
+                f"{_torch_instead()}, or export it with one voice (vqcodec export --speaker NAME)"
             )
         if device != "cpu":
-            raise ConfigError(f"the onnx engine runs on cpu, not on {device}; use the torch engine")
+            raise ConfigError(f"the onnx engine runs on cpu, not on {device}; {_torch_instead()}")
         from vqcodec.models.onnx_codec import OnnxCodec
 
         return OnnxCodec(found, effort=effort)
@@ -281,9 +281,16 @@ def engine_for(
             codec.speak_as(speaker)
         return codec
     if engine == "onnx":
-        raise ModelError(f"{found.model_name}: no model of vqcodec, and the onnx engine runs only such; use torch")
+        raise ModelError(
+            f"{found.model_name}: no model of vqcodec, and the onnx engine runs only such; {_torch_instead()}"
+        )
     check_device(device)
     return found.to(device)
+
+
+def _torch_instead() -> str:
+    """What to do where only torch can: it may be that it was not chosen, or that it is not there to choose."""
+    return "use the torch engine" if find_spec("torch") else f"that needs torch; {how_to_install()}"
 
 
 def enhancer_of(found: "WeightsFile | Adapter", enhance: Enhance = True) -> Path:

@@ -150,7 +150,9 @@ class Pool(Generic[T]):
         process = self._context.Process(
             target=_serve, args=(theirs, variables, self._make, self._arguments), daemon=True, name=self._name
         )
-        with _variables(self._environment):
+        # A fork comes from a server that has them blocked, and is waited for, which Ctrl-C must be able to end.
+        begins_here = self._context.get_start_method() == "spawn"
+        with _variables(self._environment), _without_interrupts() if begins_here else contextlib.nullcontext():
             process.start()
         theirs.close()
         return _Worker(process, ours, [])
@@ -193,9 +195,32 @@ def _context(imports: Sequence[str]) -> "ForkServerContext | SpawnContext":
 
     if sys.platform != "linux" or not hasattr(os, "fork"):
         return multiprocessing.get_context("spawn")
+    from multiprocessing.forkserver import ensure_running
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(imports))  # heard by the first of this process
+    with _without_interrupts():
+        ensure_running()
     return context
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C, which reaches all processes, from those that begin meanwhile; here it comes when this ends.
+
+    They would print where they were, importing torch for example, before they can ignore it themselves.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it begins with the first process, ignores them itself, and unblocks them here
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @contextlib.contextmanager

@@ -90,6 +90,7 @@ class Trainer:
         self.step = 0
         self.quantizing = False
         self._running_loss: float | None = None
+        self._left_out: set[str] = set()
         self._stop = StopRequest()
         torch.manual_seed(config.seed)
         q = config.quantizer
@@ -163,7 +164,7 @@ class Trainer:
                     self._start_quantizer(dataset)
                 statistics = self._train_step(batch)
                 self.step += 1
-                log.advance(f"loss {statistics['loss']:.3f}, {statistics['seconds_per_step']:.2f} s a step")
+                log.advance(f"mean loss {statistics['mean_loss']:.3f}, {statistics['seconds_per_step']:.2f} s a step")
                 self._report(log, statistics, clips)
                 if (means := epochs.add(self.step, statistics)) is not None:
                     log.record(self.step, "epoch", means)
@@ -241,7 +242,8 @@ class Trainer:
         statistics |= {"gradient_norm": float(norm or 0.0), "learning_rate": rate}
         if (self.step + 1) % config.log_every == 0:
             statistics |= self._health(output)
-        return {"loss": loss.item(), "seconds_per_step": round(time.monotonic() - started, 3)} | statistics
+        seconds = round(time.monotonic() - started, 3)
+        return {"loss": loss.item(), "mean_loss": self._running_loss, "seconds_per_step": seconds} | statistics
 
     def _clip(self) -> Tensor | None:
         """Bound the gradient and return its norm. Raises TrainingError for one that is not finite."""
@@ -349,7 +351,11 @@ class Trainer:
         codec.load_state_dict(self.average.values)
         total = codec.total_codebooks
         depths = sorted({depth for depth in self.config.validate_codebooks if depth < total} | {total})
-        log.record(self.step, "validation", validate_codec(codec, clips, depths))
+        scores, left_out = validate_codec(codec, clips, depths)
+        for name in sorted(left_out.keys() - self._left_out):
+            log.message(f"validation without {name}: {left_out[name]}")
+        self._left_out |= left_out.keys()
+        log.record(self.step, "validation", scores)
         log_round_trips(log, codec, clips[:2], depths, self.step)
 
     def save(self) -> None:

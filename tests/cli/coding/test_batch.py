@@ -144,6 +144,7 @@ def test_two_inputs_of_one_name_are_refused(run, archive, tmp_path):
     write_vqc(archive / "deep" / "a.vqc")
     told = run("decode", archive / "a.vqc", archive / "deep" / "a.vqc", "--out-dir", tmp_path / "out", code=1)
     assert "would both become" in told.stderr
+    assert told.stderr.endswith("give the folder above both, whose tree is kept, or rename one\n")
     assert not (tmp_path / "out").exists()
 
 

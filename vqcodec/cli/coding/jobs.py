@@ -69,7 +69,10 @@ def pairs(paths: Sequence[str], out_dir: Path | None, *, suffix: str, find: Call
     for source, relative in (found for path in paths for found in find(path)):
         target = out_dir / relative.with_suffix(suffix)
         if not _is_same(inputs.setdefault(target, source), source):
-            raise OutputError(f"{source} and {inputs[target]} would both become {target}; rename one")
+            other, remedy = inputs[target], "rename one"
+            if source.parent != other.parent:
+                remedy = "give the folder above both, whose tree is kept, or rename one"
+            raise OutputError(f"{source} and {other} would both become {target}; {remedy}")
         if _is_same(source, target):
             raise OutputError(f"{target}: is the input itself; choose another --out-dir")
     for folder in dict.fromkeys(target.parent for target in inputs):

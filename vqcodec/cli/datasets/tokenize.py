@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import click
 from typing_extensions import override
 
-from vqcodec.cli.common import echo, effort_option, model_option
+from vqcodec.cli.common import echo, effort_option, model_option, told_how_to_go_on
 from vqcodec.cli.datasets.workers import WorkerOptions, worker_options, workers_of
 from vqcodec.models.effort import Effort
 from vqcodec.tokens.formats import DEFAULT_FORMAT, FORMATS
@@ -88,7 +88,7 @@ def tokenize(
     if kbps is not None and codebooks is not None:
         raise click.UsageError("give --kbps or --codebooks, not both")
     workers = workers_of(who)
-    with Display() as display, _warnings_as_lines():
+    with told_how_to_go_on(f"--resume goes on with {out}"), Display() as display, _warnings_as_lines():
         totals = run(
             source,
             out,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from typing_extensions import override
 
-from vqcodec.cli.common import echo, progress, require
+from vqcodec.cli.common import echo, progress, require, told_how_to_go_on
 from vqcodec.cli.research.conditions import AskedConditions, condition_options
 from vqcodec.system.workers import usable_cores
 
@@ -147,7 +147,7 @@ def evaluate(
             listen=listen,
             conditions=conditions.each(),
         )
-        with progress("evaluating") as show:
+        with told_how_to_go_on(f"--resume goes on with {folder}"), progress("evaluating") as show:
             run(sources, folder, comparison, workers=workers or usable_cores(), resume=resume, on_progress=show)
     _present(folder, by=by, anchor=anchor, heard=heard, is_new=summary is None)
 

@@ -4,6 +4,7 @@ carried ones; settings in the schema's metadata. Entropy-coded, it has a column 
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,15 +168,16 @@ def _codes_of_lists(lists: Any) -> NDArray[np.uint16]:
     return codes.copy()  # the row group must not stay for one of its rows
 
 
-def _require_pyarrow() -> Any:
-    """pyarrow.parquet. Raises ConfigError with the remedy where it is missing."""
+def _require_pyarrow(instead: str = "") -> Any:
+    """pyarrow.parquet. Raises ConfigError with the remedy where it is missing, or `instead` of it."""
     try:
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
-        remedy = f"{how_to_install('tokens')}, or --format npy"
-        raise ConfigError(f"the parquet format needs pyarrow: {remedy}") from None
+        raise ConfigError(f"the parquet format needs pyarrow: {how_to_install('tokens')}{instead}") from None
     return pq
 
 
-PARQUET = ShardFormat(_ParquetWriter, _ParquetReader, suffix=".parquet", require=_require_pyarrow)
+PARQUET = ShardFormat(
+    _ParquetWriter, _ParquetReader, suffix=".parquet", require=partial(_require_pyarrow, ", or --format npy")
+)
 """A file that pyarrow, pandas, DuckDB and Hugging Face `datasets` open. It needs pyarrow."""

@@ -1,10 +1,11 @@
 """What runners and workers say to each other; no torch, so that a runner's own process needs none."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, get_args
 
 from vqcodec.audio import OnTruncated, checked_on_truncated
-from vqcodec.errors import ConfigError
+from vqcodec.errors import ConfigError, how_to_install
 
 Runner = Literal["local", "ray"]
 """Who works: processes of this machine, or a Ray cluster."""
@@ -17,7 +18,7 @@ _MOST_BATCH_SECONDS = 3600
 class Workers:
     """Who tokenizes, and how; on machines of one kind the shards do not depend on it, but for what is taken of audio.
 
-    Raises ConfigError for values that cannot be.
+    Raises ConfigError for values that cannot be, and for a runner that is not installed.
 
     count:         processes, one thread each by default; None is one per core, or 1 on a GPU
     runner:        "local": processes of this machine; "ray": those of a cluster, which must share the output folder
@@ -41,6 +42,8 @@ class Workers:
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise ConfigError(f"runner {self.runner!r} is none of {', '.join(RUNNERS)}")
+        if self.runner == "ray" and find_spec("ray") is None:
+            raise ConfigError(f"the ray runner needs ray: {how_to_install('ray')}")
         checked_on_truncated(self.on_truncated)
         if not 0 < self.batch_seconds <= _MOST_BATCH_SECONDS:
             raise ConfigError(f"batch_seconds {self.batch_seconds:g} is not in 0..{_MOST_BATCH_SECONDS}")

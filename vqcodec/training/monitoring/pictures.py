@@ -1,20 +1,14 @@
 """Pictures for training logs (matplotlib)."""
 
-from typing import TYPE_CHECKING
-
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from vqcodec.audio.spectral import stft
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def spectrogram_figure(wave: Tensor, rate_hz: int) -> "Figure":
+def spectrogram_figure(wave: Tensor, rate_hz: int) -> Figure:
     """Draw a log-magnitude spectrogram of `wave` [T], 80 dB deep: harmonics are horizontal lines."""
-    from matplotlib.figure import Figure
-
     magnitude = stft(wave[None].float().cpu(), 512, 128)[0].abs()
     decibels = 20 * torch.log10(magnitude.clamp(min=1e-6))
     top = float(decibels.max())

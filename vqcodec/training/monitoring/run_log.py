@@ -24,6 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vqcodec.output import atomic_output, make_folder, output_errors
 from vqcodec.texts import parse_object
+from vqcodec.training.monitoring.pictures import spectrogram_figure
 
 _LONGEST_LINE = 160
 """Characters of a record on a terminal that is none."""
@@ -100,9 +101,7 @@ class RunLog:
         self._console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def audio(self, step: int, name: str, wave: Tensor, rate_hz: int) -> None:
-        """Log a wave [T] to listen to and its spectrogram to look at (needs matplotlib)."""
-        from vqcodec.training.monitoring.pictures import spectrogram_figure
-
+        """Log a wave [T] to listen to and its spectrogram to look at."""
         with output_errors(self._run):
             self._writer.add_audio(name, wave.clamp(-1, 1)[None], step, sample_rate=rate_hz)
             self._writer.add_figure(f"{name}/spectrogram", spectrogram_figure(wave, rate_hz), step)

@@ -78,25 +78,30 @@ def round_trip(codec: Codec, clip: ValidationClip, num_codebooks: int) -> NDArra
     return decoded
 
 
-def validate_codec(codec: Codec, clips: list[ValidationClip], depths: list[int]) -> dict[str, list[float]]:
+def validate_codec(
+    codec: Codec, clips: list[ValidationClip], depths: list[int]
+) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Return the mean PESQ-WB, ESTOI and SI-SDR (dB) over clips where each is defined, a value per depth, and its kbps.
 
-    A metric whose package is not installed is left out: training goes on without a compiler for pesq.
+    A metric whose package is not installed is left out: training goes on without a compiler for pesq. The second
+    result says why, by name.
     """
     one_kbps = codebook_kbps(codec.sample_rate_hz, codec.hop_length, codec.codebook_size)
     scores: dict[str, list[float]] = {
         "codebooks": [float(depth) for depth in depths],
         "kbps": [round(depth * one_kbps, 3) for depth in depths],
     }
+    left_out: dict[str, str] = {}
     for depth in depths:
         decoded = [round_trip(codec, clip, depth) for clip in clips]
         for name, metric in (("pesq_wb", pesq_wb), ("estoi", estoi), ("si_sdr", si_sdr)):
             try:
                 values = [metric(c.wave, d, codec.sample_rate_hz) for c, d in zip(clips, decoded, strict=True)]
-            except ConfigError:
+            except ConfigError as error:
+                left_out[name] = str(error)
                 continue
             scores.setdefault(name, []).append(round(float(np.nanmean(values)), 4))
-    return scores
+    return scores, left_out
 
 
 def log_round_trips(
