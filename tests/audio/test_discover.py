@@ -36,10 +36,10 @@ def test_what_is_hidden_is_left_out_and_links_are_followed(tree, tmp_path_factor
     assert names(find_audio([tree])) == ["a.flac", "c.flac", "d.flac"]
 
 
-def test_what_is_no_file_is_left_out_and_links_to_nowhere_are_found(tree):
+def test_what_cannot_be_read_is_found_so_that_it_is_told_of(tree):
     os.mkfifo(tree / "never_ends.wav")
     (tree / "lost.wav").symlink_to("nowhere")
-    assert names(find_audio([tree])) == ["a.flac", "b.flac", "c.flac", "lost.wav"]
+    assert names(find_audio([tree])) == ["a.flac", "b.flac", "c.flac", "lost.wav", "never_ends.wav"]
 
 
 def test_globs_and_files(tree):

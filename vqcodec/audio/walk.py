@@ -11,8 +11,8 @@ def walk_files(root: Path, is_wanted: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield the wanted files below a folder, each folder's entries by name; what is hidden is left out.
 
     Links to folders elsewhere are followed, but no folder is walked through twice; those inside `root` come anyway.
-    Pipes, sockets and devices are no files; a link that leads nowhere is yielded, so that it is told of. Raises
-    AudioError for a folder that cannot be listed.
+    Pipes, devices and links that lead nowhere are yielded too, so that they are told of. Raises AudioError for a folder
+    that cannot be listed.
     """
     real_root = os.path.realpath(root)
     return _walk(root, is_wanted, real_root, {real_root})
@@ -22,7 +22,7 @@ def _walk(folder: Path, is_wanted: Callable[[Path], bool], real_root: str, seen:
     for entry in _entries(folder):
         path, real = Path(entry.path), os.path.realpath(entry.path)
         if not path.is_dir():
-            if is_wanted(path) and (path.is_file() or not path.exists()):
+            if is_wanted(path):
                 yield path
         elif real not in seen and not (entry.is_symlink() and Path(real).is_relative_to(real_root)):
             seen.add(real)

@@ -1,6 +1,7 @@
 """Many files at once: jobs (what arguments mean) and batch (the loop over them), for every command that takes files."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -52,6 +53,16 @@ def test_a_folder_is_never_damaged(run, archive):
     assert told.stderr == f"2 files, 0:00:00.30, {size} bytes, {8 * size / 300:.2f} kbps\n"
     assert run("verify", f"{archive}/*.vqc").stdout.count("whole") == 1
     assert run("verify", f"{archive}/**/*", archive / "a.vqc").stdout.count("whole") == 2, "each once"
+
+
+def test_a_pipe_in_a_folder_is_a_failure_that_nobody_waits_for(run, archive, tmp_path):
+    os.mkfifo(archive / "c.vqc")
+    why = f"{archive}/c.vqc: is not a regular file but a pipe or device; give it by itself, or leave it out"
+    for command in (["verify", archive], ["decode", archive, "--out-dir", tmp_path / "out"]):
+        told = run(*command, code=1)
+        assert f"Error: {why}\n" in told.stderr
+        assert told.stderr.endswith("Error: 1 of 3 files failed\n")
+    assert below(tmp_path / "out") == ["a.wav", "deep/b.wav"]
 
 
 def test_a_folder_without_any_is_told(run, tmp_path):

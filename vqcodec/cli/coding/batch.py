@@ -129,6 +129,11 @@ class Batch:
     def _outcomes(
         self, waiting: list[Job], make: Callable[..., Work], arguments: tuple[Any, ...], hear: Callable[..., None]
     ) -> Iterator[tuple[Job, Outcome]]:
+        if not self.is_single:
+            for job in (job for job in waiting if job.is_pipe):
+                told = f"{job.source}: is not a regular file but a pipe or device; give it by itself, or leave it out"
+                yield job, Outcome(error=told)
+            waiting = [job for job in waiting if not job.is_pipe]
         size = min(self.workers, len(waiting))
         if size <= 1:
             work = make(*arguments) if waiting else None

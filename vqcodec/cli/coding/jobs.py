@@ -34,6 +34,12 @@ class Job:
         return self.target not in ("", STANDARD) and os.path.lexists(self.target)
 
     @property
+    def is_pipe(self) -> bool:
+        """Whether reading the input may wait for ever, as that of a named pipe, or never end, as that of a device."""
+        path = Path(self.source)
+        return path.exists() and not path.is_file() and not path.is_dir()
+
+    @property
     def source_bytes(self) -> int:
         """Bytes of the input; 0 where that is no file."""
         path = Path(self.source)
