@@ -267,6 +267,32 @@ def test_a_long_clip_is_begun_first_and_the_report_keeps_the_order_of_names(tmp_
     assert settings.listen == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("word", "word"), "against the column text of the manifest"),
+        ((None, None), "against what the recogniser hears in the original"),
+        (
+            ("other", None),
+            "of 1 clips against the column text of the manifest, "
+            "of the other 1 against what the recogniser hears in the original",
+        ),
+    ],
+)
+def test_words_and_characters_are_measured_and_it_is_said_against_what(tmp_path, clips, texts, said):
+    rows = [{"path": str(clips / f"{n}.wav")} | ({"text": text} if text else {}) for n, text in enumerate(texts)]
+    (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    comparison = Comparison(["pcm"], [6], metrics=["si_sdr"], recogniser="echo word {wav}", listen=0)
+    settings = evaluate([tmp_path / "clips.jsonl"], tmp_path / "out", comparison)
+    assert settings.metrics == ["si_sdr", "wer", "cer"]
+    assert settings.notes == [f"wer and cer: {said}"]
+    for result in read_results(tmp_path / "out"):
+        # The program also says the name of the file, which no text has; what sounds the same is heard once.
+        assert (result.scores["wer"] > 0) == (texts[int(result.clip)] is not None)
+    only = Comparison(["pcm"], [6], metrics=["cer"], recogniser="echo word {wav}", listen=0)
+    assert only.all_metrics == ["cer"]
+
+
 def test_a_label_lets_a_codec_stand_twice(tmp_path, clips):
     evaluate(
         [clips / "0.wav"],

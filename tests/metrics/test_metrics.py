@@ -29,7 +29,7 @@ JUDGES = {"distill_mos": "distillmos", "speaker_similarity": "resemblyzer"} | {
     metric.name: "speechmos" for metric in DNSMOS_METRICS
 }
 """By a network each, and the package that it comes in."""
-FAST = [name for name in METRICS if "visqol" not in name and name not in ("wer", *JUDGES)]
+FAST = [name for name in METRICS if "visqol" not in name and name not in ("wer", "cer", *JUDGES)]
 ALL = [
     pytest.param(name, marks=pytest.mark.skipif(needs is not None and find_spec(needs) is None, reason=f"no {needs}"))
     for name in METRICS

@@ -18,7 +18,7 @@ from vqcodec.texts import printable
 
 _BLOCK_SAMPLES = 1 << 20
 _GUESSED_BYTES_PER_SECOND = 32000
-"""Of a file: 16 bits at 16 kHz. Whatever it is, a file of twice the bytes is about twice as long."""
+"""What a file of 16 bits at 16 kHz has. Whatever it is, a file of twice the bytes is about twice as long."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def find_clips(sources: Sequence[str | Path]) -> list[EvaluationClip]:
 
 
 def longest_first(clips: Iterable[EvaluationClip]) -> list[EvaluationClip]:
-    """Order clips by about how long they are, so that no core waits for another one's long clip at the end of a run.
+    """Sort clips by about how long they are, so that no core waits for another one's long clip at the end of a run.
 
     Nothing is opened: of a whole file its bytes tell, and what is missing comes last.
     """

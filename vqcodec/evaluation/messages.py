@@ -16,7 +16,8 @@ from vqcodec.evaluation.conditions import PLAIN, Condition
 from vqcodec.evaluation.folder import codes_path, original_path, rates_path, take_path, write_array, write_audio
 from vqcodec.evaluation.noise import Noise
 from vqcodec.evaluation.results import Result, said_of
-from vqcodec.metrics import METRICS, Measured, Metric, wer_by
+from vqcodec.metrics import METRICS, Measured, Metric
+from vqcodec.metrics.recognition import RECOGNISED
 from vqcodec.system.workers import Pool, Work
 from vqcodec.texts import printable
 
@@ -204,8 +205,8 @@ def _with_scores(result: Result, job: Job, wave: Wave, wave_hat: Wave, on_step: 
 
 
 def _metric(name: str, job: Job) -> Metric:
-    if name == "wer" and job.recogniser is not None:
-        return wer_by(job.recogniser, job.clip.columns.get("text"))
+    if name in RECOGNISED and job.recogniser is not None:
+        return RECOGNISED[name](job.recogniser, job.clip.columns.get("text"))
     return METRICS[name]
 
 

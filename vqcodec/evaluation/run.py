@@ -15,7 +15,8 @@ from vqcodec.evaluation.folder import Settings, audio_folder, take_path, write_s
 from vqcodec.evaluation.messages import Job, run_jobs
 from vqcodec.evaluation.noise import Noise, draw_noise
 from vqcodec.evaluation.results import RESULTS, Key, Result, ResultsFile, finished, read_results
-from vqcodec.metrics import METRICS, wer_by
+from vqcodec.metrics import METRICS
+from vqcodec.metrics.recognition import RECOGNISED
 from vqcodec.output import output_errors
 
 DEFAULT_METRICS = (
@@ -33,8 +34,8 @@ class Comparison:
     kbps:       rates of codecs without their own
     metrics:    names of `vqcodec.metrics.METRICS`
     externals:  codecs by their command lines, as `codecs.external` reads them
-    recogniser: a command with {wav} that prints what is said: wer is measured as well, against the column text of the
-                manifest if there is one
+    recogniser: a command with {wav} that prints what is said, or whisper:FOLDER: wer and cer are measured as well, if
+                neither is named, against the column text of the manifest if there is one
     listen:     clips whose audio is kept
     conditions: what happens to clips; each is compared
     """
@@ -49,8 +50,9 @@ class Comparison:
 
     @property
     def all_metrics(self) -> list[str]:
-        """The metrics, and wer where there is a recogniser."""
-        return [*self.metrics, *(["wer"] if self.recogniser is not None and "wer" not in self.metrics else [])]
+        """The metrics, and wer and cer where there is a recogniser."""
+        are_added = self.recogniser is not None and not RECOGNISED.keys() & set(self.metrics)
+        return [*self.metrics, *(RECOGNISED if are_added else [])]
 
 
 def evaluate(
@@ -76,7 +78,8 @@ def evaluate(
     clips = _clips_of(sources, out)
     codecs = _open_codecs(comparison)
     listen = _to_listen(clips, comparison.listen)
-    settings = Settings(list(codecs.entries), codecs.skipped, comparison.all_metrics, listen, codecs.notes)
+    notes = [*codecs.notes, *_notes_of_texts(comparison.all_metrics, clips)]
+    settings = Settings(list(codecs.entries), codecs.skipped, comparison.all_metrics, listen, notes)
     noises = {condition.noise: find_audio([condition.noise]) for condition in comparison.conditions if condition.noise}
     done = _prepare(out, settings, resume=resume)
     jobs = [job for job in _jobs(out, comparison, clips, codecs, noises, settings) if not _is_done(job, done)]
@@ -144,10 +147,26 @@ def _check_metrics(metrics: Sequence[str], recogniser: str | None) -> None:
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise ConfigError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+    wanting = [name for name in metrics if name in RECOGNISED]
     if recogniser is not None:
-        wer_by(recogniser)
-    elif "wer" in metrics:
-        raise ConfigError("wer needs a recogniser, a command with {wav} that prints what is said")
+        for make in RECOGNISED.values():
+            make(recogniser, None)
+    elif wanting:
+        raise ConfigError(
+            f"{wanting[0]} needs a recogniser, a command with {{wav}} that prints what is said, or whisper:FOLDER"
+        )
+
+
+def _notes_of_texts(metrics: Sequence[str], clips: Sequence[EvaluationClip]) -> list[str]:
+    """What words and characters are held against."""
+    names = " and ".join(name for name in metrics if name in RECOGNISED)
+    if not names:
+        return []
+    given, heard = "the column text of the manifest", "what the recogniser hears in the original"
+    texts = sum("text" in clip.columns for clip in clips)
+    if texts in (0, len(clips)):
+        return [f"{names}: against {given if texts else heard}"]
+    return [f"{names}: of {texts} clips against {given}, of the other {len(clips) - texts} against {heard}"]
 
 
 def _to_listen(clips: Sequence[EvaluationClip], count: int) -> list[str]:

@@ -15,7 +15,7 @@ from vqcodec.metrics.metric import Measured, Metric
 from vqcodec.metrics.perceptual import pesq_nb, pesq_wb, visqol, visqol_audio
 from vqcodec.metrics.pitch import f0_correlation, f0_rmse, voicing_error
 from vqcodec.metrics.pulses import PULSE_METRICS
-from vqcodec.metrics.recognition import wer, wer_by
+from vqcodec.metrics.recognition import cer, cer_by, wer, wer_by
 from vqcodec.metrics.signal import loudness_difference, lsd, mel_distance, si_sdr
 from vqcodec.metrics.speaker import speaker_similarity
 from vqcodec.system.plugins import PluginTable
@@ -28,6 +28,7 @@ METRICS: PluginTable[Metric] = PluginTable(
             *(distill_mos, *DNSMOS_METRICS, speaker_similarity),
             *(*PULSE_METRICS, grid_50hz, grid_100hz, *LEVEL_METRICS, f0_correlation),
             *(si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer),
+            cer,
         )
     }
 )
@@ -43,6 +44,8 @@ __all__ = [
     "METRICS",
     "Measured",
     "Metric",
+    "cer",
+    "cer_by",
     "distill_mos",
     "estoi",
     "f0_correlation",

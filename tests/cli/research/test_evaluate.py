@@ -59,6 +59,8 @@ def test_external_codecs_and_recognisers_are_commands(tmp_path, clips, in_proces
     assert done.exit_code == 0, done.output
     assert "| copy" in done.stdout
     assert "WER" in done.stdout
+    assert "CER" in done.stdout
+    assert "wer and cer: against what the recogniser hears in the original" in done.stdout
     rated = ("--external", "mine=cp {in} {bits}; cp {bits} {out}", "--codecs", "mine@6/8")
     again = run("evaluate", clips / "0.wav", "--out", tmp_path / "two", "--workers", 1, "--metrics", "si_sdr", *rated)
     assert again.exit_code == 0, again.output
@@ -98,6 +100,8 @@ def test_a_bad_anchor_still_leaves_a_report(tmp_path, clips, in_process):
         (("clips", "--out", "out", "--external", "a@b=x {in} {bits}; y {bits} {out}"), 2, "a name without @"),
         (("clips", "--out", "out", "--external", "x=one", "--codecs", "x"), 1, "two commands"),
         (("clips", "--out", "out", "--metrics", "wer"), 1, "recogniser"),
+        (("clips", "--out", "out", "--metrics", "cer"), 1, "cer needs a recogniser"),
+        (("clips", "--out", "out", "--recogniser", "whisper:none"), 1, "none: has no model.bin"),
         (("clips", "--out", "out", "--generations", "2,x"), 2, "is no count"),
         (("clips", "--out", "out", "--generations", "0"), 1, "generations 0 is no count; give 1 to 100"),
         (("clips", "--out", "out", "--shift-ms", "-4"), 1, "shift_ms -4.0 cannot be; give 0 to 1000"),

@@ -85,7 +85,7 @@ dnsmos_p808, dnsmos_sig, dnsmos_bak, dnsmos_ovrl, speaker_similarity,
 pulse_depth_1_2khz, pulse_depth_2_4khz, pulse_depth_4_7khz,
 pulse_periodicity_1_2khz, pulse_periodicity_2_4khz, pulse_periodicity_4_7khz, grid_50hz, grid_100hz,
 level_0_1khz, level_1_2khz, level_2_4khz, level_4_7khz, pause_0_4khz, pause_4_7khz, f0_correlation,
-si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer.
+si_sdr, lsd, mel_distance, f0_rmse, voicing_error, loudness_difference, wer, cer.
 By default: pesq_wb, stoi, estoi, visqol, si_sdr, pulse_periodicity_2_4khz, grid_50hz, level_4_7khz, f0_correlation.
 
 \b
@@ -103,7 +103,7 @@ vqcodec evaluate --summary results --by speaker --anchor opus
 @click.option("--kbps", type=Rates(), default="1.5,3,6", show_default=True, help="Rates for codecs without their own.")
 @click.option("--metrics", type=Names(), help="Which of those above. [default: see above]")
 @click.option("--external", "externals", type=_External(), multiple=True, help="A codec by its command lines.")
-@click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says: adds the metric wer.")
+@click.option("--recogniser", metavar="COMMAND", help="Prints what {wav} says, or whisper:FOLDER: adds wer and cer.")
 @condition_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that do the work. [default: one per core]")
 @click.option("--listen", type=click.IntRange(min=0), default=6, show_default=True, help="Clips in the report.")

@@ -35,7 +35,7 @@ _ANCHORS_HZ = {ANCHOR_ROLE: (3500, 0), MID_ANCHOR_ROLE: (7000, 22050)}
 """The low-pass anchors of ITU-R BS.1534-3, and the rate from which on clips have them. The second would take an eighth
 of the band of a clip at 16 kHz, which hardly anyone would tell from the reference."""
 _PROTOCOL_CLIPS = 100
-"""Of as many speakers, in a test by draft-lechler-mlcodec-test-battery-00."""
+"""What a test by draft-lechler-mlcodec-test-battery-00 has, each of another speaker."""
 
 
 def write_report(
