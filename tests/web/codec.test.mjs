@@ -81,6 +81,11 @@ test("frames that are lost fade out, and lost ones before any sound are silence"
   assert.ok(after.subarray(11 * model.hopLength).every((sample) => sample === 0));
 });
 
+test("nothing is cast while it decodes, which takes browsers seconds to compile", () => {
+  assert.ok(Buffer.from(files.decoder).includes("Cast"));
+  assert.ok(!Buffer.from(widened(files.decoder, files.weights).graph).includes("Cast"));
+});
+
 test("what is not of each other is an error of the model", async () => {
   const bent = files.weights.slice();
   bent[bent.length - 1] ^= 1;

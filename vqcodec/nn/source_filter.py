@@ -49,6 +49,7 @@ class SourceFilter(Streaming):
     short_bands: Tensor
     short_bins: Tensor
     noise: Tensor
+    numbers: Tensor
 
     def __init__(
         self, channels: int, *, window_length: int, stft_hop: int, sample_rate_hz: int, source_hz: int
@@ -102,12 +103,12 @@ class SourceFilter(Streaming):
         mine = torch.stack((mine[:, :, _GATE], mine[:, :, _GAIN] + level, mine[:, :, _MIX]), dim=2)
         delayed = torch.cat((controls.view(-1, self.lag, *mine.shape[2:]), mine), dim=1)
         pulses, low_tail, low = self._pulses(spectrum, low_tail, low)
-        source, powers = self._source(delayed[:, :count], pulses, powers, self._noise(position, count))
+        noise, position = self._noise(position, count)
+        source, powers = self._source(delayed[:, :count], pulses, powers, noise)
         hop = self.stft_hop
         frames = F.pad(direct.flatten(2) @ self.synthesis, (hop, 0))
         frames = frames + F.pad(source.flatten(2) @ self.short_synthesis, (0, self.window_length - hop))
         wave = overlap_add(frames, hop, pending)
-        position = (position + count) % NOISE_FRAMES
         new = (position, wave[:, count * hop :], low_tail, low, powers, power, delayed[:, count:].flatten(1))
         return wave[:, : count * hop], torch.cat(new, dim=1)
 
@@ -147,10 +148,15 @@ class SourceFilter(Streaming):
         pulses = pulses * (gate * flat * torch.sqrt(1 - 0.99 * mix * mix))[..., None]
         return pulses + noise * (gate * mix * torch.exp(level))[..., None], powers[:, -(_AVERAGED - 1) :].flatten(1)
 
-    def _noise(self, position: Tensor, count: int) -> Tensor:
-        """The table's next `count` frames [B, count, stft_hop + 1, 2] after `position` [B, 1]."""
-        numbers = (position + torch.arange(count, device=position.device)) % NOISE_FRAMES
-        return self.noise[numbers.long()]
+    def _noise(self, position: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The table's next `count` frames [B, count, stft_hop + 1, 2] after `position` [B, 1], and the position then.
+
+        Numbers become indices, and the other way round, by looking them up: onnxruntime casts between all types in one
+        function, of 490 KB, and browsers take seconds and 200 MB to compile it.
+        """
+        start = (position - self.numbers).abs().argmin(dim=1, keepdim=True)
+        frames = (start + torch.arange(count, device=position.device)) % NOISE_FRAMES
+        return self.noise[frames], self.numbers[(start + count) % NOISE_FRAMES]
 
 
 def _constants(window_length: int, stft_hop: int, sample_rate_hz: int, source_hz: int) -> dict[str, Tensor]:
@@ -175,6 +181,7 @@ def _constants(window_length: int, stft_hop: int, sample_rate_hz: int, source_hz
         "short_bands": band_filters(short_hz, centres_hz),
         "short_bins": interpolation(centres_hz, short_hz),
         "noise": noise_table(NOISE_FRAMES, stft_hop + 1),
+        "numbers": torch.arange(NOISE_FRAMES, dtype=torch.float32),
     }
 
 

@@ -1,39 +1,39 @@
 /**
- * (weight @ x + bias) >> shift in integers: a WebAssembly function that multiplies eight pairs at a time.
+ * weight @ x + bias in integers: a WebAssembly function that makes sixteen outputs at a time, of two inputs in a step.
  *
- * It stands here as instructions, so that nothing has to be compiled; JavaScript alone takes eight times as long. Inputs
+ * It stands here as instructions, so that nothing has to be compiled; JavaScript alone takes many times as long. Inputs
  * and weights are int16, which holds a sum of embeddings: 255 layers of at most 128. Whoever calls makes sure that no
  * sum of absolute products exceeds 2 ** 30 - 1, so that the order of additions does not matter.
  */
 
-const [WEIGHT, X, GROUPS, BIAS, SHIFT, OUT, OUTPUTS, SUM, X_AT, LEFT] = Array(10).keys(); // parameters, then locals
+const TOGETHER = 16; // outputs, in four vectors
+const [WEIGHT, X, PAIRS, BIAS, OUT, BLOCKS, X_AT, LEFT, PAIR, SUM] = Array(10).keys(); // parameters, then locals; four sums
 const [I32, V128, VOID] = [0x7f, 0x7b, 0x40];
 const get = (/** @type {number} */ local) => [0x20, local];
 const set = (/** @type {number} */ local) => [0x21, local];
 const LOOP = [0x03, VOID];
 const END = 0x0b;
-const ADD = 0x6a;
-const LOAD = [0x28, 2, 0];
-const LOAD_EIGHT = [0xfd, 0x00, 4, 0];
-const step = (/** @type {number} */ local, /** @type {number} */ bytes) => [...get(local), 0x41, bytes, ADD, ...set(local)];
-const lane = (/** @type {number} */ index) => [...get(SUM), 0xfd, 0x1b, index];
+const step = (/** @type {number} */ local, /** @type {number} */ bytes) => [...get(local), 0x41, ...signed(bytes), 0x6a, ...set(local)];
+const signed = (/** @type {number} */ value) => (value < 64 ? [value] : [value | 0x80, 0]);
+const load = (/** @type {number} */ local, /** @type {number} */ offset) => [...get(local), 0xfd, 0x00, 4, offset];
+const four = (/** @type {(vector: number) => number[]} */ make) => [0, 1, 2, 3].flatMap(make);
 /** Count down, and go on with the loop until nothing is left. */
 const repeat = (/** @type {number} */ local) => [...get(local), 0x41, 1, 0x6b, 0x22, local, 0x0d, 0];
 
 const BODY = [
-  ...[2, 1, V128, 2, I32], // locals: SUM; X_AT and LEFT
-  ...LOOP, // over outputs
-  ...[0xfd, 0x0c, ...Array(16).fill(0), ...set(SUM)],
-  ...[...get(X), ...set(X_AT), ...get(GROUPS), ...set(LEFT)],
-  ...LOOP, // over groups of eight inputs
-  ...[...get(SUM), ...get(WEIGHT), ...LOAD_EIGHT, ...get(X_AT), ...LOAD_EIGHT],
-  ...[0xfd, 0xba, 0x01], // i32x4.dot_i16x8_s
-  ...[0xfd, 0xae, 0x01, ...set(SUM)], // i32x4.add
-  ...[...step(WEIGHT, 16), ...step(X_AT, 16), ...repeat(LEFT), END],
-  ...[...get(OUT), ...lane(0), ...lane(1), ADD, ...lane(2), ADD, ...lane(3), ADD],
-  ...[...get(BIAS), ...LOAD, ADD, ...get(SHIFT), ...LOAD, 0x75], // i32.shr_s
-  ...[0x36, 2, 0], // i32.store
-  ...[...step(BIAS, 4), ...step(SHIFT, 4), ...step(OUT, 4), ...repeat(OUTPUTS), END, END],
+  ...[2, 2, I32, 5, V128], // locals: X_AT and LEFT; PAIR and sums
+  ...LOOP, // over blocks of outputs
+  ...four((vector) => [...load(BIAS, 16 * vector), ...set(SUM + vector)]),
+  ...[...get(X), ...set(X_AT), ...get(PAIRS), ...set(LEFT)],
+  ...LOOP, // over pairs of inputs
+  ...[...get(X_AT), 0xfd, 0x09, 2, 0, ...set(PAIR)], // v128.load32_splat
+  ...four((vector) => [
+    ...[...get(PAIR), ...load(WEIGHT, 16 * vector), 0xfd, 0xba, 0x01], // i32x4.dot_i16x8_s
+    ...[...get(SUM + vector), 0xfd, 0xae, 0x01, ...set(SUM + vector)], // i32x4.add
+  ]),
+  ...[...step(WEIGHT, 64), ...step(X_AT, 4), ...repeat(LEFT), END],
+  ...four((vector) => [...get(OUT), ...get(SUM + vector), 0xfd, 0x0b, 4, 16 * vector]), // v128.store
+  ...[...step(BIAS, 64), ...step(OUT, 64), ...repeat(BLOCKS), END, END],
 ];
 
 const leb = (/** @type {number} */ value) => (value < 128 ? [value] : [(value & 0x7f) | 0x80, value >> 7]);
@@ -42,7 +42,7 @@ const section = (/** @type {number} */ id, /** @type {number[]} */ content) => [
 const MODULE = new WebAssembly.Module(
   Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [1, 0x60, 7, ...Array(7).fill(I32), 0]), // one type: seven integers -> nothing
+    ...section(1, [1, 0x60, 6, ...Array(6).fill(I32), 0]), // one type: six integers -> nothing
     ...section(2, [1, ...text(""), ...text("memory"), 2, 0, 1]),
     ...section(3, [1, 0]),
     ...section(7, [1, ...text("affine"), 0, 0]),
@@ -60,26 +60,29 @@ export class Affines {
   );
 
   /**
-   * Add a function and return it: it fills `out` [outputs] from `x` [inputs], both of `vector`.
-   * @param {Int8Array} weight [outputs, inputs] @param {Int32Array} bias @param {Int32Array} shift
+   * Add a function and return it: it fills `out` [outputs] from `x` [inputs], both of `vector`; an odd number of inputs
+   * is followed by a zero.
+   * @param {Int8Array} weight [outputs, inputs] @param {Int32Array} bias
    */
-  add(weight, bias, shift) {
+  add(weight, bias) {
     const inputs = weight.length / bias.length;
-    const groups = Math.max(1, Math.ceil(inputs / 8));
-    const weightAt = this.#reserve(16 * groups * bias.length);
-    const [biasAt, shiftAt] = [this.#reserve(4 * bias.length), this.#reserve(4 * bias.length)];
-    const rows = new Int16Array(this.#memory.buffer, weightAt, 8 * groups * bias.length);
+    const pairs = Math.max(1, Math.ceil(inputs / 2));
+    const blocks = Math.ceil(bias.length / TOGETHER);
+    const weightAt = this.#reserve(4 * pairs * TOGETHER * blocks);
+    const biasAt = this.#reserve(4 * TOGETHER * blocks);
+    const pairsOfAll = new Int16Array(this.#memory.buffer, weightAt, 2 * pairs * TOGETHER * blocks);
     for (let output = 0; output < bias.length; output++)
-      rows.set(weight.subarray(output * inputs, (output + 1) * inputs), output * 8 * groups);
+      for (let input = 0; input < inputs; input++) {
+        const at = (Math.floor(output / TOGETHER) * pairs + (input >> 1)) * TOGETHER + (output % TOGETHER);
+        pairsOfAll[2 * at + (input & 1)] = weight[output * inputs + input];
+      }
     new Int32Array(this.#memory.buffer, biasAt, bias.length).set(bias);
-    new Int32Array(this.#memory.buffer, shiftAt, bias.length).set(shift);
-    return (/** @type {number} */ x, /** @type {number} */ out) =>
-      this.#run(weightAt, x, groups, biasAt, shiftAt, out, bias.length);
+    return (/** @type {number} */ x, /** @type {number} */ out) => this.#run(weightAt, x, pairs, biasAt, out, blocks);
   }
 
   /** Make room for `count` inputs or outputs, zeros, and return where. @param {number} count */
   vector(count) {
-    return this.#reserve(4 * (count + 8));
+    return this.#reserve(4 * (count + TOGETHER));
   }
 
   /** The inputs at a place. Valid until the next `add` or `vector`. @param {number} at @param {number} count */

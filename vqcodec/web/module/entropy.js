@@ -31,9 +31,9 @@ class Affine {
     this.weight = weight.values;
   }
 
-  /** Make what computes it, of inputs and outputs in the memory of `affines`. @param {Affines} affines */
+  /** Make what computes it but for the shift, of inputs and outputs in the memory of `affines`. @param {Affines} affines */
   compiled(affines) {
-    return affines.add(this.weight, this.bias, this.shift);
+    return { sums: affines.add(this.weight, this.bias), shift: this.shift };
   }
 
   /** Throw ModelError if a sum could exceed what is allowed. @param {ArrayLike<number>} largest inputs */
@@ -70,7 +70,7 @@ export class EntropyModel {
     ];
     const out = most(layers.flatMap((layer) => [layer.hidden.outputs, layer.narrow.outputs, layer.levels.outputs]));
     this.layers = layers.map(({ lags, hidden, narrow, levels }) => ({
-      ...{ lags, inputs: hidden.inputs, hiddenOutputs: hidden.outputs, narrowOutputs: narrow.outputs },
+      ...{ lags, inputs: hidden.inputs },
       ...{ hidden: hidden.compiled(affines), narrow: narrow.compiled(affines), levels: levels.compiled(affines) },
     }));
     this.places = { x, h, g, out };
@@ -90,19 +90,19 @@ export class EntropyModel {
     const summed = index ? this.#summed(rows, index, frames) : null;
     const x = affines.inputs(places.x, layer.inputs);
     return (frame) => {
-      affines.inputs(places.x, layer.inputs + 8).fill(0); // also what pads the last group
+      affines.inputs(places.x, layer.inputs + 1).fill(0); // also what makes pairs of an odd number
       layer.lags.forEach((lag, which) => {
         const at = frame + lag;
         if (at < 0 || at >= frames) return;
         if (summed) x.set(summed.subarray(at * dim, (at + 1) * dim), which * dim);
         else if (rows[at] >= 0) x.set(this.embedding.subarray(rows[at] * dim, (rows[at] + 1) * dim), which * dim);
       });
-      layer.hidden(places.x, places.out);
-      this.#clip(places.h, layer.hiddenOutputs, 0, HIDDEN_MAX);
-      layer.narrow(places.h, places.out);
-      this.#clip(places.g, layer.narrowOutputs, -NARROW_MAX, NARROW_MAX);
-      layer.levels(places.g, places.out);
-      return this.#runningSum();
+      layer.hidden.sums(places.x, places.out);
+      this.#clip(places.h, layer.hidden.shift, 0, HIDDEN_MAX);
+      layer.narrow.sums(places.h, places.out);
+      this.#clip(places.g, layer.narrow.shift, -NARROW_MAX, NARROW_MAX);
+      layer.levels.sums(places.g, places.out);
+      return this.#runningSum(layer.levels.shift);
     };
   }
 
@@ -133,20 +133,25 @@ export class EntropyModel {
     return summed;
   }
 
-  /** Hand outputs on as inputs, between two bounds, and zeros behind them. */
-  #clip(/** @type {number} */ to, /** @type {number} */ count, /** @type {number} */ low, /** @type {number} */ high) {
-    const from = this.affines.outputs(this.places.out, count);
-    const into = this.affines.inputs(to, count + 8).fill(0, count);
-    for (let index = 0; index < count; index++) into[index] = Math.min(Math.max(from[index], low), high);
+  /** Hand sums on as inputs, shifted, between two bounds, and a zero behind them. */
+  #clip(/** @type {number} */ to, /** @type {Int32Array} */ shift, /** @type {number} */ low, /** @type {number} */ high) {
+    const from = this.affines.outputs(this.places.out, shift.length);
+    const into = this.affines.inputs(to, shift.length + 1);
+    into[shift.length] = 0;
+    for (let index = 0; index < shift.length; index++) into[index] = Math.min(Math.max(from[index] >> shift[index], low), high);
   }
 
-  /** The running sum of decay[min(max(y) - y[s], n - 1)], below 2 ** 40. */
-  #runningSum() {
+  /** The running sum of decay[min(max(y) - y[s], n - 1)], below 2 ** 40; y: sums, shifted. @param {Int32Array} shift */
+  #runningSum(shift) {
     const { ends, decay } = this;
     const levels = this.affines.outputs(this.places.out, this.codebookSize);
     const last = decay.length - 1;
-    let most = levels[0];
-    for (let code = 1; code < levels.length; code++) if (levels[code] > most) most = levels[code];
+    let most = -(2 ** 31);
+    for (let code = 0; code < levels.length; code++) {
+      const level = levels[code] >> shift[code];
+      levels[code] = level;
+      if (level > most) most = level;
+    }
     let sum = 0;
     for (let code = 0; code < levels.length; code++) ends[code] = sum += decay[Math.min(most - levels[code], last)];
     return ends;

@@ -13,7 +13,9 @@ import { ModelError } from "./errors.js";
 const METADATA_KEY = "vqcodec";
 const WIDE_FILE = "float32";
 // Fields of ONNX's messages, and values of one.
-const [MODEL_GRAPH, MODEL_METADATA, GRAPH_INITIALIZER, TENSOR_TYPE, TENSOR_EXTERNAL] = [7, 14, 5, 2, 13];
+const [MODEL_GRAPH, MODEL_METADATA, GRAPH_NODE, GRAPH_INITIALIZER] = [7, 14, 1, 5];
+const [NODE_INPUT, NODE_OUTPUT, NODE_KIND] = [1, 2, 4];
+const [TENSOR_TYPE, TENSOR_NAME, TENSOR_EXTERNAL] = [2, 8, 13];
 const [FLOAT32, FLOAT16] = [1, 10];
 
 /**
@@ -30,37 +32,60 @@ export function graphFacts(graph) {
 }
 
 /**
- * Return a graph whose float16 tensors lie in the file `path`, as float32, and no longer in the weights.
+ * Return a graph whose float16 tensors lie in the file `path`, as float32, and no longer in the weights: what was cast from
+ * them is them, and nothing is cast.
  *
- * The runtime would make the same of them, in a function of 490 KB that casts any type to any: browsers take 100 MB
- * and seconds of all cores to optimize it.
+ * The runtime would make the same of them, in a function of 490 KB that casts any type to any, which browsers take 100 MB
+ * and seconds of all cores to optimize.
  * @param {Uint8Array} graph @param {Uint8Array} weights @returns {{graph: Uint8Array, path: string, data: Uint8Array}}
  */
 export function widened(graph, weights) {
   const wide = new Float32Array(Math.ceil(weights.length / 2)); // also for the encoder's; what is not written takes no memory
   let end = 0;
+  /** @type {Map<string, string>} */
+  const casts = new Map(); // what is made of a tensor, by its name
+  /** @type {Set<string>} */
+  const done = new Set();
+  const note = (/** @type {Uint8Array} */ node) => {
+    const its = texts(node);
+    if (its.get(NODE_KIND) === "Cast") casts.set(its.get(NODE_INPUT) ?? "", its.get(NODE_OUTPUT) ?? "");
+    return node;
+  };
+  const drop = (/** @type {Uint8Array} */ node) => (done.has(texts(node).get(NODE_INPUT) ?? "") ? null : node);
   const widen = (/** @type {Uint8Array} */ tensor) => {
     const all = [...fields(tensor)];
     const isOf = (/** @type {number} */ its) => (/** @type {Field} */ { field }) => field === its;
     const place = new Map(all.filter(isOf(TENSOR_EXTERNAL)).map(({ data }) => entry(data ?? new Uint8Array())));
-    if (!place.size || all.find(isOf(TENSOR_TYPE))?.whole[1] !== FLOAT16) return tensor;
-    const [offset, length] = ["offset", "length"].map((name) => Number(place.get(name)));
+    const name = texts(tensor).get(TENSOR_NAME) ?? "";
+    const cast = casts.get(name);
+    if (!place.size || !cast || all.find(isOf(TENSOR_TYPE))?.whole[1] !== FLOAT16) return tensor;
+    const [offset, length] = ["offset", "length"].map((its) => Number(place.get(its)));
     if (!(offset + length <= weights.length && end + length / 2 <= wide.length))
       throw new ModelError("a tensor of the graph lies outside the weights");
     wide.set(floats(weights.subarray(offset, offset + length)), end);
     const places = { location: WIDE_FILE, offset: 4 * end, length: 2 * length };
     end += length / 2;
-    const kept = all.filter(({ field }) => field !== TENSOR_TYPE && field !== TENSOR_EXTERNAL).map(({ whole }) => whole);
-    const pairs = Object.entries(places).map((pair) => joined(pair.map((its, at) => lengthed(at + 1, new TextEncoder().encode(`${its}`)))));
-    return joined([...kept, Uint8Array.of(8 * TENSOR_TYPE, FLOAT32), ...pairs.map((pair) => lengthed(TENSOR_EXTERNAL, pair))]);
+    done.add(name);
+    const kept = all.filter(({ field }) => ![TENSOR_TYPE, TENSOR_NAME, TENSOR_EXTERNAL].includes(field)).map(({ whole }) => whole);
+    const pairs = Object.entries(places).map((pair) => joined(pair.map((its, at) => lengthed(at + 1, bytesOf(`${its}`)))));
+    const fresh = [Uint8Array.of(8 * TENSOR_TYPE, FLOAT32), lengthed(TENSOR_NAME, bytesOf(cast))];
+    return joined([...kept, ...fresh, ...pairs.map((pair) => lengthed(TENSOR_EXTERNAL, pair))]);
   };
-  const changed = replaced(graph, MODEL_GRAPH, (its) => replaced(its, GRAPH_INITIALIZER, widen));
+  const changed = replaced(graph, MODEL_GRAPH, (its) => {
+    replaced(its, GRAPH_NODE, note);
+    return replaced(replaced(its, GRAPH_INITIALIZER, widen), GRAPH_NODE, drop);
+  });
   return { graph: changed, path: WIDE_FILE, data: new Uint8Array(wide.buffer, 0, 4 * end) };
 }
 
-/** A message with another content of a field. @param {Uint8Array} data @param {number} which @param {(data: Uint8Array) => Uint8Array} change */
+/** A message with another content of a field; null: without it. @param {Uint8Array} data @param {number} which @param {(data: Uint8Array) => Uint8Array | null} change */
 function replaced(data, which, change) {
-  return joined([...fields(data)].map((each) => (each.field === which && each.data ? lengthed(which, change(each.data)) : each.whole)));
+  const parts = [...fields(data)].map((each) => {
+    if (each.field !== which || !each.data) return each.whole;
+    const its = change(each.data);
+    return its ? lengthed(which, its) : new Uint8Array();
+  });
+  return joined(parts);
 }
 
 /** A field that has a length. @param {number} field below 16 @param {Uint8Array} data */
@@ -68,9 +93,17 @@ const lengthed = (field, data) => joined([Uint8Array.of(8 * field + 2), varint(d
 
 /** Key and value of a StringStringEntryProto. @param {Uint8Array} data @returns {[string, string]} */
 function entry(data) {
-  const texts = new Map([...fields(data)].map((each) => [each.field, new TextDecoder().decode(each.data ?? new Uint8Array())]));
-  return [texts.get(1) ?? "", texts.get(2) ?? ""];
+  const its = texts(data);
+  return [its.get(1) ?? "", its.get(2) ?? ""];
 }
+
+/** The fields of a message as texts, of several the last. @param {Uint8Array} data */
+function texts(data) {
+  return new Map([...fields(data)].map((each) => [each.field, new TextDecoder().decode(each.data ?? new Uint8Array())]));
+}
+
+/** @param {string} text */
+const bytesOf = (text) => new TextEncoder().encode(text);
 
 /** @type {Float32Array | null} the value of each float16 */
 let values = null;

@@ -3,7 +3,7 @@
 /** @typedef {(startSeconds: number) => AsyncIterableIterator<Float32Array[]>} Open Waves [C][m] from a time on. */
 
 const AHEAD_SECONDS = 2; // decoded ahead of what sounds
-const START_SECONDS = 0.05; // from the first block to its sound
+const START_SECONDS = 0.02; // from the first block to its sound, beside what the sound card takes at once
 const SWITCH_SECONDS = 0.3; // that the former stream goes on, while the new one is decoded
 
 /**
@@ -111,7 +111,7 @@ export class Player extends EventTarget {
     try {
       for await (const waves of stream) {
         if (run !== this.#run) return;
-        const soonest = context.currentTime + START_SECONDS;
+        const soonest = context.currentTime + context.baseLatency + START_SECONDS;
         if (next === null || next < context.currentTime) {
           // The decoder is late: the sound waits for it, and the clock with it.
           if (!isFirst) [this.#from, this.#anchor] = [this.position, soonest];
