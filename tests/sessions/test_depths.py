@@ -15,7 +15,8 @@ from vqcodec.errors import BitstreamError, ConfigError, ModelError
 from vqcodec.files.convert import compress, decode_file, decompress, encode_file
 from vqcodec.files.live import encode_live
 from vqcodec.metrics import estoi
-from vqcodec.sessions.depths import VariedEncoder, choose_depths, price_of
+from vqcodec.sessions.depths import VariedEncoder, depths_at, price_of
+from vqcodec.sessions.search import cut_errors
 from vqcodec.sessions.stream import DecodeSession
 
 
@@ -30,6 +31,10 @@ def cut(codes, seed=0):
     channels, layers, frames = codes.shape
     depths = np.repeat(np.random.default_rng(seed).integers(0, layers + 1, (channels, frames)), 5, axis=1)[:, :frames]
     return np.where(np.arange(layers)[:, None] < depths[:, None], codes, -1), depths
+
+
+def choose_depths(codes, vectors, weights, price):
+    return depths_at((weights * cut_errors(codes, vectors))[None], price)[0]
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,12 @@ def test_a_frame_keeps_the_codes_that_are_worth_their_price():
     assert choose_depths(codes, vectors, even, 8.1).tolist() == [1] * 5
     assert choose_depths(codes, vectors, np.array([1, 1, 0.01, 0.01, 0.01]), 1.1).tolist() == [2, 2, 1, 1, 1]
     assert choose_depths(codes[:, :0], vectors, even[:0], 1.0).shape == (0,)
+    # A third code is worth 1.35 - 1.1, not the two changes of .2 * 1.1 that it takes; for two frames it is.
+    for alone, depths in (([1.35], [2]), ([1.6], [3]), ([1.35, 1.35], [3, 3])):
+        weights = np.array([1.0] * 5 + alone + [1.0] * 5)
+        assert choose_depths(np.zeros((3, len(weights)), np.int64), vectors, weights, 1.1).tolist() == (
+            [2] * 5 + depths + [2] * 5
+        )
     assert price_of(5, vectors) / price_of(10, vectors) == pytest.approx(8)
 
 
@@ -124,9 +135,11 @@ def test_pauses_cost_little_and_silence_nearly_nothing(codec, speech):
     assert depths[0, border + 10 :].mean() < depths[0, :border].mean() / 3
 
 
+@pytest.mark.parametrize("is_searched", [True, False])
 @pytest.mark.parametrize("piece_samples", [160, 333, 5000, 20_000])
-def test_any_split_gives_the_same_depths(toy_codec, speech, piece_samples):
+def test_any_split_gives_the_same_depths(toy_codec, speech, piece_samples, is_searched, monkeypatch):
     """Speech, a pause, and softer speech, in one channel; in the other, what is not to matter."""
+    monkeypatch.setattr(type(toy_codec), "is_searched", is_searched)
     first = np.concatenate((speech[:24000], np.zeros(8000, np.float32), 0.05 * speech[:24000]))
     wave = np.stack((first, first[::-1]))
 

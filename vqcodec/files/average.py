@@ -19,7 +19,7 @@ from vqcodec.bitstream.spec import DEFAULT_FRAMES_PER_CHUNK
 from vqcodec.bitstream.writer import max_frames_per_chunk
 from vqcodec.frames import bits_per_code, ceil_div
 from vqcodec.models.engine import Engine
-from vqcodec.sessions.depths import WeighingEncoder, codes_at, depths_at, price_of, without_single
+from vqcodec.sessions.depths import WeighingEncoder, codes_at, depths_at, price_of
 from vqcodec.sessions.search import CodedDepths, joined, no_frames
 
 _WINDOW_SECONDS = 60
@@ -84,7 +84,6 @@ class _Windows:
         self._frame_bytes, self._chunk_frames = frame_bytes, chunk_frames
         self._bits = bits_per_code(header.codebook_size)
         self._waiting = no_frames(header.channels, header.num_codebooks)
-        self._before: NDArray[np.int64] | None = None
         # Tags are what the user adds, no part of the rate.
         self._first_byte = writer.written_bytes - len(header.to_bytes())
         self._estimate = 0.0  # of the chunk that the writer holds back
@@ -109,7 +108,6 @@ class _Windows:
             depths = self._depths(errors[:, :, start:], needs[:, :, start:], budget - spent)[:, : self._chunk_frames]
             chunk = slice(start, start + depths.shape[1])
             self._send(codes_at(paths[..., chunk], depths), self._estimated_bytes(depths, needs[:, :, chunk]))
-            self._before = depths[:, -1]
 
     def _send(self, codes: NDArray[np.int32], estimate: float) -> None:
         """Give the writer a chunk, and learn from the one before, which then has left."""
@@ -137,7 +135,7 @@ class _Windows:
         return found
 
     def _at(self, errors: NDArray[np.float64], quality: float) -> NDArray[np.int64]:
-        return without_single(depths_at(errors, price_of(quality, self._vectors)), self._before)
+        return depths_at(errors, price_of(quality, self._vectors))
 
     def _bytes_of(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
         """About how many bytes the first 0, 1, .. K codes of each frame take together: [C, K + 1, n]."""

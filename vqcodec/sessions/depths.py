@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vqcodec.arrays import NO_CODE, Codes, Wave
 from vqcodec.errors import ConfigError
 from vqcodec.models.engine import Engine
-from vqcodec.sessions.search import CodedDepths, Paths, cut_errors, joined, new_depth_coder, no_frames
+from vqcodec.sessions.search import SEARCHED_FRAMES, CodedDepths, Paths, joined, new_depth_coder, no_frames
 from vqcodec.sessions.stream import streaming
 
 MAX_QUALITY = 10.0
@@ -24,6 +24,10 @@ _DECAY_DB_PER_SECOND = 2.5
 _LEAST_POWER = 1e-9
 _AHEAD_FRAMES = 64
 """Frames that come are looked at, 1.3 s at 50 Hz: a pause before speech is one."""
+_RUN_FRAMES = SEARCHED_FRAMES
+"""Frames whose depths are chosen together. They begin at multiples of as many, or with a block."""
+_CHANGE = 0.2
+"""What each codebook costs that begins or ends, as a part of the price of a code."""
 
 
 class WeighingEncoder:
@@ -68,6 +72,8 @@ class WeighingEncoder:
         levels_db = 10 * np.log10(np.square(blocks).mean(axis=2) + _LEAST_POWER)
         known = joined(self._known, coded)
         ready = known.frames if is_end else max(0, known.frames - self._ahead_frames)
+        if self._ahead_frames and not is_end:
+            ready -= ready % _RUN_FRAMES
         now, self._known = known.split(ready)
         for index, (its, more_db) in enumerate(zip(self._levels, levels_db, strict=True)):
             now.errors[index] *= its.weights(more_db, ready, self._decay_db)
@@ -90,9 +96,7 @@ class VariedEncoder:
         self._encoder = WeighingEncoder(engine, num_codebooks=num_codebooks, batch=batch, block_frames=block_frames)
         self._block: Wave = np.zeros((batch, 0), np.float32)
         self._price = price_of(quality, self._encoder.vectors)
-        self._paths: Paths = no_frames(batch, num_codebooks).paths
-        self._depths = np.zeros((batch, 0), np.int64)
-        self._before: NDArray[np.int64] | None = None
+        self._none = no_frames(batch, num_codebooks)
 
     def push(self, wave: Wave) -> Codes:
         """Take the next samples [C, n]; return codes [C, K, m] of frames that lie far enough back.
@@ -100,31 +104,22 @@ class VariedEncoder:
         They are -1 above the depth of a frame. Any split of the wave gives the same.
         """
         if self._block_samples is None:
-            return self._chosen(self._encoder.push(wave), is_end=False)
+            return self._chosen(self._encoder.push(wave))
         self._block = np.concatenate((self._block, wave), axis=1)
-        codes = [self._chosen(no_frames(*self._paths.shape[:2]), is_end=False)]
+        codes = [self._chosen(self._none)]
         while self._block.shape[1] >= self._block_samples:
             block, self._block = np.split(self._block, [self._block_samples], axis=1)
-            codes.append(self._chosen(self._encoder.push(block), is_end=True))
+            codes.append(self._chosen(self._encoder.push(block)))
         return np.concatenate(codes, axis=2)
 
     def flush(self) -> Codes:
         """Return the codes of the rest. The next push starts anew."""
-        rest = self._chosen(self._encoder.push(self._block), is_end=self._block_samples is not None)
-        codes = self._chosen(self._encoder.flush(), is_end=True)
+        rest = joined(self._encoder.push(self._block), self._encoder.flush())
         self._block = self._block[:, :0]
-        self._before = None
-        return np.concatenate((rest, codes), axis=2)
+        return self._chosen(rest)
 
-    def _chosen(self, weighed: CodedDepths, *, is_end: bool) -> Codes:
-        paths = np.concatenate((self._paths, weighed.paths), axis=3)
-        depths = np.concatenate((self._depths, depths_at(weighed.errors, self._price)), axis=1)
-        known = depths.shape[1]
-        ready = known if is_end else max(0, known - 1)  # the next one's depth is looked at, so that none stands alone
-        kept = codes_at(paths[..., :ready], without_single(depths, self._before)[:, :ready])
-        self._before = depths[:, ready - 1] if ready else self._before
-        self._paths, self._depths = paths[..., ready:], depths[:, ready:]
-        return kept.astype(np.int64)
+    def _chosen(self, weighed: CodedDepths) -> Codes:
+        return codes_at(weighed.paths, depths_at(weighed.errors, self._price)).astype(np.int64)
 
 
 class _Levels:
@@ -160,36 +155,28 @@ class _Levels:
         return weights
 
 
-def choose_depths(
-    codes: NDArray[Any], vectors: NDArray[np.float32], weights: NDArray[np.float64], price: float
-) -> NDArray[np.int64]:
-    """Choose how many of the codes [K, n] of each frame are kept, 1 to K: int64 [n].
-
-    Leaving a code out moves the latent, of which `vectors` [K, size, dim] says what each code adds. A frame keeps as
-    many as make the squared distance to the latent of all, times its entry of `weights` [n], and `price` for each code
-    least.
-    """
-    return depths_at(weights * cut_errors(codes, vectors), price)
-
-
 def depths_at(errors: NDArray[Any], price: float) -> NDArray[np.int64]:
-    """Return the depths int64 [.., n], 1 to K, at which `errors` [.., K, n] and `price` for each code are least."""
-    counts = np.arange(1, errors.shape[-2] + 1)
-    depths: NDArray[np.int64] = (errors + price * counts[:, None]).argmin(axis=-2) + 1
-    return depths
+    """Choose how many codes of each frame are kept, 1 to K: int64 [C, n].
 
-
-def without_single(depths: NDArray[np.int64], before: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Return `depths` [C, n] as the medians of three: a change for one frame costs bits, and is heard.
-
-    `before` [C] are those of the frame before; None where there is none.
+    Those at which `errors` [C, K, n], `price` for each code, and a part of it for each codebook that begins or ends
+    from frame to frame are least together: a change costs bits, and is heard. Of each `_RUN_FRAMES` from the first on
+    they are the best path through a trellis (Viterbi, 1967: Error Bounds for Convolutional Codes).
     """
-    around = np.pad(depths, ((0, 0), (1, 1)), mode="edge") if depths.size else np.zeros((len(depths), 2), np.int64)
-    if before is not None:
-        around[:, 0] = before
-    left, right = around[:, :-2], around[:, 2:]
-    middle: NDArray[np.int64] = np.maximum(np.minimum(left, right), np.minimum(np.maximum(left, right), depths))
-    return middle
+    channels, layers, frames = errors.shape
+    padded = -frames % _RUN_FRAMES
+    costs = np.pad(errors + price * np.arange(1, layers + 1)[:, None], ((0, 0), (0, 0), (0, padded)))
+    runs = costs.reshape(channels, layers, -1, _RUN_FRAMES).transpose(3, 0, 2, 1).reshape(_RUN_FRAMES, -1, layers)
+    changes = _CHANGE * price * np.abs(np.arange(layers)[:, None] - np.arange(layers))
+    best, come_from = runs[0], []
+    for cost in runs[1:]:
+        ways = best[:, None] + changes  # [runs, depth, depth before]
+        come_from.append(ways.argmin(axis=2))
+        best = np.take_along_axis(ways, come_from[-1][:, :, None], axis=2)[:, :, 0] + cost
+    path = [best.argmin(axis=1)]
+    for before in reversed(come_from):
+        path.append(np.take_along_axis(before, path[-1][:, None], axis=1)[:, 0])
+    depths: NDArray[np.int64] = np.stack(path[::-1], axis=1).reshape(channels, -1)[:, :frames] + 1
+    return depths
 
 
 def codes_at(paths: Paths, depths: NDArray[np.int64]) -> Paths:
@@ -210,9 +197,9 @@ def check_quality(quality: float) -> None:
 
 
 def price_of(quality: float, vectors: NDArray[np.float32]) -> float:
-    """Return the price of a code for `choose_depths`: for each step of `quality`, 0 to 10, 0.6 of an octave less.
+    """Return the price of a code for `depths_at`: for each step of `quality`, 0 to 10, 0.6 of an octave less.
 
     It is measured by the vectors of a codebook a third of the way up, so that it suits other models.
     """
     energy = float(np.square(vectors[len(vectors) // 3]).sum(axis=1).mean())
-    return 2 ** (2.05 - 0.6 * quality) * energy
+    return 2 ** (1.95 - 0.6 * quality) * energy
