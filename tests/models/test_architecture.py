@@ -25,7 +25,7 @@ def test_a_config_survives_json():
         ({"name": "a\nb"}, "name"),
         ({"name": 3}, "name"),
         ({"codebook_kind": "none"}, "ema, gradient, factorized"),
-        ({"codebook_size": 1000}, "power of two"),
+        ({"codebook_size": 1000}, "power of two: a code is stored in whole bits, so give 512 or 1024"),
         ({"hop_length": 321}, "multiple of stft_hop"),
         ({"window_length": 80}, "2 or more times"),
         ({"window_length": 65536, "stft_hop": 1, "hop_length": 1}, "at most 64 times"),

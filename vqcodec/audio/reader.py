@@ -222,7 +222,7 @@ class AudioReader:
         """The file of `path`, or what can be read from a named pipe."""
         check_length(path, AudioError)
         if path.is_dir():
-            raise AudioError(f"{path}: is a folder; give a file, or --out-dir for a whole folder")
+            raise AudioError(f"{path}: is a folder; give a file")
         try:
             return self._cleanup.enter_context(path.open("rb"))
         except OSError as error:

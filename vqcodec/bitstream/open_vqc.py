@@ -25,7 +25,7 @@ def open_vqc(source: str | Path | BinaryIO) -> Iterator[VqcReader]:
         try:
             file = stack.enter_context(_opened(source, name))
         except IsADirectoryError:
-            raise BitstreamError(f"{name}: is a folder; give a .vqc file, or --out-dir for a whole folder") from None
+            raise BitstreamError(f"{name}: is a folder; give a .vqc file") from None
         except OSError as error:
             raise BitstreamError(f"{name}: cannot read ({error.strerror}); give a .vqc file") from None
         with content_errors(name):

@@ -123,7 +123,9 @@ class ModelConfig:
             raise ValueError(f"hop_length {self.hop_length} is not a multiple of {whole} {self.stft_hop * self.steps}")
         self._check_window()
         if self.codebook_size & (self.codebook_size - 1):
-            raise ValueError(f"codebook_size {self.codebook_size} is not a power of two")
+            less = 1 << (self.codebook_size.bit_length() - 1)
+            why = f"a code is stored in whole bits, so give {less} or {2 * less}"
+            raise ValueError(f"codebook_size {self.codebook_size} is not a power of two: {why}")
 
     @property
     def steps(self) -> int:

@@ -73,8 +73,13 @@ def test_a_folder_without_any_is_told(run, tmp_path):
 
 
 def test_a_folder_as_one_input_points_to_out_dir(run, archive, tmp_path):
-    assert "is a folder; give a .vqc file, or --out-dir" in run("decode", archive, tmp_path / "a.wav", code=1).output
+    assert (
+        "is a folder; give a file, or --out-dir for a whole folder"
+        in run("decode", archive, tmp_path / "a.wav", code=1).output
+    )
     assert "or --out-dir" in run("thin", archive, tmp_path / "a.vqc", "--codebooks", 1, code=1).output
+    told = run("enhance", archive, tmp_path / "a.wav", code=1).output
+    assert told == f"Error: {archive}: is a folder; give a file\n", "it has no --out-dir"
 
 
 def test_damage_and_what_cannot_be_read_are_counted_apart(run, archive):

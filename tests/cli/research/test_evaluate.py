@@ -153,6 +153,10 @@ def test_compare_makes_a_folder_and_refuses_to_replace_another(tmp_path, clips, 
     (clips / "bad.wav").write_text("no audio")
     assert run("compare", clips / "bad.wav", "--codecs", "pcm").exit_code == 1
     assert not (tmp_path / "bad-compare").exists()
+    partly = run("compare", clips, "--codecs", "pcm", "--out", tmp_path / "partly")
+    assert partly.exit_code == 1, "of several clips one could not be read"
+    assert "1 of the results are errors, see above; the first: " in partly.stderr
+    assert (tmp_path / "partly" / "report.html").exists()
 
 
 def test_help_names_every_metric():

@@ -68,6 +68,8 @@ def pairs(paths: Sequence[str], out_dir: Path | None, *, suffix: str, find: Call
     if out_dir is None:
         if len(paths) != 2:
             raise click.UsageError("give one INPUT and one OUTPUT, or inputs and --out-dir")
+        if os.path.isdir(paths[0]):
+            raise OutputError(f"{paths[0]}: is a folder; give a file, or --out-dir for a whole folder")
         return [Job(*paths)]
     if STANDARD in paths:
         raise click.UsageError("- goes with one OUTPUT, not with --out-dir")

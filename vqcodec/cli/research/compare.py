@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from vqcodec.cli.common import echo, force_option, progress, require
-from vqcodec.cli.research.evaluate import REPORT_PACKAGES, Names, Rates
+from vqcodec.cli.research.evaluate import REPORT_PACKAGES, Names, Rates, refuse_failures
 from vqcodec.errors import OutputError, VqcodecError
 
 _METRICS = ("pesq_wb", "estoi", "si_sdr")
@@ -54,3 +54,4 @@ def compare(source: str, codecs: list[str], kbps: list[float], out: Path | None,
     echo(text)
     if opens:
         click.launch(str(out / "report.html"))
+    refuse_failures(out)

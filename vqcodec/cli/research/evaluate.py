@@ -166,7 +166,6 @@ def _present(folder: Path, *, by: str | None, anchor: str | None, heard: "Sequen
     """Write the report, print its summary, and end with exit code 1 where there are errors among the results."""
     from vqcodec.errors import ConfigError
     from vqcodec.evaluation.report.write_report import present
-    from vqcodec.evaluation.results import read_results
 
     try:
         text = present(folder, by=by, anchor=anchor, listeners=heard)
@@ -175,10 +174,17 @@ def _present(folder: Path, *, by: str | None, anchor: str | None, heard: "Sequen
             present(folder, listeners=heard)
         raise
     echo(text)
+    refuse_failures(folder, "; --resume tries them again")
+
+
+def refuse_failures(folder: Path, remedy: str = "") -> None:
+    """Raise ClickException, and with it exit code 1, where there are errors among the results in `folder`."""
+    from vqcodec.evaluation.results import read_results
+
     failed = [result.failures[0] for result in read_results(folder) if result.failures]
     if failed:
         raise click.ClickException(
-            f"{len(failed)} of the results are errors, see above; the first: {failed[0]}; --resume tries them again"
+            f"{len(failed)} of the results are errors, see above; the first: {failed[0]}{remedy}"
         )
 
 
