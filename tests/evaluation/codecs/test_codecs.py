@@ -1,8 +1,10 @@
 """Codecs under test: real bytes, the rate that was asked, waves at the rate of the clip."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,3 +274,28 @@ def test_results_of_an_earlier_release_are_not_those_of_the_same_weights_now(mon
     after = open_codec("speech-16k").version
     assert before != after
     assert before.split()[0] == after.split()[0]
+
+
+EVS = """#!/bin/sh
+[ "$1" = -mime ] || exit 3
+shift
+case $0 in *cod) [ "$1" = 9600 ] || exit 4; shift;; esac
+[ "$1" = 16 ] || exit 5
+cat "$2" > "$3"
+"""
+"""Takes the arguments of EVS_cod and EVS_dec, and copies."""
+
+
+def test_the_templates_of_the_docs_give_programs_what_they_take(tmp_path, speech, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    templates = dict(re.findall(r"--external '(lc3plus|evs)=(.*)'$", page, re.MULTILINE))
+    assert templates.keys() == {"lc3plus", "evs"}
+    for name in ("EVS_cod", "EVS_dec", "LC3plus"):
+        (tmp_path / name).write_text(EVS if name != "LC3plus" else '#!/bin/sh\ncp "$3" "$4"\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for name, template in templates.items():
+        codec = open_codec(name, {name: template})
+        coded = codec.run(speech[:16000], 16000, 9.6)
+        np.testing.assert_allclose(coded.wave_hat, speech[:16000], atol=1 / 32768)
+        assert len(coded.data) == 2 * 16000 + (44 if name == "lc3plus" else 0)
